@@ -1,0 +1,1 @@
+"""Connectors: one module for each kind of system. They import neither Django nor the hub."""
