@@ -379,13 +379,22 @@ def _rounded(how: str) -> Callable[..., Value]:
         if value.type is T.INTEGER:
             return value
         type_ = value.type or T.NUMBER
-        return v.strict(type_, [value], lambda x: round_to(x, digits, how, type_))
+        return v.strict(type_, [value], lambda x: round_to(x, digits, how, type_), fallible=type_ is T.DECIMAL)
 
     return make
 
 
+def within_decimal(value: pl.Expr) -> pl.Expr:
+    """Null for the greatest decimals: rounding one of them up would overflow, which Polars answers with an error for the whole column."""
+    import polars as pl
+
+    return pl.when(value.cast(pl.Float64).abs() < 9.9e28).then(value)
+
+
 def round_to(value: pl.Expr, digits: int, how: str, type_: FieldType) -> pl.Expr:
     """`how`: round (halves away from zero), trunc; floor and ceil know no digits. What overflows is null."""
+    if type_ is T.DECIMAL:
+        value = within_decimal(value)
     if how == "round":
         rounded = value.round(digits, mode="half_away_from_zero")
     elif how == "trunc":

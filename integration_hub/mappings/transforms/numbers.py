@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _, frame_type
 from integration_hub.core.expressions.conversions import convert, decimal_text, finite, number_text
-from integration_hub.core.expressions.functions import round_to
+from integration_hub.core.expressions.functions import round_to, within_decimal
 
 from .base import NUMERIC, Example, Parameter, T, transform
 
@@ -99,6 +99,7 @@ def format_number(
     _("Rounds to so many digits. Halves go away from zero."),
     group=GROUP,
     takes=NUMERIC,
+    reason=_("{value} is too large to be rounded."),
     examples=[Example(2.5, 3.0, {"digits": 0}), Example(1.249, 1.25), Example(1.259, 1.25, {"how": "trunc"})],
 )
 def round_(

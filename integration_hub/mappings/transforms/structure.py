@@ -84,6 +84,7 @@ def parse_json(value: "pl.Expr") -> "pl.Expr":
     group=GROUP,
     takes=ANY - {T.BINARY, T.TIME},
     gives=T.JSON,
+    reason=_("“{value}” cannot be written as JSON."),
     examples=[Example("Ann", '"Ann"'), Example(12, "12"), Example(True, "true")],
 )
 def to_json(value: "pl.Expr", of: FieldType) -> "pl.Expr":
