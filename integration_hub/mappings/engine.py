@@ -19,6 +19,7 @@ from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion,
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
+from integration_hub.core.expressions.sharing import let
 
 from .definition import Definition, DefinitionError, FieldMapping, Problem, read_definition
 from .transforms.base import Operand
@@ -397,8 +398,9 @@ class CompiledMapping:
             for plan in self.plans:
                 if number < len(plan.pieces):
                     value = plan.origin.value() if number == 0 else pl.col(plan.column(number - 1))
+                    bare = number > 0 or plan.origin.column is not None  # a column may be used twice, what is computed is shared
                     for op in plan.pieces[number].ops:
-                        value = op.build(value)
+                        value, bare = op.build(value) if bare else let(value, op.build), False
                     stage.append(value.alias(plan.column(number)))
                 if number == 0 and plan.origin.failure is not None:
                     stage.append(plan.origin.failure().alias(plan.failed_column))
