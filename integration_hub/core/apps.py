@@ -6,3 +6,9 @@ class CoreConfig(AppConfig):
     name = "integration_hub.core"
     label = "core"
     verbose_name = _("Core")
+
+    def ready(self) -> None:
+        from integration_hub.core import outbox
+        from integration_hub.core.registry import sweeps
+
+        sweeps.register("outbox", outbox.sweep)
