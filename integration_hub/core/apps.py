@@ -6,3 +6,8 @@ class CoreConfig(AppConfig):
     name = "integration_hub.core"
     label = "core"
     verbose_name = _("Core")
+
+    def ready(self) -> None:
+        from integration_hub.core.crypto import keyring
+
+        keyring()  # a wrong CREDENTIAL_KEYS stops the start, not the first use of a credential
