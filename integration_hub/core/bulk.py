@@ -31,7 +31,9 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
         cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", [_adapted(row) for row in rows])  # noqa: S608
 
 
-def fetch(model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[Any], where: str = "", **equal: Any) -> list[tuple[Any, ...]]:
+def fetch(
+    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[Any], where: str = "", **equal: Any
+) -> list[tuple[Any, ...]]:
     """`columns` of the rows whose `key` is one of `values` and whose other columns are as in `equal`; `where` is a constant piece of SQL.
 
     One statement whatever the number of values.

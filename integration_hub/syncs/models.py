@@ -5,7 +5,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -185,7 +185,21 @@ class SyncCursor(models.Model):
         return f"{self.value}, {self.key}"
 
 
-COUNTS = ("read", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "created", "updated", "refused", "moved", "unknown", "not_sent")
+COUNTS = (
+    "read",
+    "filtered",
+    "rejected",
+    "parked",
+    "duplicate",
+    "produced",
+    "unchanged",
+    "created",
+    "updated",
+    "refused",
+    "moved",
+    "unknown",
+    "not_sent",
+)
 
 
 class RunQuerySet(VisibleQuerySet):
