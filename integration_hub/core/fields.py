@@ -13,7 +13,6 @@ from django.db.models.query_utils import DeferredAttribute
 
 from integration_hub.core.crypto import keyring
 
-
 _CIPHERTEXT = re.compile(r"[A-Za-z0-9_-]{1,32}:gAAAA[A-Za-z0-9_=-]{95,}")
 
 
