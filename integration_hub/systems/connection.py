@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
 from pydantic import BaseModel
 from pydantic import ValidationError as SettingsInvalid
 
@@ -15,6 +16,7 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
 from integration_hub.systems.models import System
+from integration_hub.systems.shape import hosts_in, is_secret, is_tag, secrets_in
 
 Json = dict[str, Any]
 
@@ -95,6 +97,27 @@ def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secret
     return model, _plain(model, (), sealed), sealed
 
 
+def keep_secrets(kind: type[Connector], old: Mapping[str, Any], stored: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """`new` with the stored secret wherever it leaves one out or empty, as long as the same kind of thing still stands there.
+
+    A stored secret is never sent to a host that the settings did not name before: otherwise whoever may change a system could have it sent to himself.
+    """
+    before = dict(secrets_in(kind.Settings, old))
+    joined, kept = join_secrets(new, {}), False
+    for way, model in secrets_in(kind.Settings, new):
+        path = "/".join(way)
+        place: Any = joined
+        for step in way[:-1]:
+            place = _step(place, step)
+        if path in stored and before.get(way) is model and not place.get(way[-1]):
+            place[way[-1]], kept = stored[path], True
+    if kept and (strange := hosts_in(new) - hosts_in(old)):
+        raise ValidationError(
+            {"settings": gettext("The address changed to {host}: enter the secrets again, they are not sent to another host.").format(host=min(strange))}
+        )
+    return joined
+
+
 def join_secrets(settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> Json:
     """The settings with each secret at its path; a path that the settings do not have is left out."""
     joined = _copied(dict(settings))
@@ -112,11 +135,11 @@ def _plain(model: BaseModel, way: tuple[str, ...], sealed: Json) -> Json:
     """The model as JSON without what is merely the default; its secrets go into `sealed` by their path."""
     plain: Json = {}
     for name, info in type(model).model_fields.items():
-        value, here, extra = getattr(model, name), (*way, name), info.json_schema_extra
-        if isinstance(extra, Mapping) and extra.get("secret"):
+        value, here = getattr(model, name), (*way, name)
+        if is_secret(info):
             if value:
                 sealed["/".join(here)] = value
-        elif _is_tag(info.annotation) or value != info.get_default(call_default_factory=True):
+        elif is_tag(info.annotation) or value != info.get_default(call_default_factory=True):
             plain[name] = _plain_value(value, here, sealed, lambda name=name: model.model_dump(mode="json", include={name})[name])
     return plain
 
@@ -127,11 +150,6 @@ def _plain_value(value: Any, way: tuple[str, ...], sealed: Json, dumped: Callabl
     if isinstance(value, list | tuple) and any(isinstance(part, BaseModel) for part in value):
         return [_plain(part, (*way, str(number)), sealed) for number, part in enumerate(value)]
     return dumped()
-
-
-def _is_tag(annotation: Any) -> bool:
-    """A Literal of one value, which tells the members of a union apart: always stored, though it is the default."""
-    return get_origin(annotation) is Literal and len(get_args(annotation)) == 1
 
 
 def _step(place: Any, step: str) -> Any:
