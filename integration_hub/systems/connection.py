@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from django.utils.translation import gettext
 from pydantic import BaseModel
 from pydantic import ValidationError as SettingsInvalid
 
-from connectors.base import Connector, SettingsError, _
+from connectors.base import Connector, SettingsError, SystemDown, _
 from connectors.registry import UnknownConnector, connector_class
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
@@ -23,12 +24,20 @@ Json = dict[str, Any]
 
 @contextmanager
 def connect(system: System, *, deadline: Callable[[], float] | None = None, for_check: bool = False) -> Iterator[Connector]:
-    """A connector that speaks to `system`, closed at the end. Raises ConnectorError; a SettingsError where the stored settings are not usable.
+    """A connector that speaks to `system`, closed at the end. Raises ConnectorError: a SettingsError where the stored settings are not usable,
+    SystemDown while it is in maintenance.
 
     `deadline` tells the monotonic time at which work must end (a lease). Never call it inside a transaction.
     """
     from integration_hub.systems.health import mark_revoked
 
+    if system.state == System.State.MAINTENANCE and not for_check:
+        until = system.maintenance_until
+        raise SystemDown(
+            _("{system} is in maintenance."),
+            retry_after=max(5.0, (until - timezone.now()).total_seconds()) if until else 60.0,
+            system=system.name,
+        )
     host = SystemHost(system, deadline=deadline or forever, on_revoked=lambda error: mark_revoked(system, error), for_check=for_check)
     try:
         with kind_of(system)(settings_of(system), host) as connector:
@@ -100,7 +109,7 @@ def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secret
 def keep_secrets(kind: type[Connector], old: Mapping[str, Any], stored: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
     """`new` with the stored secret wherever it leaves one out or empty, as long as the same kind of thing still stands there.
 
-    A stored secret is never sent to a host that the settings did not name before: otherwise whoever may change a system could have it sent to himself.
+    A stored secret is never sent to a host that the settings did not name before: else whoever may change a system could have it sent anywhere.
     """
     before = dict(secrets_in(kind.Settings, old))
     joined, kept = join_secrets(new, {}), False
@@ -113,7 +122,11 @@ def keep_secrets(kind: type[Connector], old: Mapping[str, Any], stored: Mapping[
             place[way[-1]], kept = stored[path], True
     if kept and (strange := hosts_in(new) - hosts_in(old)):
         raise ValidationError(
-            {"settings": gettext("The address changed to {host}: enter the secrets again, they are not sent to another host.").format(host=min(strange))}
+            {
+                "settings": gettext("The address changed to {host}: enter the secrets again, they are not sent to another host.").format(
+                    host=min(strange)
+                )
+            }
         )
     return joined
 

@@ -29,7 +29,7 @@ def schema_changes(old: Entity, new: Entity) -> list[SchemaChange]:
         if not old.field(f.name)
     ]
     changed = [change for f in new.fields if (before := old.field(f.name)) for change in _field_changes(before, f)]
-    return removed + [*_entity_changes(old, new), *changed] + added
+    return [*removed, *_entity_changes(old, new), *changed, *added]
 
 
 def _field_changes(old: Field, new: Field) -> Iterator[SchemaChange]:
@@ -57,7 +57,9 @@ def _field_changes(old: Field, new: Field) -> Iterator[SchemaChange]:
 
 def _entity_changes(old: Entity, new: Entity) -> Iterator[SchemaChange]:
     if old.key != new.key:
-        yield SchemaChange("changed", "", Text(_("the key was {before} and is now {after}"), {"before": ", ".join(old.key), "after": ", ".join(new.key)}))
+        yield SchemaChange(
+            "changed", "", Text(_("the key was {before} and is now {after}"), {"before": ", ".join(old.key), "after": ", ".join(new.key)})
+        )
     if old.cursor_field != new.cursor_field:
         values = {"before": old.cursor_field or "—", "after": new.cursor_field or "—"}
         yield SchemaChange("changed", "", Text(_("the cursor field was {before} and is now {after}"), values))
