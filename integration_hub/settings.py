@@ -197,6 +197,7 @@ AXES_VERBOSE = False
 
 EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
 vars().update(EMAIL_CONFIG)
+EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="integration-hub@localhost")
 PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000")  # in e-mails and OAuth return addresses
 

@@ -23,7 +23,7 @@ def send_to(people: Iterable[User], subject: Text, *lines: Text, path: str = "")
     A mail server that is away is logged, not raised: what the mail tells is on the pages anyhow. Never call it inside a transaction.
     """
     sent = 0
-    connection = get_connection(fail_silently=False, **({"timeout": 20} if "smtp" in settings.EMAIL_BACKEND else {}))
+    connection = get_connection()
     for person in people:
         if not person.email or not person.is_active:
             continue

@@ -31,7 +31,7 @@ class User(AbstractUser):
     mail_failed_runs = models.BooleanField(_("failed runs by e-mail"), default=False)
     mail_system_down = models.BooleanField(_("systems that go down by e-mail"), default=False)
 
-    objects: ClassVar[PersonManager] = PersonManager()  # type: ignore[assignment, misc]
+    objects: ClassVar[PersonManager] = PersonManager()
 
     class Meta(AbstractUser.Meta):
         pass

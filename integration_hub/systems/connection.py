@@ -153,16 +153,17 @@ def _plain(model: BaseModel, way: tuple[str, ...], sealed: Json) -> Json:
             if value:
                 sealed["/".join(here)] = value
         elif is_tag(info.annotation) or value != info.get_default(call_default_factory=True):
-            plain[name] = _plain_value(value, here, sealed, lambda name=name: model.model_dump(mode="json", include={name})[name])
+            plain[name] = _plain_value(model, name, here, sealed)
     return plain
 
 
-def _plain_value(value: Any, way: tuple[str, ...], sealed: Json, dumped: Callable[[], Any]) -> Any:
+def _plain_value(model: BaseModel, name: str, way: tuple[str, ...], sealed: Json) -> Any:
+    value = getattr(model, name)
     if isinstance(value, BaseModel):
         return _plain(value, way, sealed)
     if isinstance(value, list | tuple) and any(isinstance(part, BaseModel) for part in value):
         return [_plain(part, (*way, str(number)), sealed) for number, part in enumerate(value)]
-    return dumped()
+    return model.model_dump(mode="json", include={name})[name]
 
 
 def _step(place: Any, step: str) -> Any:

@@ -58,7 +58,8 @@ class Block:
 
 def plan_block(limits: Limits, quota: Quota, now: float, wanted: int) -> Block:
     """What can be drawn at the Unix time `now`. Pure; the caller makes it true by a conditional UPDATE."""
-    count, start, row = min(wanted, limits.block), now, {}
+    count, start = min(wanted, limits.block), now
+    row: dict[str, Any] = {}
     for name, limit, seconds in (("minute", limits.per_minute, 60), ("day", limits.per_day, 86_400)):
         if limit is None:
             continue
