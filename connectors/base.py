@@ -41,6 +41,7 @@ class ConnectorError(Exception):
     ├── SettingsError   the administrator must change something; waiting is useless
     │   └── AddressRefused   the outgoing guard does not allow this address
     ├── BadAnswer       the answer is not what was promised (not JSON, cut short, too large, of another shape); worth a few tries
+    ├── PositionExpired the system no longer knows the position reading was to go on from: read again from the start of the range
     ├── SystemDown      try again, after `retry_after` seconds where the system said so
     │   └── SystemBusy      it is alive but wants us to wait (429, limits)
     └── Stopped         our own time to work is over: the lease is lost or nearly so, or the work was cancelled
@@ -60,6 +61,10 @@ class AddressRefused(SettingsError):
 
 
 class BadAnswer(ConnectorError):
+    pass
+
+
+class PositionExpired(ConnectorError):
     pass
 
 
@@ -255,6 +260,7 @@ class Result(StrEnum):
     WRITTEN = "written"
     REFUSED = "refused"
     UNKNOWN = "unknown"  # the connection died after the request: it may have arrived
+    NOT_SENT = "not_sent"  # it certainly did not take effect: the system asked us to wait, went down, or our time was over. Still to be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +268,8 @@ class Outcome:
     """What became of the record `row` of a portion.
 
     Written: `key` is its key in the target (None: the one that was sent), `record` the record as the target now has it, if it says so, as the
-    raw flattened values. Refused: `reason`, and `again` where another try may help.
+    raw flattened values. Refused: `reason`, and `again` where another try may help. Not sent: `reason`; the row is as if it had not been handed
+    over, and the next `write` says how long to wait by raising SystemBusy, SystemDown or Stopped.
     """
 
     row: int
