@@ -175,7 +175,7 @@ class Entity(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone, since many records may share it."""
+    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone: many records may share it."""
 
     value: str
     key: str
@@ -260,7 +260,6 @@ class Result(StrEnum):
     WRITTEN = "written"
     REFUSED = "refused"
     UNKNOWN = "unknown"  # the connection died after the request: it may have arrived
-    NOT_SENT = "not_sent"  # it certainly did not take effect: the system asked us to wait, went down, or our time was over. Still to be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +267,8 @@ class Outcome:
     """What became of the record `row` of a portion.
 
     Written: `key` is its key in the target (None: the one that was sent), `record` the record as the target now has it, if it says so, as the
-    raw flattened values. Refused: `reason`, and `again` where another try may help. Not sent: `reason`; the row is as if it had not been handed
-    over, and the next `write` says how long to wait by raising SystemBusy, SystemDown or Stopped.
+    values a frame of this entity would hold. Refused: `reason`, and `again` where another try may help. `sent` is false where it certainly
+    never got through (the system asked us to wait or went down, our time was over): the row is as if it had not been handed over.
     """
 
     row: int
@@ -278,6 +277,7 @@ class Outcome:
     record: Mapping[str, Any] | None = None
     reason: Text | None = None
     again: bool = False
+    sent: bool = True
 
 
 # --- what a connector is given ----------------------------------------------------------------------------------------
@@ -382,7 +382,7 @@ class Connector(abc.ABC):
 
     @abc.abstractmethod
     def check(self) -> Text:
-        """Prove that the system can be spoken to with these settings, at the price of one cheap request; say who we are there. Raises ConnectorError."""
+        """Prove with one cheap request that the system can be spoken to with these settings; say who we are there. Raises ConnectorError."""
 
     @abc.abstractmethod
     def discover(self) -> list[Entity]:
@@ -418,8 +418,8 @@ class Connector(abc.ABC):
 
     @abc.abstractmethod
     def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
-        """Send a portion and return an outcome for each of its rows, in any order. Raises SettingsError or SystemDown only when nothing at all was sent;
-        after the first request everything is an outcome."""
+        """Send a portion and return an outcome for each of its rows, in any order. Raises ConnectorError only when nothing at all
+        was sent; after the first request everything is an outcome."""
 
 
 KEY = "#key"  # lookup by the entity's key

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -26,7 +25,7 @@ def canonical_text(value: Any) -> str:
     if isinstance(value, dt.date | dt.time):
         return value.isoformat()
     if isinstance(value, bytes):
-        return b64encode(value).decode()
+        return value.hex()
     return repr(value) if isinstance(value, float) else str(value)
 
 
@@ -54,7 +53,7 @@ def from_canonical(text: str, type_: FieldType) -> Any:
             moment = dt.datetime.fromisoformat(text)
             return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
         case FieldType.BINARY:
-            return b64decode(text)
+            return bytes.fromhex(text)
     return text
 
 

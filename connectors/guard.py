@@ -37,7 +37,7 @@ _NAT64 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1:
 
 
 class AddressPolicy:
-    """Public addresses may be reached; private and loopback ones only in the networks given; link-local, metadata, multicast and reserved ones never."""
+    """Public addresses may be reached; private and loopback ones only in the networks given; link-local, metadata and reserved ones never."""
 
     def __init__(self, allowed_networks: Iterable[str] = ()) -> None:
         """Raises ValueError, naming it, for what is no network."""
@@ -57,9 +57,7 @@ class AddressPolicy:
         if address in METADATA:
             return _("{host} resolves to {address}, where a cloud keeps its machines' credentials. The hub never connects to it.")
         if address.is_unspecified or address.is_multicast or address.is_link_local or _is_reserved(address):
-            return _(
-                "{host} resolves to {address}, a link-local, multicast or reserved address. The hub never connects to such; correct the system's address."
-            )
+            return _("{host} resolves to {address}, a link-local, multicast or reserved address. The hub never connects to such.")
         if any(address in network for network in self.allowed if network.version == address.version):
             return None
         if address.is_loopback:

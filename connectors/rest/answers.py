@@ -94,9 +94,7 @@ class Answer:
             return BadAnswer(_("{system} answered {place} with an empty body where JSON was expected."), **values)
         if start.startswith("<"):
             return BadAnswer(
-                _(
-                    "{system} answered {place} with a web page instead of JSON, perhaps a sign-in page. Check the system's address and its credentials."
-                ),
+                _("{system} answered {place} with a web page instead of JSON, perhaps a sign-in page. Check its address and credentials."),
                 **values,
             )
         if isinstance(error, json.JSONDecodeError) and error.pos >= len(text.rstrip()) - 1:

@@ -276,7 +276,7 @@ class Client:
     @staticmethod
     def pause_before(number: int) -> float:
         """Seconds before try `number` + 1, with jitter."""
-        return random.uniform(0.5, 1.0) * min(0.1 * 4 ** (number - 1), PATIENCE_SECONDS)  # noqa: S311
+        return random.uniform(0.5, 1.0) * min(0.1 * float(4 ** (number - 1)), PATIENCE_SECONDS)  # noqa: S311
 
     def _pause(self, cause: ConnectorError, number: int) -> float | None:
         """Seconds before the next try; None where another try is the caller's business or useless."""
@@ -382,9 +382,7 @@ class Client:
             if size > limit:
                 response.close()
                 raise BadAnswer(
-                    _(
-                        "{system} answered {place} with more than {limit} bytes. Ask for smaller pages, or raise the limit under Answers, Largest answer."
-                    ),
+                    _("{system} answered {place} with more than {limit} bytes. Ask for smaller pages, or raise the limit under Answers."),
                     system=self.host.system,
                     place=call.place,
                     limit=limit,
@@ -394,14 +392,12 @@ class Client:
 
     def _failed(self, error: Exception, call: Call) -> NotSent | MaybeDone:
         """What a failed exchange means: did the request leave, and can waiting help?"""
-        names = {"system": self.host.system, "place": call.place, "host": call.url.host or ""}
+        names: dict[str, Any] = {"system": self.host.system, "place": call.place, "host": call.url.host or ""}
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch):
             reason = _tls_reason(error)
             return NotSent(
                 SettingsError(
-                    _(
-                        "The TLS certificate of {host} ({system}) was not accepted: {reason}. Check the address, or enter the certificate authority under Connection."
-                    ),
+                    _("The TLS certificate of {host} ({system}) was not accepted: {reason}. Check address and certificate authority."),
                     reason=reason,
                     **names,
                 )

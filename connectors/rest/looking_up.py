@@ -51,8 +51,8 @@ class _Looking:
 
         async def lane() -> None:
             for portion in portions:
-                if (frame := await self._one(portion)) is not None:
-                    found.append(frame)
+                frame = await self._one(portion)
+                found.extend([] if frame is None else [frame])
 
         async with asyncio.TaskGroup() as lanes:
             for _number in range(min(self._client.settings.connection.in_flight, max(1, len(values)))):

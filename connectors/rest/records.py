@@ -81,7 +81,7 @@ class Decoder:
                 row = {}
             records.append(row)
         whole = {m.row for m in misfits}
-        columns = []
+        columns: list[Sequence[Any]] = []
         for form in self.forms:
             name = form.field.name
             column = [row[name] if name in row else at(row, name) for row in records]

@@ -82,7 +82,7 @@ class TokenCall(Form):
     headers: dict[str, str] = Field({}, title="Headers", description="Their values may hold {names} too.")
     body: Any = Field(None, title="Body", description="Sent as JSON; texts may hold {names}.")
     form: bool = Field(False, title="Send as a form", description="Send the body's names and values as a web form instead of JSON.")
-    values: dict[str, Secret] = Field(
+    values: dict[str, str] = Field(
         {}, title="Values", description="User, password, corpid, corpsecret …: kept encrypted.", json_schema_extra={"secret": True}, repr=False
     )
     token_path: str = Field("access_token", title="Token path", description="Where the token is in the answer.")

@@ -24,8 +24,8 @@ from connectors.rest.settings import FieldSettings, Formats
 
 T = FieldType
 EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
-INTEGERS = range(-(2**63), 2**63)
-INTEGER = Annotated[int, msgspec.Meta(ge=INTEGERS.start, le=INTEGERS.stop - 1)]
+INTEGER_LIMIT = 2**63
+INTEGER = Annotated[int, msgspec.Meta(ge=-INTEGER_LIMIT, le=INTEGER_LIMIT - 1)]
 TEXT_SHOWN = 200
 _canonical = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
@@ -107,7 +107,7 @@ class Form:
             return None
         if series is None or series.null_count() != column.count(None):
             return None
-        if series.dtype == pl.String and (series.str.len_bytes().max() or 0) > self.max_bytes:  # type: ignore[operator]
+        if series.dtype == pl.String and (series.str.len_bytes() > self.max_bytes).any():
             return None
         return series
 
@@ -254,12 +254,11 @@ def shown(value: Any) -> str:
     """A value as people may see it, cut."""
     if isinstance(value, msgspec.Raw):
         value = bytes(value)[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
-    if not isinstance(value, str):
-        try:
-            value = canonical_json(value)
-        except (TypeError, ValueError, RecursionError):
-            value = str(value)
-    return value[:TEXT_SHOWN].encode("utf-8", "replace").decode()
+    try:
+        text = value if isinstance(value, str) else canonical_json(value)
+    except (TypeError, ValueError, RecursionError):
+        text = str(value)
+    return text[:TEXT_SHOWN].encode("utf-8", "replace").decode()
 
 
 def _iso_pattern(first: str) -> str:
@@ -291,17 +290,11 @@ def _integer(form: Form, value: Any) -> int:
             number = int(value)
         except ValueError:
             raise Unfit(_("is no whole number")) from None
-    if (
-        isinstance(number, float | Decimal)
-        and not isinstance(number, bool)
-        and math.isfinite(number)
-        and abs(number) < 2**63
-        and number == int(number)
-    ):
+    if isinstance(number, float | Decimal) and math.isfinite(number) and -INTEGER_LIMIT < number < INTEGER_LIMIT and number == int(number):
         number = int(number)
     if not isinstance(number, int) or isinstance(number, bool):
         raise Unfit(_("is {kind}, not a whole number"), kind=_kind(value))
-    if number not in INTEGERS:
+    if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
         raise Unfit(_("is too large for a whole number of 64 bits"))
     return number
 
@@ -358,7 +351,7 @@ def _datetime(form: Form, value: Any) -> dt.datetime:
         moment = (
             dt.datetime.fromisoformat(value.strip())
             if form.format == "iso"
-            else dt.datetime.strptime(value, form.format.replace("%#z", "%z").replace("%.f", ".%f"))
+            else dt.datetime.strptime(value, form.format.replace("%#z", "%z").replace("%.f", ".%f"))  # noqa: DTZ007
         )
     except ValueError:
         raise Unfit(_("is no date and time in the format {format}"), format=form.format) from None

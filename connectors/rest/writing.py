@@ -31,7 +31,7 @@ from connectors.rest.reading import forms_of
 from connectors.rest.records import nested
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
 from connectors.rest.templates import JsonTemplate, Ready, TextTemplate, as_text
-from connectors.rest.values import Form
+from connectors.rest.values import Form, Unfit
 
 
 @dataclass(slots=True)
@@ -173,7 +173,7 @@ class Writing:
 
     def _plan(self, changes: Changes) -> Iterator[tuple[Endpoint, list[Row]]]:
         """The requests in order, each with its records. Raises SettingsError for what the system cannot do."""
-        bulks = {b.operation: b for b in self.declared.bulk}
+        bulks: dict[str, Bulk] = {b.operation: b for b in self.declared.bulk}
         singles: Mapping[str, Write | None] = {"create": self.declared.create, "update": self.declared.update, "delete": self.declared.delete}
         endpoints: dict[str, Endpoint] = {}
         waiting: dict[str, list[Row]] = {}
@@ -347,7 +347,7 @@ class Writing:
         self.outcomes.extend(Outcome(row.row, Result.UNKNOWN, reason=reason) for row in rows)
 
     def _not_sent(self, rows: Sequence[Row], cause: ConnectorError) -> None:
-        self.outcomes.extend(Outcome(row.row, Result.NOT_SENT, reason=cause.text, again=True) for row in rows)
+        self.outcomes.extend(Outcome(row.row, Result.REFUSED, reason=cause.text, again=True, sent=False) for row in rows)
 
 
 class BulkAnswer:
@@ -455,9 +455,15 @@ class BulkAnswer:
 
 
 def flattened(record: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, Any]:
-    """The fields of a record in an answer, under their dotted names, as they came."""
-    found = {name: at(record, name) for name in forms}
-    return {name: value for name, value in found.items() if value is not ABSENT}
+    """The fields of a record in an answer, as a frame would hold them; those that do not fit are left out."""
+    found = {}
+    for name, form in forms.items():
+        value = record[name] if name in record else at(record, name)
+        if value is ABSENT:
+            continue
+        with contextlib.suppress(Unfit):
+            found[name] = None if value is None else form.parse(value)
+    return found
 
 
 __all__ = ["AddressRefused", "Writing", "flattened"]
