@@ -1,0 +1,4 @@
+from sandbox.systems.crm import Crm
+from sandbox.systems.oa import Oa
+
+SYSTEMS = (Crm, Oa)
