@@ -18,24 +18,176 @@ GIVEN_NAMES = (
     "伟 Wei|芳 Fang|娜 Na|敏 Min|静 Jing|丽 Li|强 Qiang|磊 Lei|洋 Yang|艳 Yan|勇 Yong|杰 Jie|涛 Tao|明 Ming|超 Chao|秀英 Xiuying|桂兰 Guilan|建国 Jianguo|"
     "志强 Zhiqiang|海燕 Haiyan|晓东 Xiaodong|雪梅 Xuemei|子涵 Zihan|雨桐 Yutong|浩然 Haoran|思远 Siyuan|嘉怡 Jiayi|文博 Wenbo|俊杰 Junjie|佳琪 Jiaqi|欣怡 Xinyi|天宇 Tianyu"
 )
-ENGLISH_GIVEN = ["James", "Mary", "Robert", "Patricia", "John", "Jennifer", "Michael", "Linda", "David", "Elizabeth", "William", "Barbara", "Richard", "Susan", "Joseph", "Jessica", "Thomas", "Karen", "Emma", "Oliver", "Charlotte", "Amelia", "Noah", "Sofia", "Lukas", "Hannah", "Mateo", "Zoë", "Björn", "Chloé", "Anaïs", "Søren"]
-ENGLISH_FAMILY = ["Smith", "Johnson", "Williams", "Brown", "Jones", "Miller", "Davis", "Wilson", "Anderson", "Taylor", "Moore", "Jackson", "Martin", "Thompson", "White", "Harris", "Clark", "Lewis", "Walker", "Young", "Müller", "Schmidt", "O'Brien", "Fernández", "Nowak", "Lindqvist", "Van-der-Berg", "MacLeod", "Dubois", "Rossi", "Kowalski", "Jørgensen"]
+ENGLISH_GIVEN = [
+    "James",
+    "Mary",
+    "Robert",
+    "Patricia",
+    "John",
+    "Jennifer",
+    "Michael",
+    "Linda",
+    "David",
+    "Elizabeth",
+    "William",
+    "Barbara",
+    "Richard",
+    "Susan",
+    "Joseph",
+    "Jessica",
+    "Thomas",
+    "Karen",
+    "Emma",
+    "Oliver",
+    "Charlotte",
+    "Amelia",
+    "Noah",
+    "Sofia",
+    "Lukas",
+    "Hannah",
+    "Mateo",
+    "Zoë",
+    "Björn",
+    "Chloé",
+    "Anaïs",
+    "Søren",
+]
+ENGLISH_FAMILY = [
+    "Smith",
+    "Johnson",
+    "Williams",
+    "Brown",
+    "Jones",
+    "Miller",
+    "Davis",
+    "Wilson",
+    "Anderson",
+    "Taylor",
+    "Moore",
+    "Jackson",
+    "Martin",
+    "Thompson",
+    "White",
+    "Harris",
+    "Clark",
+    "Lewis",
+    "Walker",
+    "Young",
+    "Müller",
+    "Schmidt",
+    "O'Brien",
+    "Fernández",
+    "Nowak",
+    "Lindqvist",
+    "Van-der-Berg",
+    "MacLeod",
+    "Dubois",
+    "Rossi",
+    "Kowalski",
+    "Jørgensen",
+]
 CHINESE_CITIES = (
     "上海 Shanghai 021 200030 上海市|北京 Beijing 010 100020 北京市|深圳 Shenzhen 0755 518000 广东省|广州 Guangzhou 020 510620 广东省|杭州 Hangzhou 0571 310012 浙江省|"
     "苏州 Suzhou 0512 215021 江苏省|南京 Nanjing 025 210008 江苏省|成都 Chengdu 028 610041 四川省|武汉 Wuhan 027 430070 湖北省|西安 Xi'an 029 710065 陕西省|"
     "青岛 Qingdao 0532 266071 山东省|厦门 Xiamen 0592 361004 福建省"
 )
-CHINESE_STREETS = ["中山路", "人民路", "建设大街", "解放路", "科技园南路", "世纪大道", "长江路", "高新一路", "滨海大道", "和平街", "文化东路", "工业园区星湖街"]
-CHINESE_TRADES = ["精密仪器", "电子科技", "自动化设备", "新能源", "生物医药", "物流", "食品", "信息技术", "环保工程", "医疗器械", "半导体", "机械制造"]
-CHINESE_COMPANY_NAMES = ["海岚", "华远", "天成", "博瑞", "鼎盛", "恒信", "瑞丰", "中科", "金桥", "東升", "蓝海", "星河", "云帆", "启明", "国泰", "安和", "远景", "凌云", "百川", "正大"]
+CHINESE_STREETS = [
+    "中山路",
+    "人民路",
+    "建设大街",
+    "解放路",
+    "科技园南路",
+    "世纪大道",
+    "长江路",
+    "高新一路",
+    "滨海大道",
+    "和平街",
+    "文化东路",
+    "工业园区星湖街",
+]
+CHINESE_TRADES = [
+    "精密仪器",
+    "电子科技",
+    "自动化设备",
+    "新能源",
+    "生物医药",
+    "物流",
+    "食品",
+    "信息技术",
+    "环保工程",
+    "医疗器械",
+    "半导体",
+    "机械制造",
+]
+CHINESE_COMPANY_NAMES = [
+    "海岚",
+    "华远",
+    "天成",
+    "博瑞",
+    "鼎盛",
+    "恒信",
+    "瑞丰",
+    "中科",
+    "金桥",
+    "東升",
+    "蓝海",
+    "星河",
+    "云帆",
+    "启明",
+    "国泰",
+    "安和",
+    "远景",
+    "凌云",
+    "百川",
+    "正大",
+]
 FOREIGN_CITIES = (
     "US|Boston|02110|State Street|+1 617 555 0,US|San José|95113|Market Street|+1 408 555 0,GB|London|EC2A 4NE|Curtain Road|+44 20 7946 0,GB|Leeds|LS1 4AP|Park Row|+44 113 496 0,"
     "DE|München|80331|Sendlinger Straße|+49 89 5550 0,DE|Köln|50667|Hohe Straße|+49 221 5550 0,FR|Lyon|69002|Rue de la République|+33 4 55 50 0,NL|Utrecht|3511 LX|Oudegracht|+31 30 555 0,"
     "ES|Málaga|29015|Calle Larios|+34 952 55 0,SE|Göteborg|411 06|Drottninggatan|+46 31 555 0,JP|Ōsaka|530-0001|Umeda|+81 6 5550 0,SG|Singapore|048619|Raffles Place|+65 6555 0,"
     "AU|Melbourne|3000|Collins Street|+61 3 5550 0,CH|Zürich|8001|Bahnhofstrasse|+41 44 555 0"
 )
-FOREIGN_COMPANY_NAMES = ["Northwind", "Alder", "Brightwater", "Cobalt", "Dunmore", "Eastgate", "Fairview", "Granite", "Harbour", "Ironbridge", "Juniper", "Kestrel", "Larkspur", "Meridian", "Norwood", "Oakfield", "Pinnacle", "Quarry", "Redwood", "Silverline", "Thornton", "Umbra", "Vantage", "Westmark", "Zephyr"]
-FOREIGN_TRADES = ["Instruments", "Logistics", "Foods", "Medical", "Automation", "Energy", "Textiles", "Robotics", "Optics", "Chemicals", "Software", "Bearings"]
+FOREIGN_COMPANY_NAMES = [
+    "Northwind",
+    "Alder",
+    "Brightwater",
+    "Cobalt",
+    "Dunmore",
+    "Eastgate",
+    "Fairview",
+    "Granite",
+    "Harbour",
+    "Ironbridge",
+    "Juniper",
+    "Kestrel",
+    "Larkspur",
+    "Meridian",
+    "Norwood",
+    "Oakfield",
+    "Pinnacle",
+    "Quarry",
+    "Redwood",
+    "Silverline",
+    "Thornton",
+    "Umbra",
+    "Vantage",
+    "Westmark",
+    "Zephyr",
+]
+FOREIGN_TRADES = [
+    "Instruments",
+    "Logistics",
+    "Foods",
+    "Medical",
+    "Automation",
+    "Energy",
+    "Textiles",
+    "Robotics",
+    "Optics",
+    "Chemicals",
+    "Software",
+    "Bearings",
+]
 FOREIGN_FORMS = {
     "US": "Inc.",
     "GB": "Ltd",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import abc
+import base64
+import binascii
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import orjson
 
 from sandbox.fields import Checker, Field, Problem, merged
 from sandbox.http import Answer, NotJson, Request, json_answer
@@ -37,6 +41,26 @@ def not_found(what: str, key: Any) -> Refused:
 
 def invalid(problems: Sequence[Problem]) -> Refused:
     return Refused(422, "validation_failed", problems[0].message, problems)
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    """The value, if it is a JSON object."""
+    if not isinstance(value, dict):
+        raise invalid([Problem("", "invalid", "A JSON object is expected.")])
+    return value
+
+
+def write_cursor(stamp: int, key: Key) -> str:
+    """A place in a listing, opaque to the reader."""
+    return base64.urlsafe_b64encode(orjson.dumps([stamp, key])).rstrip(b"=").decode()
+
+
+def read_cursor(text: str) -> tuple[int, Key]:
+    try:
+        stamp, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error):
+        raise invalid([Problem("cursor", "invalid", "The cursor is not one of ours.")]) from None
+    return stamp, key
 
 
 @dataclass(frozen=True)

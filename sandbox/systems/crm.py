@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
 
 import orjson
@@ -14,7 +12,7 @@ from sandbox.openapi import TEXT as ANY_TEXT
 from sandbox.openapi import WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, person
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, invalid
+from sandbox.systems.base import Entity, Making, Refused, System, as_object, invalid, read_cursor, write_cursor
 from sandbox.systems.oauth import OAuth
 from sandbox.times import ISO_Z
 
@@ -315,7 +313,7 @@ class Crm(System):
                 return self._batch(request, self.entity(name))
             case "PUT", ["v1", name, "external", external_id]:
                 request.what = f"upsert {name}"
-                record, is_new = self.upsert(self.entity(name), "external_id", {**_object(request.json()), "external_id": external_id})
+                record, is_new = self.upsert(self.entity(name), "external_id", {**as_object(request.json()), "external_id": external_id})
                 return self._one(record, 201 if is_new else 200)
             case "GET", ["v1", name, key]:
                 request.what = f"get {name}"
@@ -337,6 +335,10 @@ class Crm(System):
         table = self.tables[entity.name]
         since = request.query.get("updated_since")
         return json_answer({"count": len(table.keys_since(self.moment(since, "updated_since"))) if since else len(table)}, 200, *self._limits())
+
+    def defaults(self, entity: Entity, record: Record) -> None:
+        if entity is USERS and record["is_active"] is None:
+            record["is_active"] = True
 
     def _list(self, request: Request, entity: Entity) -> Answer:
         request.what = f"list {entity.name}"
@@ -378,14 +380,14 @@ class Crm(System):
     def _batch(self, request: Request, entity: Entity) -> Answer:
         """Several writes at once, each with a result of its own: {"operations": [{"method": "create|update|upsert|delete", "id"?, "record"?}]}."""
         request.what = f"batch {entity.name}"
-        operations = _object(request.json()).get("operations")
+        operations = as_object(request.json()).get("operations")
         if not isinstance(operations, list) or len(operations) > BATCH_LIMIT:
             raise invalid([Problem("operations", "invalid", f"operations must be a list of at most {BATCH_LIMIT}.")])
         results = [self._operation(request, entity, number, operation) for number, operation in enumerate(operations)]
         return json_answer({"results": results}, 207 if any(r["status"] >= 400 for r in results) else 200, *self._limits())
 
     def _operation(self, request: Request, entity: Entity, number: int, operation: Any) -> dict[str, Any]:
-        operation = _object(operation)
+        operation = as_object(operation)
         record = operation.get("record")
         try:
             self.faulty_row(request, number)
@@ -469,22 +471,3 @@ class Crm(System):
             document.add("PATCH", f"{path}/{{id}}", f"Update one of {entity.name}", {200: one}, body=write, **problem)
             document.add("DELETE", f"{path}/{{id}}", f"Delete one of {entity.name}", {204: None}, **problem)
         return document.done()
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise invalid([Problem("", "invalid", "A JSON object is expected.")])
-    return value
-
-
-def write_cursor(stamp: int, key: Key) -> str:
-    """A place in a listing, opaque to the reader."""
-    return base64.urlsafe_b64encode(orjson.dumps([stamp, key])).rstrip(b"=").decode()
-
-
-def read_cursor(text: str) -> tuple[int, Key]:
-    try:
-        stamp, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error):
-        raise invalid([Problem("cursor", "invalid", "The cursor is not one of ours.")]) from None
-    return stamp, key

@@ -7,12 +7,12 @@ import secrets
 from functools import lru_cache
 from typing import Any
 
-from sandbox.fields import ANY_LIST, DATE, EMAIL, INTEGER, Field, Problem, moment
+from sandbox.fields import ANY_LIST, DATE, EMAIL, INTEGER, Field, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, ref, shape
 from sandbox.people import Person, dice, person
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, invalid
+from sandbox.systems.base import Entity, Making, Refused, System, as_object
 from sandbox.times import EPOCH_MILLISECONDS, LOCAL
 
 PARAMETERS = ("access_token", "pageNo", "pageSize", "modifiedSince")
@@ -169,7 +169,7 @@ class Oa(System):
         if request.parts != ["gettoken"] or request.method not in ("GET", "POST"):
             return None
         request.what = "token"
-        asked = request.query if request.method == "GET" else _object(request.json())
+        asked = request.query if request.method == "GET" else as_object(request.json())
         if (asked.get("appkey"), asked.get("appsecret")) != (self.credentials["appkey"], self.credentials["appsecret"]):
             return json_answer({"errcode": 40089, "errmsg": "invalid appkey or appsecret"})
         token = secrets.token_urlsafe(24)
@@ -204,17 +204,17 @@ class Oa(System):
             case "POST", ["api", name, "create"]:
                 request.what = f"create {name}"
                 entity = self.entity(name)
-                return _ok({entity.key: self.create(entity, _object(request.json()))[entity.key]})
+                return _ok({entity.key: self.create(entity, as_object(request.json()))[entity.key]})
             case "POST", ["api", name, "update"]:
                 request.what = f"update {name}"
                 entity = self.entity(name)
-                values = _object(request.json())
+                values = as_object(request.json())
                 self.update(entity, values.get(entity.key, ""), values)
                 return _ok({})
             case "POST", ["api", name, "delete"]:
                 request.what = f"delete {name}"
                 entity = self.entity(name)
-                self.delete(entity, _object(request.json()).get(entity.key, ""))
+                self.delete(entity, as_object(request.json()).get(entity.key, ""))
                 return _ok({})
         raise Refused(200, "not_found", f"no such interface: {request.method} {request.path}")
 
@@ -271,9 +271,3 @@ class Oa(System):
 
 def _ok(result: Any) -> Answer:
     return json_answer({"errcode": 0, "errmsg": "ok", "result": result})
-
-
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise invalid([Problem("", "invalid", "A JSON object is expected.")])
-    return value
