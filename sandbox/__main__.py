@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import socket
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ async def serve(server: uvicorn.Server, door: socket.socket, *, until_input_ends
     if until_input_ends:
 
         def stop_at_end() -> None:
-            if not sys.stdin.buffer.read1(1024):  # type: ignore[attr-defined]
+            if not os.read(sys.stdin.fileno(), 1024):
                 server.should_exit = True
                 asyncio.get_running_loop().remove_reader(sys.stdin)
 

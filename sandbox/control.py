@@ -66,7 +66,7 @@ class Control:
         return {"count": len(system.tables[entity.name])}
 
     def add(self, order: Order) -> Any:
-        """Put a record as it is, good or bad, over a demo record as the template (`bare` true: nothing but what is given). Its key is given where it is missing."""
+        """Put a record as it is, good or bad: over a demo record, or with `bare` true alone. Key and time are made where they are missing."""
         system, entity = self._entity(order)
         return system.put_raw(entity, order.get("record", {}), bare=order.get("bare", False))
 

@@ -1,7 +1,7 @@
 """Faults that are ordered. An order names a kind and when it applies; the first order that applies to a request spoils it.
 
-An order: {"kind", "times"? (count; without: until cleared), "probability"?, "skip"? (let so many matching requests pass first), "method"?, "path"? (part of
-the path and query), "what"? (as in the request log, "list users" say)} and what the kind takes. KINDS says what each does.
+An order: {"kind", "times"? (count; without: until cleared), "probability"?, "skip"? (let so many matching requests pass first), "method"?,
+"path"? (part of the path and query)} and what the kind takes. KINDS says what each does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ KINDS = {
 }
 INSTEAD = {"rate_limit", "error", "unavailable", "status", "expired_token", "login_page"}  # the request is not looked at
 INSIDE = {"empty", "duplicate", "stuck_page", "partial"}  # the system itself answers so
-LOGIN_PAGE = b"<!doctype html><html><head><title>Sign in</title></head><body><form>Your session has ended. <input name=user> <input type=password name=password></form></body></html>"
+LOGIN_PAGE = (
+    b"<!doctype html><html><head><title>Sign in</title></head><body><form>Your session has ended. "
+    b"<input name=user> <input type=password name=password></form></body></html>"
+)
 
 
 class Faults:

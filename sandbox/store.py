@@ -135,8 +135,9 @@ class Table:
 
     def changed_after(self, stamp: int, key: Key | None, limit: int, before: int | None = None) -> list[Key]:
         """Up to `limit` keys in the order (changed, key): behind this place, or from this moment on where no key is given."""
-        index, stamps, found = self._changed, self.stamps, []
-        at = bisect_left(index, (stamp,) if key is None else (stamp, key))  # type: ignore[arg-type]
+        index, stamps = self._changed, self.stamps
+        found: list[Key] = []
+        at = bisect_left(index, (stamp,) if key is None else (stamp, key))
         while at < len(index) and len(found) < limit:
             entry = index[at]
             if before is not None and entry[0] >= before:

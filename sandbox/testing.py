@@ -139,8 +139,7 @@ class RunningSandbox(Sandbox):
     def _start(self, port: str) -> None:
         command = [sys.executable, "-m", "sandbox", "--port", port, "--quiet", "--until-input-ends", *self._arguments]
         self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()  # the socket is open by then; a request waits until it is served
+        line = self.process.stdout.readline() if self.process.stdout else ""  # the socket is open by then; a request waits until it is served
         if "http://" not in line:
             self.stop()
             raise RuntimeError(f"The sandbox did not start; it said: {line!r}")

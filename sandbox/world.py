@@ -62,7 +62,7 @@ class World:
         self.rewrite()
 
     def rewrite(self) -> None:
-        self.journal.rewrite(entry for s in self.systems.values() for part in (*s.tables.values(), s.memory) for entry in part.entries())
+        self.journal.rewrite(entry for system in self.systems.values() for entry in system.entries())
 
     def reset(self) -> None:
         """As on the first day: demo data, no faults, no limits, empty log."""

@@ -7,7 +7,7 @@ import base64
 import binascii
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -81,7 +81,7 @@ class Making:
 
 @dataclass(frozen=True)
 class Entity:
-    """One kind of record in a system. `make` makes a demo record; `live` are the changes that life makes, each a field and its new values by chance."""
+    """One kind of record in a system. `make` makes a demo record; `edits` are the fields that life changes, and how."""
 
     name: str
     key: str
@@ -291,7 +291,7 @@ class System(abc.ABC):
     def new_key(self, entity: Entity, number: int, values: Record) -> Key:
         return entity.new_key(number)
 
-    def defaults(self, entity: Entity, record: Record) -> None:
+    def defaults(self, entity: Entity, record: Record) -> None:  # noqa: B027  most fill in nothing
         """What the system fills in itself in a new record."""
 
     def store(self, entity: Entity, key: Key, record: Record, *, is_new: bool = False) -> Record:
@@ -381,6 +381,12 @@ class System(abc.ABC):
             stamp = now
         table.put(key, record, stamp)
         return record
+
+    def entries(self) -> Iterator[list[Any]]:
+        """Everything as lines of the journal."""
+        for table in self.tables.values():
+            yield from table.entries()
+        yield from self.memory.entries()
 
     def seed_all(self) -> None:
         for entity in self.entities:

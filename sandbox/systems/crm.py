@@ -19,6 +19,7 @@ from sandbox.times import ISO_Z
 PARAMETERS = ("limit", "cursor", "updated_since", "updated_before", "fields")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 INDUSTRIES = ("Manufacturing", "Electronics", "Energy", "Life sciences", "Logistics", "Food", "Software", "Other")
+OFFERS = ("pressure sensors", "flow meters", "温度变送器", "calibration service", "年度维保")
 BATCH_LIMIT = 200
 
 _TIMES = (Field("created_at", moment(ISO_Z), read_only=True), Field("updated_at", moment(ISO_Z), read_only=True))
@@ -111,7 +112,7 @@ def make_opportunity(m: Making) -> Record:
         "id": f"opp_{m.number:06}",
         "external_id": None,
         "account_id": f"acc_{number:06}",
-        "name": f"{company(m.seed, number).short_name}: {m.chance.choice(('pressure sensors', 'flow meters', '温度变送器', 'calibration service', '年度维保'))}",
+        "name": f"{company(m.seed, number).short_name}: {m.chance.choice(OFFERS)}",
         "stage": stage,
         "probability": probability,
         "amount": round(m.chance.lognormvariate(11, 1), 2),

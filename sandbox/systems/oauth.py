@@ -1,4 +1,5 @@
-"""OAuth 2.0 as the CRM offers it: client credentials, and authorization code with a consent page, PKCE and rotating refresh tokens (RFC 6749, 7636, 9700).
+"""OAuth 2.0 as the CRM offers it: client credentials, and authorization code with a consent page, PKCE and rotating refresh tokens
+(RFC 6749, 7636, 9700).
 
 A refresh token works once. One that comes a second time was stolen or burned by a race, so the whole family of tokens is revoked: connect again.
 """
