@@ -1,0 +1,58 @@
+"""Who does something: a person, a token, a schedule, a rule, an instance, the hub itself. Every service takes one as `by`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext as _
+
+from integration_hub.accounts.roles import PERMISSIONS, Role
+
+if TYPE_CHECKING:
+    from integration_hub.accounts.models import User
+
+
+class Forbidden(PermissionDenied):
+    """The actor may not do this. Answers 403; what it may not even see answers 404."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`role` None is the hub itself and what it does by itself: it may do all. `scopes` narrows a token to some of its owner's permissions."""
+
+    kind: str
+    name: str
+    user_id: int | None = None
+    role: Role | None = None
+    scopes: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, user: User) -> Actor:
+        return cls("person", user.get_full_name() or user.username, user.pk, Role(user.role))
+
+    @classmethod
+    def hub(cls) -> Actor:
+        return cls("hub", "Integration Hub")
+
+    @classmethod
+    def schedule(cls) -> Actor:
+        return cls("schedule", "Schedule")
+
+    def allows(self, permission: str) -> bool:
+        """Whether this actor may do `permission`, a key of PERMISSIONS; an unknown one is a programming error and raises KeyError."""
+        roles = PERMISSIONS[permission]
+        if self.scopes is not None and permission not in self.scopes:
+            return False
+        return self.kind in ("hub", "schedule") or self.role in roles
+
+    def require(self, permission: str, subject: Any = None) -> None:
+        """Raises Forbidden unless this actor may do `permission` (to `subject`)."""
+        if not self.allows(permission):
+            raise Forbidden(
+                _("{name} may not do this ({permission}). Ask an administrator for a role that may.").format(name=self.name, permission=permission)
+            )
+
+
+NOBODY = Actor("person", "", None, None, frozenset())

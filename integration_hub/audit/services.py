@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import models
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.audit.models import Entry
+
+
+def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, Any] | None = None, note: str = "") -> Entry:
+    """Write down what `by` does to `subject`, in the caller's transaction, so that neither stands without the other.
+
+    `changes` maps a field to [before, after]; for a secret it holds ["", "changed"], never a value.
+    """
+    return Entry.objects.create(
+        event=event,
+        actor_kind=by.kind,
+        actor_name=by.name,
+        actor_id=by.user_id,
+        subject_type=subject._meta.label_lower,
+        subject_id=str(subject.pk),
+        subject_name=str(subject)[:300],
+        changes=changes or {},
+        note=note,
+    )

@@ -1,0 +1,16 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class CoreConfig(AppConfig):
+    name = "integration_hub.core"
+    label = "core"
+    verbose_name = _("Core")
+
+    def ready(self) -> None:
+        from integration_hub.core import outbox
+        from integration_hub.core.crypto import keyring
+        from integration_hub.core.registry import sweeps
+
+        keyring()  # a wrong CREDENTIAL_KEYS stops the start, not the first use of a credential
+        sweeps.register("outbox", outbox.sweep)

@@ -1,0 +1,31 @@
+"""Sentences travel as an English template with named values, are stored so, and are translated where they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext
+
+from connectors.base import Text
+
+
+def stored(text: Text) -> dict[str, Any]:
+    """The text as JSON for a row."""
+    return {"template": text.template, "values": {name: _plain(value) for name, value in text.values.items()}}
+
+
+def render(text: Text | Mapping[str, Any] | None) -> str:
+    """The sentence in the reader's language; "" for none. Values that are texts themselves are translated too."""
+    if not text:
+        return ""
+    template, values = (text.template, text.values) if isinstance(text, Text) else (text["template"], text["values"])
+    if not template:
+        return ""
+    return gettext(template).format_map({name: render(value) if isinstance(value, Mapping | Text) else value for name, value in values.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Text):
+        return stored(value)
+    return value if isinstance(value, str | int | float | bool | dict | None) else str(value)

@@ -1,0 +1,46 @@
+"""The fixed cast and the switches all tests share. A folder's own fixtures lie in its conftest.py."""
+
+import os
+import tempfile
+from pathlib import Path
+
+# Before Django reads its settings: a data folder of this run's own, and no broker but where a test starts one.
+_folder = Path(tempfile.mkdtemp(prefix="hub-test-"))
+os.environ["HUB_TESTING"] = "1"
+os.environ["DATA_DIR"] = str(_folder)
+os.environ.setdefault("BROKER_URL", "memory://")
+os.environ.setdefault("SECRET_KEY", "test-" + "x" * 50)
+os.environ.setdefault("CREDENTIAL_KEYS", "k1:dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtMTI")
+os.environ.setdefault("ALLOWED_NETWORKS", "127.0.0.0/8")  # the systems that tests speak to run on this machine
+
+import pytest
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.accounts.roles import Role
+
+
+@pytest.fixture
+def person(django_user_model):
+    """A function that makes a signed-up person with a role: person("operator")."""
+
+    def make(role: str, **more):
+        name = more.pop("username", role)
+        return django_user_model.objects.create_user(name, f"{name}@example.com", "correct horse battery", role=role, is_staff=True, **more)
+
+    return make
+
+
+def _cast(role: Role):
+    @pytest.fixture(name=role.value)
+    def member(person):
+        return Actor.of(person(role.value))
+
+    return member
+
+
+administrator, integrator, operator, approver, auditor, viewer = map(_cast, Role)
+
+
+@pytest.fixture
+def hub():
+    return Actor.hub()
