@@ -202,9 +202,7 @@ if not STORAGE_URL.startswith("file://"):
     raise ImproperlyConfigured("STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage.")
 STORAGES = {
     "default": {"BACKEND": "integration_hub.core.storage.DurableFileStorage", "OPTIONS": {"location": STORAGE_URL.removeprefix("file://")}},
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if TESTING else "integration_hub.core.storage.StaticStorage"
-    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if TESTING else "integration_hub.core.storage.StaticStorage"},
 }
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"

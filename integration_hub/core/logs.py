@@ -19,7 +19,9 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 MASK = "***"
-_SECRET_NAMES = r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|password|passwd|[a-z]*_?secret|access[_-]?key|[a-z]*_?token"
+_SECRET_NAMES = (
+    r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|password|passwd|[a-z]*_?secret|access[_-]?key|[a-z]*_?token"
+)
 _MASKS = [
     (re.compile(r"\b(bearer|basic|digest|token|apikey)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     # a name, perhaps in quotes (escaped ones too, within JSON), then = or :, then the value up to where it must end
@@ -79,7 +81,9 @@ class Json(JsonFormatter):
 
     def __init__(self) -> None:
         super().__init__(
-            "%(asctime)s %(levelname)s %(name)s %(message)s", rename_fields={"asctime": "at", "levelname": "level", "name": "logger"}, json_ensure_ascii=False
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "at", "levelname": "level", "name": "logger"},
+            json_ensure_ascii=False,
         )
         self.converter = time.gmtime
         self.default_time_format, self.default_msec_format = "%Y-%m-%dT%H:%M:%S", "%s.%03dZ"
@@ -129,4 +133,3 @@ def settings(form: str, level: str) -> dict[str, Any]:
             **{name: {"handlers": [], "propagate": True, "level": "WARNING"} for name in quiet},
         },
     }
-

@@ -4,23 +4,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Heartbeat',
+            name="Heartbeat",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=200, unique=True)),
-                ('kind', models.CharField(choices=[('worker', 'Worker'), ('scheduler', 'Scheduler')], max_length=20)),
-                ('host', models.CharField(max_length=200)),
-                ('queues', models.JSONField(default=list)),
-                ('version', models.CharField(max_length=40)),
-                ('seen_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=200, unique=True)),
+                ("kind", models.CharField(choices=[("worker", "Worker"), ("scheduler", "Scheduler")], max_length=20)),
+                ("host", models.CharField(max_length=200)),
+                ("queues", models.JSONField(default=list)),
+                ("version", models.CharField(max_length=40)),
+                ("seen_at", models.DateTimeField()),
             ],
         ),
     ]

@@ -55,7 +55,12 @@ class Hub:
     """The programs of one machine and the order in which they come and go."""
 
     def __init__(self, *, demo: bool) -> None:
-        self.environ = {**os.environ, "LOG_FORMAT": os.environ.get("LOG_FORMAT", "console"), "PYTHONUNBUFFERED": "1", "DATA_DIR": str(settings.DATA_DIR)}
+        self.environ = {
+            **os.environ,
+            "LOG_FORMAT": os.environ.get("LOG_FORMAT", "console"),
+            "PYTHONUNBUFFERED": "1",
+            "DATA_DIR": str(settings.DATA_DIR),
+        }
         self.environ["PYTHONWARNINGS"] = "ignore:You're running the worker with superuser"  # on one's own machine, or in a container
         self.coloured = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         if self.coloured:
