@@ -43,7 +43,7 @@ def private_folder() -> Path:
     folder = Path(tempfile.mkdtemp(prefix="hub-"))
     if len(os.fsencode(folder / "broker.sock")) > LONGEST_SOCKET_PATH:
         folder.rmdir()
-        folder = Path(tempfile.mkdtemp(prefix="hub-", dir="/tmp"))  # noqa: S108 mkdtemp makes it ours alone (0700)
+        folder = Path(tempfile.mkdtemp(prefix="hub-", dir="/tmp"))  # mkdtemp makes it ours alone (0700)
     return folder
 
 
@@ -94,12 +94,13 @@ def embedded_broker(folder: Path, *, seconds: float = 10) -> Iterator[str]:
     """A broker of one's own for as long as the block lasts; gives its BROKER_URL. Raises NoBroker when it does not answer in time."""
     private = private_folder()
     path = private / "broker.sock"
-    server = subprocess.Popen(command(find_server(), path=path, folder=folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = find_server()
+    server = subprocess.Popen(command(program, path=path, folder=folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + seconds
         while not answers(path):
             if server.poll() is not None or time.monotonic() > deadline:
-                raise NoBroker(f"The broker {server.args[0]} did not start within {seconds:.0f} seconds.")  # type: ignore[index]
+                raise NoBroker(f"The broker {program} did not start within {seconds:.0f} seconds.")
             time.sleep(0.02)
         yield url(path)
     finally:

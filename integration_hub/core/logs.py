@@ -11,24 +11,23 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from pythonjsonlogger.json import JsonFormatter
 
 MASK = "***"
-_SECRET_NAMES = (
-    r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|password|passwd|[a-z]*_?secret|access[_-]?key|[a-z]*_?token"
-)
+_SENSITIVE = r"authorization|proxy-authorization|cookie|set-cookie|x-api-key|api[_-]?key|password|passwd|[a-z]*_?secret|access[_-]?key|[a-z]*_?token"
 _MASKS = [
     (re.compile(r"\b(bearer|basic|digest|token|apikey)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\1 {MASK}"),
     # a name, perhaps in quotes (escaped ones too, within JSON), then = or :, then the value up to where it must end
-    (re.compile(rf"""\b({_SECRET_NAMES})(\\?["'])?(\s*[=:]\s*)(\\?["'])?(?!\*)[^\s"'\\&,;)}}\]]+""", re.IGNORECASE), rf"\1\2\3\4{MASK}"),
+    (re.compile(rf"""\b({_SENSITIVE})(\\?["'])?(\s*[=:]\s*)(\\?["'])?(?!\*)[^\s"'\\&,;)}}\]]+""", re.IGNORECASE), rf"\1\2\3\4{MASK}"),
     (re.compile(r"(://[^/\s:@]*):[^/\s@]+@"), rf"\1:{MASK}@"),
 ]
-_context: ContextVar[dict[str, Any]] = ContextVar("log_context", default={})
+_context: ContextVar[Mapping[str, Any]] = ContextVar("log_context", default=MappingProxyType({}))
 _OWN_NAMES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
@@ -62,7 +61,7 @@ class ContextFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not isinstance(getattr(record, "request", ""), str):
-            del record.request  # Django puts the whole request there
+            vars(record).pop("request")  # Django puts the whole request there
         for name, value in _context.get().items():
             if not hasattr(record, name):
                 setattr(record, name, value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -169,13 +170,11 @@ class Hub:
     async def _stop_all(self) -> None:
         """Web first, so that nothing new comes in; the workers finish what they have in hand; the broker last."""
         order = {program.name: place for place, program in enumerate(self.programs)}
-        kept = sorted(self._all, key=lambda one: order.get(one.program.name, -1))
-        workers = [one for one in kept if one.program.name in ("quick", "bulk")]
-        for one in kept:
-            if one is (workers or [None])[0]:
-                await asyncio.gather(*(worker.stop() for worker in workers))
-            elif one not in workers:
-                await one.stop()
+        together = {"bulk": "quick"}  # the workers need not wait for one another
+        for _place, kept in itertools.groupby(
+            sorted(self._all, key=lambda one: order.get(one.program.name, -1)), key=lambda one: together.get(one.program.name, one.program.name)
+        ):
+            await asyncio.gather(*(one.stop() for one in kept))
         self._write("Integration Hub has stopped.\n")
 
     def _asked_to_stop(self) -> None:
@@ -221,7 +220,7 @@ class _only_one:  # noqa: N801 reads as a sentence in a with statement
         self.file: TextIO
 
     def __enter__(self) -> None:
-        self.file = open(self.path, "a+")  # noqa: SIM115 held until __exit__
+        self.file = open(self.path, "a+")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -270,8 +269,8 @@ def _parts(url: str) -> dict[str, str] | None:
     """What /readyz says, or None while nobody answers."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 our own web server
-            return json.load(answer)
+            return dict(json.load(answer))
     except urllib.error.HTTPError as error:
-        return json.load(error) if error.code == 503 else None
+        return dict(json.load(error)) if error.code == 503 else None
     except (OSError, ValueError):
         return None
