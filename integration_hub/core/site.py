@@ -13,6 +13,12 @@ class HubSite(UnfoldAdminSite):
     final_catch_all_view = False  # what does not exist answers 404, signed in or not
     login_template = "admin/login.html"
 
+    def __init__(self, name: str = "admin") -> None:
+        from integration_hub.core.forms import SignInForm  # imports the user model, which is not there yet when the site's module is
+
+        super().__init__(name)
+        self.login_form = SignInForm
+
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active)
 

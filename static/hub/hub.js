@@ -46,7 +46,7 @@
     input.focus();
     search("");
   };
-  const options = () => [...palette().querySelectorAll("[role=option]")];
+  const options = () => [...palette().querySelectorAll("[role=option]:not([aria-disabled])")];
   const choose = (option) => {
     for (const other of options()) other.setAttribute("aria-selected", String(other === option));
     const input = find("input", palette());
@@ -74,7 +74,7 @@
     waiting = setTimeout(search, 120, event.target.value.trim());
   });
   document.addEventListener("mousemove", (event) => {
-    const option = event.target.closest?.("#hub-palette [role=option]");
+    const option = event.target.closest?.("#hub-palette a[role=option]");
     if (option && option !== chosen()) choose(option);
   });
 

@@ -125,6 +125,8 @@ def shot(context):
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         context.clear_cookies(name=settings.LANGUAGE_COOKIE_NAME)
+        if len(languages) > 1:
+            page.reload(wait_until="networkidle")
 
     return take
 
