@@ -19,7 +19,7 @@ from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.models import Link, Partition, Run
 from integration_hub.syncs.states import PartitionState, RunState
 from integration_hub.syncs.work import Aborted, prepare
-from integration_hub.systems.services import connect
+from integration_hub.systems.connection import connect
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,9 @@ def carry(partition: Partition, lease: Lease) -> None:
         wait_or_fail(partition, lease, error)
     except Exception as error:  # a fault of ours: say so, try again, then fail loudly
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
-        wait_or_fail(partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300]))
+        wait_or_fail(
+            partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300])
+        )
 
 
 def measure(run: Run, open: Any) -> None:

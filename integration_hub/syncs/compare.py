@@ -409,4 +409,3 @@ def lookup_field(target: Any, fields: list[str]) -> str | None:
     if tuple(fields) == tuple(target.key) and target.capabilities.lookup_by_key:
         return KEY
     return next((name for name in fields if name in target.capabilities.lookup_by), None)
-

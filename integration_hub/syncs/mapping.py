@@ -28,10 +28,8 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
     readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
     chosen = readable & passes(work, page.frame)
     counts.rejected, counts.filtered = len(left), int((readable & ~chosen).sum())
-    last_of_key = pl.DataFrame({"key": keys, "chosen": chosen}).select(
-        pl.int_range(pl.len()).eq(pl.int_range(pl.len()).filter("chosen").last().over("key")).fill_null(False) & pl.col("chosen")
-    )
-    kept = last_of_key.to_series()
+    placed = pl.DataFrame({"key": keys, "chosen": chosen}).with_row_index("row")
+    kept = placed.select(pl.col("chosen") & (pl.col("row") == pl.col("row").filter(pl.col("chosen")).max().over("key"))).to_series().fill_null(False)
     counts.duplicate = int((chosen & ~kept).sum())
 
     part = page if kept.all() else only(page, kept)
@@ -77,8 +75,17 @@ def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, L
         misfit = misfits.get(row)
         reason = misfit.reason if misfit else Text(_("The record has no {field}, which identifies it."), {"field": ", ".join(work.source.key)})
         key = keys[row] or f"#{hashlib.sha256(repr((record, misfit and misfit.text)).encode('utf-8', 'replace')).hexdigest()[:16]}"
-        yield row, Left(
-            key, OpenState.REJECTED, reason, record, field=misfit.field if misfit else work.source.key[0], step="read", value=misfit.text if misfit else ""
+        yield (
+            row,
+            Left(
+                key,
+                OpenState.REJECTED,
+                reason,
+                record,
+                field=misfit.field if misfit else work.source.key[0],
+                step="read",
+                value=misfit.text if misfit else "",
+            ),
         )
 
 

@@ -99,7 +99,11 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
                 **place,
             )
         PageRow.objects.create(
-            partition=work.partition, number=page.number, last_value=page.last_value, last_key=page.last_key, **{n: getattr(counts, n) for n in _PAGE_COUNTS}
+            partition=work.partition,
+            number=page.number,
+            last_value=page.last_value,
+            last_key=page.last_key,
+            **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.sync.source_side, page.left)
         openrows.close(work.sync, work.sync.source_side, result.passed)

@@ -135,7 +135,9 @@ def as_kept(work: Work, keys: list[str]) -> Page:
     rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)
     records = [openrows.unpacked_record(row.record) for row in rows]
     columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
-    return Page(pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]), position=None)
+    return Page(
+        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]), position=None
+    )
 
 
 def nothing(work: Work) -> Page:

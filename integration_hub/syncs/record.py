@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -91,7 +91,9 @@ def _unlinkable(work: Work, portion: Portion, result: Settled, rows: set[int]) -
         result.keys.remove(source_key)
         result.counts["created"] -= 1
         result.counts["unknown"] += 1
-        reason = Text(_("{system} created it but did not say under which key. Say in its settings where the answer holds the key."), {"system": work.system})
+        reason = Text(
+            _("{system} created it but did not say under which key. Say in its settings where the answer holds the key."), {"system": work.system}
+        )
         result.left.append(_left(portion, place, OpenState.UNKNOWN, reason))
 
 

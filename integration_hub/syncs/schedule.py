@@ -41,7 +41,9 @@ def problems(sync: Sync) -> dict[str, str]:
         try:
             next_due(sync)
         except (CronSimError, StopIteration) as error:
-            found["crontab"] = _("“{crontab}” is no crontab: {problem}. Five fields, such as 0 2 * * 1-5.").format(crontab=sync.crontab, problem=error)
+            found["crontab"] = _("“{crontab}” is no crontab: {problem}. Five fields, such as 0 2 * * 1-5.").format(
+                crontab=sync.crontab, problem=error
+            )
     return found
 
 

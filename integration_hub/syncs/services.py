@@ -15,12 +15,12 @@ from django.utils.translation import gettext as _
 from connectors.base import ConnectorError
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
-from integration_hub.core.expressions import ExpressionError, parse
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import OpenRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState
+from integration_hub.systems.connection import connect
 from integration_hub.systems.models import Entity
-from integration_hub.systems.services import connect
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +40,7 @@ class NotPossible(Exception):
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def start_run(
-    sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand"
-) -> Run:
+def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand") -> Run:
     """Create a run and hand its partition to the workers once the transaction commits.
 
     `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only. Raises PairBusy while
@@ -193,7 +191,7 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
 
 def _check(sync: Sync) -> None:
     """Refuse what could not run: names taken, a mapping between other entities, a schedule or filter that cannot be understood."""
-    sync.clean_fields(exclude=["pair"])
+    sync.clean_fields(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
     sync.validate_unique()
     problems: dict[str, str] = {}
     if (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
@@ -204,8 +202,10 @@ def _check(sync: Sync) -> None:
     if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
     if sync.filter:
+        from integration_hub.core.expressions import language
+
         try:
-            parse(sync.filter, {f.name: f.type for f in schema.fields})
+            language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = str(error)
     problems.update(schedule.problems(sync))

@@ -133,9 +133,7 @@ def _finish(run: Run) -> None:
             if newest is not None:
                 known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
                 if run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key):
-                    SyncCursor.objects.update_or_create(
-                        sync=sync, side=sync.source_side, defaults={"value": newest[0], "key": newest[1][:500]}
-                    )
+                    SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
 
 
 def sweep() -> None:

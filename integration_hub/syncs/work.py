@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from connectors import base
-from integration_hub.core.expressions import Expression, parse
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.syncs.models import OpenRow, Partition, Run, Side, Sync
 from integration_hub.syncs.prints import slots_of
 
 if TYPE_CHECKING:
     from connectors.base import Connector
+    from integration_hub.core.expressions.language import Expression
 
 
 @dataclass
@@ -82,6 +82,8 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
     mapping = compile_mapping(version.definition, source, target)
     fields = [plan.target.name for plan in mapping.plans]
     text = run.settings.get("filter", "")
+    if text:
+        from integration_hub.core.expressions.language import parse
     return Work(
         run=run,
         sync=sync,
@@ -164,4 +166,3 @@ class Counts:
     refused: int = 0
     moved: int = 0
     unknown: int = 0
-
