@@ -95,7 +95,7 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
-    draft = _Draft(work, page, target, links, packed(prints), [packed_row for packed_row in packed(np.where(page.send, hashes, 0))])
+    draft = _Draft(work, page, target, links, packed(prints), list(packed(np.where(page.send, hashes, 0))))
     kept = draft.keep_what_waits(open_rows)
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None}
     gone = draft.updates(np.flatnonzero(linked & differs.any(axis=1) & ~kept), differs, hashes, replayed)

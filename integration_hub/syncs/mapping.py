@@ -24,7 +24,7 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
 
     counts = Counts(read=page.frame.height)
     keys = canonical_key(page.frame, work.source.key)
-    left = {row: left for row, left in unreadable(work, page, keys)}
+    left = dict(unreadable(work, page, keys))
     readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
     chosen = readable & passes(work, page.frame)
     counts.rejected, counts.filtered = len(left), int((readable & ~chosen).sum())

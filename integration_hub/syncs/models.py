@@ -5,6 +5,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
