@@ -72,12 +72,12 @@ class Decoder:
         return None
 
     def _patient(self, rows: list[Any], answer: Answer) -> tuple[list[Sequence[Any]], list[Misfit]]:
-        names = self._column_names(answer)
+        names = self._column_names(answer) if any(isinstance(row, list) for row in rows) else None
         misfits, records = [], []
         for number, row in enumerate(rows):
             if names is not None and isinstance(row, list) and len(row) <= len(names):
                 row = dict(zip(names, row, strict=False))
-            elif names is not None or not isinstance(row, dict):
+            elif not isinstance(row, dict):
                 misfits.append(Misfit(number, "", shown(row), Text(_("is no record: an object with names and values was expected"))))
                 row = {}
             records.append(row)

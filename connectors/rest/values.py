@@ -49,6 +49,7 @@ class Form:
     zone: ZoneInfo
     max_bytes: int
     write_as: str
+    null_values: frozenset[str] = frozenset()
 
     @cached_property
     def dtype(self) -> pl.DataType:
@@ -72,9 +73,9 @@ class Form:
             raise SettingsError(
                 _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
             ) from None
-        return cls(
-            field, (declared.format if declared else "") or default, zone_info, max_bytes, (declared.write_as if declared else "") or field.name
-        )
+        if declared is None:
+            return cls(field, default, zone_info, max_bytes, field.name)
+        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
 
     @property
     def wire_type(self) -> Any:
@@ -103,6 +104,8 @@ class Form:
 
         `trusted`: a typed decoder made it, so every number is finite, and the whole page is smaller than a single value may be.
         """
+        if self.null_values:
+            column = [None if isinstance(v, str) and v in self.null_values else v for v in column]
         fast = self._fast(column, trusted)
         if fast is not None:
             return fast.alias(self.field.name), []

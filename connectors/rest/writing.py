@@ -71,6 +71,7 @@ class Endpoint:
         )
         self.item = JsonTemplate(way.item) if isinstance(way, Bulk) else None
         self._whole_items = isinstance(way, Bulk) and way.item == "{record}"
+        self._own_key_as = way.idempotency_field if isinstance(way, Bulk) else ""
         self.success = {v.lower() for v in way.results.success_values} if isinstance(way, Bulk) and way.results is not None else set()
         self.forms = forms_of(client, declared, entity)
         self._fixed = self._fixed_call()
@@ -84,7 +85,14 @@ class Endpoint:
     def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
         query = {n: t.fill(lookup) for n, t in self.query.items()}
         headers = {n: t.fill(lookup) for n, t in self.headers.items()}
-        return self.client.call(self.way.method, self.path.fill(lookup), query=query, headers=headers, body=body)
+        return self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+
+    def _needed(self, name: str, lookup: Callable[[str], Any]) -> Any:
+        """A value in a path: without it the request would go to another address."""
+        value = lookup(name)
+        if value is None or value == "":
+            raise Malformed(Text(_("has no {field}, which the address it is written to needs"), {"field": name}))
+        return value
 
     def single(self, row: Row) -> Call:
         lookup = self._lookup(row)
@@ -130,12 +138,14 @@ class Endpoint:
         return lookup
 
     def record(self, row: Row) -> dict[str, Any]:
-        if row.ready is not None and not self.way.with_key and self.way.nest:
-            return row.ready
+        if row.ready is not None and self.way.nest and not (self.way.with_key and row.key is not None):
+            return {**row.ready, self._own_key_as: row.idempotency_key} if self._own_key_as else row.ready
         values = row.values
         if self.way.with_key and row.key is not None:
             values = {**self._key_parts(row), **values}
         values = {self.forms[name].write_as if name in self.forms else name: value for name, value in values.items()}
+        if self._own_key_as:
+            values[self._own_key_as] = row.idempotency_key
         return nested(values) if self.way.nest else values
 
     def _key_value(self, row: Row) -> Any:
@@ -260,12 +270,24 @@ class Writing:
             if self._stop is not None:
                 self._not_sent(rows, self._stop)
                 return
-            try:
-                call = endpoint.single(rows[0]) if endpoint.item is None else endpoint.many(rows)
-            except Malformed as error:
-                self._refused(rows, error.reason)
-                continue
-            await self._send(endpoint, rows, call)
+            call = self._prepared(endpoint, rows)
+            if call is not None:
+                await self._send(endpoint, rows, call)
+
+    def _prepared(self, endpoint: Endpoint, rows: list[Row]) -> Call | None:
+        """The request for these rows; those that cannot be put into one are refused and leave the list."""
+        try:
+            return endpoint.single(rows[0]) if endpoint.item is None else endpoint.many(rows)
+        except Malformed as error:
+            for row in list(rows):
+                try:
+                    if len(rows) == 1:
+                        raise error
+                    endpoint.many([row])
+                except Malformed as reason:
+                    self._refused([row], reason.reason)
+                    rows.remove(row)
+            return self._prepared(endpoint, rows) if rows else None
 
     async def _send(self, endpoint: Endpoint, rows: list[Row], call: Call) -> None:
         for number in range(1, self.client.settings.connection.tries + 1):
