@@ -31,7 +31,7 @@ class App:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path: str = scope["path"]
+            path = scope["raw_path"].decode("latin-1")
             system = self.world.systems.get(path[1 : path.find("/", 1)])
             if system is not None:
                 request = Request(scope["method"], path, scope["query_string"], scope["headers"], await read_body(receive), scope["scheme"])
