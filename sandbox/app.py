@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -20,8 +19,6 @@ from sandbox.world import World
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-
-log = logging.getLogger("sandbox")
 
 
 class App:
@@ -81,17 +78,10 @@ class App:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        life = asyncio.create_task(self._live())
+        life = asyncio.create_task(self.world.life.go_on())
         yield
         life.cancel()
         self.world.journal.close()
-
-    async def _live(self) -> None:
-        life = self.world.life
-        while True:
-            await asyncio.sleep(life.wait())
-            if not life.is_paused:
-                log.info(life.step())
 
 
 async def read_body(receive: Receive) -> bytes:
