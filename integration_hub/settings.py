@@ -52,10 +52,10 @@ except ValueError as error:
 # --- apps -------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "integration_hub.core.site.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "integration_hub.accounts.middleware.ActorMiddleware",
+    "integration_hub.core.language.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -243,7 +244,21 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
 }
 
-UNFOLD = {"SITE_TITLE": "Integration Hub", "SITE_HEADER": "Integration Hub"}
+# --- the console ------------------------------------------------------------------------------------------------------
+
+CSRF_FAILURE_VIEW = "integration_hub.core.pages.csrf_failed"
+ENVIRONMENT = env.str("ENVIRONMENT", default="")  # shown in the head of every page: Production, Staging
+ORGANISATION = env.str("ORGANISATION", default="")  # shown under the hub's name
+UNFOLD = {
+    "SITE_TITLE": "Integration Hub",
+    "SITE_HEADER": "Integration Hub",
+    "SITE_SUBHEADER": ORGANISATION,
+    "SITE_URL": None,
+    "ENVIRONMENT": "integration_hub.core.pages.environment",
+    "SHOW_LANGUAGES": True,
+    "SIDEBAR": {"navigation": "integration_hub.core.pages.sidebar"},
+    "ACCOUNT": {"navigation": "integration_hub.core.pages.account_links"},
+}
 
 LOGGING = {
     "version": 1,

@@ -10,7 +10,9 @@ class CoreConfig(AppConfig):
     def ready(self) -> None:
         from integration_hub.core import outbox
         from integration_hub.core.crypto import keyring
+        from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import sweeps
 
         keyring()  # a wrong CREDENTIAL_KEYS stops the start, not the first use of a credential
         sweeps.register("outbox", outbox.sweep)
+        navigation.register("overview", NavEntry("overview", _("Overview"), "dashboard", "admin:index", order=0, words="home dashboard start"))
