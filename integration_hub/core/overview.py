@@ -147,7 +147,9 @@ def verdict_of(found: Sequence[Problem], said: Sequence[str]) -> Verdict:
     others = len(found) - 1
     sentence = _("{cause}.").format(cause=worst.cause)
     if others:
-        sentence = ngettext("{cause}, and {n} more problem is open.", "{cause}, and {n} more problems are open.", others).format(cause=worst.cause, n=others)
+        sentence = ngettext("{cause}, and {n} more problem is open.", "{cause}, and {n} more problems are open.", others).format(
+            cause=worst.cause, n=others
+        )
     return Verdict(worst.state, word, sentence, since=since, next=[" ".join(said)] if said else ())
 
 

@@ -37,7 +37,9 @@ class Faults(list):
         page.on("console", lambda message: self.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.append(f"page error: {error}"))
         page.on("requestfailed", lambda request: self._failed(request))
-        page.add_init_script("""document.addEventListener("securitypolicyviolation", e => console.error(`CSP: ${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber} ${e.sample}`))""")
+        page.add_init_script(
+            """document.addEventListener("securitypolicyviolation", e => console.error(`CSP: ${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber} ${e.sample}`))"""
+        )
 
     def _failed(self, request):
         if request.failure != "net::ERR_ABORTED":  # left by going to another page

@@ -62,7 +62,11 @@ def live(context: Context, region: str, every: int = 2, on: Any = True) -> str:
         return ""
     path = context["request"].get_full_path()
     return format_html(
-        'data-live hx-get="{}" hx-trigger="every {}s" hx-select="#{}" hx-target="#{}" hx-swap="outerHTML" hx-sync="this:drop"', path, every, region, region
+        'data-live hx-get="{}" hx-trigger="every {}s" hx-select="#{}" hx-target="#{}" hx-swap="outerHTML" hx-sync="this:drop"',
+        path,
+        every,
+        region,
+        region,
     )
 
 
