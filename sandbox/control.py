@@ -133,7 +133,7 @@ class Control:
         life.is_paused = bool(order.get("paused", life.is_paused))
         if "seconds" in order:
             least, most = order["seconds"]
-            life.seconds = (float(least), float(most))
+            life.set_pace(float(least), float(most))
         return {
             "paused": life.is_paused,
             "seconds": life.seconds,

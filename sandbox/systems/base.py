@@ -131,6 +131,7 @@ class System(abc.ABC):
         self.token_seconds = self.token_lasts
         self.per_minute = 0  # requests; 0: no limit
         self._window = (0, 0)
+        self._first_day: dict[str, list[tuple[Key, Record, int]]] = {}
 
     # --- the door ---
 
@@ -354,17 +355,21 @@ class System(abc.ABC):
 
     def seed_entity(self, entity: Entity, count: int, *, dirty: bool = True) -> None:
         """Replace an entity's records by `count` demo records: the same ones for a seed, whatever was there before."""
-        table = self.tables[entity.name]
+        entries = self._demo_records(entity, count, dirty=dirty)
+        self.clock.latest = max(self.clock.latest, *(stamp for _, _, stamp in entries), 0)
+        self.tables[entity.name].load(entries, count)
+
+    def _demo_records(self, entity: Entity, count: int, *, dirty: bool) -> list[tuple[Key, Record, int]]:
         entries = []
         for number in range(1, count + 1):
-            chance = dice(self.seed, table.name, number)
-            created = BASE_TIME + min(number * DAY * 150 // max(count, 1), DAY * 150) + chance.randrange(DAY // 2)
+            chance = dice(self.seed, self.tables[entity.name].name, number)
+            created = BASE_TIME + min(number * DAY * 150 // count, DAY * 150) + chance.randrange(DAY // 2)
             changed = created + chance.randrange(1, DAY * 20)
-            making = Making(self.seed, number, chance, self.times.floor(created), self.times.floor(changed), chance.random() < entity.dirt and dirty)
+            is_dirty = chance.random() < entity.dirt and dirty
+            making = Making(self.seed, number, chance, self.times.floor(created), self.times.floor(changed), is_dirty)
             record = entity.make(making)
             entries.append((record[entity.key], record, making.changed))
-            self.clock.latest = max(self.clock.latest, making.changed)
-        table.load(entries, count)
+        return entries
 
     def put_raw(self, entity: Entity, values: Record, *, bare: bool) -> Record:
         """Keep a record as it is, over a demo record unless `bare`; its key and time are made where they are missing. A time that is given counts."""
@@ -390,7 +395,11 @@ class System(abc.ABC):
 
     def seed_all(self) -> None:
         for entity in self.entities:
-            self.seed_entity(entity, entity.base_count * self.scale)
+            count = entity.base_count * self.scale
+            if entity.name not in self._first_day:  # made once: no one changes a record in place
+                self._first_day[entity.name] = self._demo_records(entity, count, dirty=True)
+            self.tables[entity.name].load(self._first_day[entity.name], count)
+            self.clock.latest = max(self.clock.latest, *self.tables[entity.name].stamps.values(), 0)
         self.memory.load({})
 
     def live(self, entity: Entity, chance: random.Random) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -120,7 +119,7 @@ class Marketing(System):
                 return json_answer(self.create(self.entity(name), request.json()), 201)
             case _, ["v3", name, key]:
                 entity = self.entity(name)
-                return self._one(request, entity, unquote(key).lower() if entity is SUBSCRIBERS else key)
+                return self._one(request, entity, key.lower() if entity is SUBSCRIBERS else key)
         raise Refused(404, "not_found", f"There is no {request.method} {request.path}.")
 
     def _one(self, request: Request, entity: Entity, key: str) -> Answer:
