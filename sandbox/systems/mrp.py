@@ -9,12 +9,13 @@ import hashlib
 import hmac
 from typing import Any
 
+from sandbox.entities import DAY, Entity, Making
 from sandbox.fields import INTEGER, POSITIVE, Field, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, dice
 from sandbox.store import Key, Record
-from sandbox.systems.base import DAY, Entity, Making, Refused, System, as_object
+from sandbox.systems.base import Refused, System, as_object
 from sandbox.systems.erp import SALES_ORDERS
 from sandbox.times import PLANT
 
