@@ -138,6 +138,12 @@ def test_a_moment_that_is_none_is_refused(speak, system):
     assert reply.json["errcode"] == 40035 if system == "oa" else reply.status == 422
 
 
+@pytest.mark.parametrize("cursor", ["nonsense", "WyJhIiwxXQ", "WzFd", "WzEseyJhIjoxfV0"])
+def test_a_cursor_that_is_none_of_theirs_is_refused(crm, helpdesk, cursor):
+    assert crm.say("GET", f"/v1/users?cursor={cursor}").status == 422
+    assert helpdesk.say("GET", f"/api/tickets?cursor={cursor}").status == 422
+
+
 LOOKUPS = [
     ("crm", "users", "employee_id", "U000001,U000002,nobody", 2),
     ("crm", "users", "id", "usr_000001,usr_000003", 2),
