@@ -145,7 +145,7 @@ def test_it_starts_survives_a_killed_worker_refuses_a_second_one_and_stops_witho
 
 def test_all_its_processes_end_with_a_killed_supervisor_and_the_next_start_changes_nothing(start):
     hub = start().wait_until_ready()
-    assert len(hub.processes()) >= 9
+    hub.wait_for(lambda: len(hub.processes()) >= 9)  # broker, web and its worker, scheduler, two workers and their children
 
     hub.process.kill()
     hub.process.wait()
