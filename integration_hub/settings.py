@@ -103,10 +103,10 @@ except ValueError as error:
 # --- apps -------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "integration_hub.core.site.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -140,6 +140,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "integration_hub.accounts.middleware.ActorMiddleware",
+    "integration_hub.core.language.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -243,6 +244,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
+if TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes a third of a second for each person of the cast
 LOGIN_URL = "admin:login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
@@ -253,6 +256,7 @@ try:
     vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 except Exception:
     raise ImproperlyConfigured("EMAIL_URL must be the address of a mail server, such as smtp+tls://user:password@mail.example.com:587.") from None
+EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="integration-hub@localhost")
 
 # --- language and time ------------------------------------------------------------------------------------------------
@@ -299,7 +303,21 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
 }
 
-UNFOLD = {"SITE_TITLE": "Integration Hub", "SITE_HEADER": "Integration Hub"}
+# --- the console ------------------------------------------------------------------------------------------------------
+
+CSRF_FAILURE_VIEW = "integration_hub.core.pages.csrf_failed"
+ENVIRONMENT = env.str("ENVIRONMENT", default="")  # shown in the head of every page: Production, Staging
+ORGANISATION = env.str("ORGANISATION", default="")  # shown under the hub's name
+UNFOLD = {
+    "SITE_TITLE": "Integration Hub",
+    "SITE_HEADER": "Integration Hub",
+    "SITE_SUBHEADER": ORGANISATION,
+    "SITE_URL": None,
+    "ENVIRONMENT": "integration_hub.core.pages.environment",
+    "SHOW_LANGUAGES": True,
+    "SIDEBAR": {"navigation": "integration_hub.core.pages.sidebar"},
+    "ACCOUNT": {"navigation": "integration_hub.core.pages.account_links"},
+}
 
 LOGGING = logs.settings(
     _one_of("LOG_FORMAT", ("json", "console"), default="json"),

@@ -16,13 +16,13 @@ os.environ.setdefault("BROKER_URL", "memory://")
 os.environ.setdefault("SECRET_KEY", "test-" + "x" * 50)
 os.environ.setdefault("CREDENTIAL_KEYS", "k1:dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtMTI")
 os.environ.setdefault("ALLOWED_NETWORKS", "127.0.0.0/8")  # the systems that tests speak to run on this machine
-os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"  # here and not in pyproject.toml, from where it would be read too early
+# Named here and not in pyproject.toml, from which it would be loaded before this file.
+os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"
 
 import django
+import pytest
 
 django.setup()
-
-import pytest
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import Role

@@ -1,0 +1,88 @@
+"""The frame around every page, in a real browser."""
+
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
+expect = pytest.importorskip("playwright.sync_api").expect
+
+
+def test_signing_in_leads_to_the_overview(page, person, assert_accessible, shot):
+    person("operator")
+
+    page.goto("/")
+    expect(page).to_have_url(re.compile(r"/login/\?next=/$"))
+    assert_accessible(page)
+    shot(page, "login")
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill("correct horse battery")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_a_wrong_password_is_said_in_one_sentence(page, person, assert_accessible, shot):
+    person("operator")
+
+    page.goto("/login/")
+    page.get_by_label("User name").fill("operator")
+    page.get_by_label("Password").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert_accessible(page)
+    shot(page, "login-wrong", languages=("en",), themes=("light",))
+
+
+def test_the_overview_is_clean_and_fits(signed_in, assert_accessible, fits, shot):
+    page = signed_in()
+
+    page.goto("/", wait_until="networkidle")
+
+    assert_accessible(page)
+    page.set_viewport_size({"width": 900, "height": 900})
+    fits(page)
+    page.set_viewport_size({"width": 400, "height": 900})
+    fits(page)
+    shot(page, "overview")
+
+
+def test_the_dark_theme_is_kept(signed_in, assert_accessible):
+    page = signed_in()
+    page.goto("/")
+
+    page.get_by_role("button", name=re.compile("menu")).click()
+    page.get_by_role("button", name="Dark").click()
+    page.reload()
+
+    assert page.evaluate("document.documentElement.classList.contains('dark')")
+    assert_accessible(page)
+
+
+def test_the_language_is_switched_in_the_persons_menu(signed_in, shot):
+    page = signed_in()
+    page.goto("/")
+
+    page.get_by_role("button", name=re.compile("menu")).click()
+    shot(page, "menu", languages=("en",), sizes=("wide",))
+    page.goto("/")
+    page.get_by_role("button", name=re.compile("menu")).click()
+    page.get_by_role("button", name="简体中文").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("总览")
+    assert page.evaluate("document.documentElement.lang") == "zh-hans"
+
+
+def test_the_palette_is_used_by_keyboard_alone(signed_in, assert_accessible, shot):
+    page = signed_in()
+    page.goto("/no/such/page") if False else page.goto("/")
+
+    page.keyboard.press("Control+k")
+    page.keyboard.type("overv")
+    expect(page.get_by_role("option", name=re.compile("Overview"))).to_have_attribute("aria-selected", "true")
+    assert_accessible(page)
+    shot(page, "palette", languages=("en",))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
