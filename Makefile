@@ -42,7 +42,7 @@ faults: development ## Long fault runs: kill -9 at many instants, brokers and sy
 vendor: environment ## Fetch the browser libraries of static/vendor anew, at their pinned versions
 	@sh scripts/vendor.sh
 
-lock: development ## Write requirements.txt and requirements-dev.txt anew from their .in files, with hashes
+lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
 	@sh scripts/lock.sh
 
 python:

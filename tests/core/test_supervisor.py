@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -33,6 +34,12 @@ class Watched:
         await self.until(lambda: self.lines.count("up") == times)
 
 
+def play(scene):
+    """Run the scene on an event loop of its own; the browser tests leave one in the main thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(scene())).result()
+
+
 def is_alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:
@@ -51,7 +58,7 @@ def test_what_dies_is_started_again():
         await watched.kept.stop()
         return watched
 
-    watched = asyncio.run(scene())
+    watched = play(scene)
 
     assert watched.lines == ["up", "was ended by SIGKILL, starts again in 0.5 s", "up"]
     assert watched.kept.pid is None
@@ -67,7 +74,7 @@ def test_what_dies_at_once_is_started_after_longer_and_longer_pauses_and_put_rig
         await watched.kept.stop()
         return watched.lines
 
-    assert asyncio.run(scene()) == ["ended with code 7, starts again in 0.5 s", "ended with code 7, starts again in 1 s"]
+    assert play(scene) == ["ended with code 7, starts again in 0.5 s", "ended with code 7, starts again in 1 s"]
     assert len(calls) == 2
 
 
@@ -80,7 +87,7 @@ def test_what_does_not_stop_in_time_is_ended():
         await watched.kept.stop()
         return watched.lines, pid
 
-    lines, pid = asyncio.run(scene())
+    lines, pid = play(scene)
 
     assert lines[-1] == "did not stop within 0 seconds and was ended"
     assert not is_alive(pid)
@@ -97,7 +104,7 @@ def test_what_a_program_started_does_not_outlive_it():
         await watched.until(lambda: not is_alive(child))
         await watched.kept.stop()
 
-    asyncio.run(scene())
+    play(scene)
 
 
 def test_a_line_without_end_is_shown_in_pieces():
@@ -106,7 +113,7 @@ def test_a_line_without_end_is_shown_in_pieces():
         await watched.kept.run_once()
         return watched.lines
 
-    lines = asyncio.run(scene())
+    lines = play(scene)
 
     assert "".join(lines) == "x" * 200_000
     assert len(lines) > 1

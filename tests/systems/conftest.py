@@ -1,5 +1,5 @@
 import pytest
-from fakes import MemoryConnector
+from tests.systems.fakes import MemoryConnector
 
 from connectors import registry
 from integration_hub.systems.models import System
