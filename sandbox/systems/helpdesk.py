@@ -160,7 +160,9 @@ class HelpDesk(System):
             keys = keys[: self.max_page_size]
         else:
             stamp, key = (
-                read_cursor(query["cursor"], int) if query.get("cursor") else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
+                read_cursor(query["cursor"], int)
+                if query.get("cursor")
+                else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
             )
             keys = table.changed_after(stamp, key, limit + 1)
             if len(keys) > limit:
