@@ -45,7 +45,7 @@ def fetch(
         conditions.append(f"{quoted_key} = ANY(%s)")
         parameter: Any = list(values)
     else:
-        conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")
+        conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
         parameter = json.dumps(list(values))
     if where:
         conditions.append(where)
