@@ -45,7 +45,7 @@ def test_settings_that_are_not_valid_register_nothing(integrator):
     with pytest.raises(ValidationError) as raised:
         services.register_system(name="CRM", connector="memory", settings={"address": "", "page_size": 0}, by=integrator)
 
-    assert set(raised.value.message_dict) == {"address", "page_size"}
+    assert set(raised.value.message_dict) == {"settings.address", "settings.page_size"}
     assert not System.objects.exists()
     assert not Entry.objects.exists()
 
