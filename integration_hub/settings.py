@@ -250,6 +250,8 @@ LOGIN_URL = "admin:login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "integration_hub.accounts.views.locked_out"
 AXES_VERBOSE = False
 
 try:
@@ -301,6 +303,26 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "integration_hub.accounts.authentication.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["integration_hub.core.rest.permissions.MayCall"],
+    "DEFAULT_PAGINATION_CLASS": "integration_hub.core.rest.paging.KeyPaging",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "integration_hub.core.rest.problems.problem_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Integration Hub",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Everything the console does. Lists page by key, errors are application/problem+json (RFC 9457), launches take an Idempotency-Key.",
+    "SERVE_PERMISSIONS": ["integration_hub.core.rest.permissions.MayCall"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "integration_hub.core.rest.problems.add_problems"],
 }
 
 # --- the console ------------------------------------------------------------------------------------------------------

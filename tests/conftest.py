@@ -73,3 +73,49 @@ administrator, integrator, operator, approver, auditor, viewer = map(_cast, Role
 @pytest.fixture
 def hub():
     return Actor.hub()
+
+
+@pytest.fixture
+def api():
+    """A function that gives a client with a token of this actor: api(operator).get("/api/v1/systems/"); without an actor, a stranger's."""
+    from django.test import Client
+
+    from integration_hub.accounts import services
+    from integration_hub.accounts.roles import PERMISSIONS
+
+    def client(actor=None, scopes=None):
+        if actor is None:
+            return Client()
+        allowed = [name for name in PERMISSIONS if actor.allows(name)]
+        _token, key = services.create_token(name="tests", scopes=scopes or allowed, by=actor)
+        return Client(headers={"Authorization": f"Bearer {key}"})
+
+    return client
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """The connector "memory" of fakes.py is installed, and its systems are as new."""
+    from fakes import MemoryConnector
+
+    from connectors import registry
+
+    monkeypatch.setitem(registry.BUILT_IN, "memory", "fakes:MemoryConnector")
+    registry.kinds.cache_clear()
+    registry.connector_class.cache_clear()
+    MemoryConnector.stores.clear()
+    yield MemoryConnector
+    registry.kinds.cache_clear()
+    registry.connector_class.cache_clear()
+
+
+@pytest.fixture
+def make_system(memory):
+    """A function that makes a registered system of kind memory, past the services: make_system("CRM", requests_per_second=5)."""
+    from integration_hub.systems.models import System
+
+    def make(name="CRM", **more):
+        more.setdefault("settings", {"address": name.lower()})
+        return System.objects.create(name=name, slug=name.lower(), connector="memory", **more)
+
+    return make

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.entities import DAY, Entity, Making
 from sandbox.fields import EMAIL, INTEGER, TEXTS, Field, Problem, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, person
 from sandbox.store import Key, Record
-from sandbox.systems.base import DAY, Entity, Making, Refused, System, as_object, invalid, read_cursor, write_cursor
+from sandbox.systems.base import Refused, System, as_object, invalid, read_cursor, write_cursor
 from sandbox.systems.oauth import basic_credentials
 from sandbox.times import EPOCH_SECONDS
 
@@ -159,7 +160,7 @@ class HelpDesk(System):
             keys = keys[: self.max_page_size]
         else:
             stamp, key = (
-                read_cursor(query["cursor"]) if query.get("cursor") else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
+                read_cursor(query["cursor"], int) if query.get("cursor") else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
             )
             keys = table.changed_after(stamp, key, limit + 1)
             if len(keys) > limit:
