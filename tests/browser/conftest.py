@@ -140,3 +140,18 @@ def fits():
         assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px"
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def _what_failed_on_the_server(faults):
+    """A page that breaks says why in the test's report."""
+    from django.core.signals import got_request_exception
+
+    def tell(sender, request=None, **kwargs):
+        import traceback
+
+        faults.append("server: " + traceback.format_exc(limit=-3))
+
+    got_request_exception.connect(tell)
+    yield
+    got_request_exception.disconnect(tell)

@@ -8,13 +8,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import HttpResponse
 from django.template import RequestContext, Template
-from django.urls import include, path
+from django.urls import path
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from integration_hub.accounts.models import User
 from integration_hub.audit.models import Entry
 from integration_hub.core import parts
+from integration_hub.core.language import set_language
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
@@ -160,7 +161,8 @@ urlpatterns = [
     path("gallery/", GalleryPage.as_view()),
     path("act/", Acted.as_view()),
     path("breaks/", Breaks.as_view()),
-    path("", include("integration_hub.urls")),
+    path("language/", set_language, name="set_language"),
+    path("", admin.site.urls),
 ]
 handler400 = "integration_hub.core.pages.bad_request"
 handler403 = "integration_hub.core.pages.forbidden"

@@ -84,7 +84,7 @@ def test_a_form_says_what_is_wrong_under_its_field(gallery, assert_accessible):
 
 
 def test_pages_that_do_not_exist_or_fail_say_what_to_do(gallery, page, faults, settings, client, assert_accessible, shot):
-    with faults.expected("404|500"):
+    with faults.expected("404|500|says sorry"):
         gallery.goto("/no/such/page")
         expect(gallery.get_by_role("heading", level=2)).to_contain_text("nothing at this address")
         assert_accessible(gallery)
