@@ -40,3 +40,4 @@ class Registry(Generic[T]):
 
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
 uses: Registry[Callable[..., list[str]]] = Registry("uses")  # (object) → names of what needs it, so that nothing in use is deleted
+recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction

@@ -5,6 +5,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -12,7 +13,6 @@ from django.db import models
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.core.leases import Leased, LeasedQuerySet
@@ -286,7 +286,7 @@ class PartitionQuerySet(LeasedQuerySet):
 
     def to_send(self) -> PartitionQuerySet:
         """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timezone.timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
 
 
 class Partition(Leased):
@@ -296,6 +296,7 @@ class Partition(Leased):
     number = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=20, choices=PartitionState, default=PartitionState.WAITING)
     position = models.JSONField(null=True)  # the connector's, behind the last page that was compared
+    wanted_done = models.BooleanField(default=False)  # the named records are compared
     read_done = models.BooleanField(default=False)
     page_number = models.PositiveIntegerField(default=0)  # of the last page that was compared
     not_before = models.DateTimeField(null=True)
@@ -342,6 +343,8 @@ class PageRow(models.Model):
     produced = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)  # in comparing, before anything was sent
+    moved = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
     last_value = models.CharField(max_length=200, blank=True)  # the greatest (cursor field, key) on it
     last_key = models.CharField(max_length=500, blank=True)
     roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, in full runs
