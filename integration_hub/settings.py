@@ -255,7 +255,6 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "integration_hub.accounts.views.locked_out"
 AXES_VERBOSE = False
 AXES_ENABLE_ADMIN = False
-AXES_LOCKOUT_TEMPLATE = "hub/locked_out.html"
 
 try:
     vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

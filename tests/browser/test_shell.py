@@ -98,9 +98,9 @@ def test_too_many_wrong_passwords_are_said_in_one_sentence(page, person, faults,
             page.get_by_label("User name").fill("operator")
             page.get_by_label("Password").fill("wrong")
             page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("heading", level=1)).to_have_text("Wait a little")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Too many tries")
 
-    expect(page.get_by_text("15 min")).to_be_visible()
+    expect(page.get_by_text("15 minutes")).to_be_visible()
     assert_accessible(page)
 
 
