@@ -159,15 +159,18 @@ class HelpDesk(System):
             request.what = f"lookup {entity.name}"
             keys = keys[: self.max_page_size]
         else:
-            stamp, key = (
-                read_cursor(query["cursor"], int) if query.get("cursor") else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
-            )
+            stamp, key = self._place(query)
             keys = table.changed_after(stamp, key, limit + 1)
             if len(keys) > limit:
                 keys.pop()
                 following = self.faulty_next(request, write_cursor(table.stamps[keys[-1]], keys[-1]), query.get("cursor", ""))
         records = self.faulty_page(request, [table.rows[key] for key in keys])
         return json_answer({entity.name: records, "meta": {"has-more": following is not None, "next-cursor": following}})
+
+    def _place(self, query: dict[str, str]) -> tuple[int, Key | None]:
+        if query.get("cursor"):
+            return read_cursor(query["cursor"], int)
+        return self.number(query.get("updated-since"), 0, "updated-since") * 1000, None
 
     def openapi(self, origin: str) -> dict[str, Any]:
         error = shape("*", errors=listed(shape("status code detail", status=TEXT, code=TEXT, detail=TEXT, source={"type": "object"})))

@@ -5,7 +5,8 @@ import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from dialects import path_of
+
+from tests.sandbox.dialects import path_of
 
 
 def test_the_crm_creates_updates_and_deletes(sandbox, crm):

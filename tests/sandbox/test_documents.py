@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from dialects import DIALECTS, Dialect, Reply, path_of
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_spec_validator import validate
@@ -19,6 +18,7 @@ from sandbox.faults import KINDS
 from sandbox.fields import Field
 from sandbox.systems import SYSTEMS
 from sandbox.testing import ROOT
+from tests.sandbox.dialects import DIALECTS, Dialect, Reply, path_of
 
 
 class Asked:

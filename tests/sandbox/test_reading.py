@@ -5,7 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from dialects import DIALECTS, ENTITIES
+
+from tests.sandbox.dialects import DIALECTS, ENTITIES
 
 
 @pytest.mark.parametrize("system", DIALECTS)
