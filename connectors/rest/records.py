@@ -124,7 +124,7 @@ def _rows(answer: Answer, path: str, *, single: bool = False) -> list[Any]:
         return tree
     if single and isinstance(tree, dict):
         return [tree]
-    if single and (tree is None or tree is ABSENT):
+    if single and tree is None:
         return []
     values = {"system": answer.system, "place": answer.place, "path": path or "the top"}
     found = ", ".join(_lists(answer.value(""))) or "nowhere"

@@ -126,6 +126,8 @@ Auth = Annotated[
 
 
 class Connection(Form):
+    """Time-outs, certificates, proxy."""
+
     connect_seconds: float = Field(10, title="Time to connect", description="Seconds.", gt=0, le=120)
     read_seconds: float = Field(30, title="Silence allowed", description="Seconds without a byte of the answer.", gt=0, le=600)
     total_seconds: float = Field(60, title="Time in all", description="Seconds from the start of a request to its whole answer.", gt=0, le=900)

@@ -26,7 +26,7 @@ from connectors.base import (
 )
 from connectors.canonical import canonical_key, from_canonical, key_parts
 from connectors.rest.answers import ABSENT, Answer, at
-from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, REASON_LENGTH, Call, Client, MaybeDone, NotSent
+from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, REASON_LENGTH, Call, Client, MaybeDone, NotSent, together
 from connectors.rest.reading import forms_of
 from connectors.rest.records import nested, objects
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
@@ -248,16 +248,7 @@ class Writing:
 
     async def send_all(self) -> list[Outcome]:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
-        workers = self.client.settings.connection.in_flight
-        lanes = [asyncio.ensure_future(self._lane()) for _lane in range(workers)]
-        try:
-            await asyncio.gather(*lanes)
-        except BaseException:
-            for lane in lanes:
-                lane.cancel()
-            with contextlib.suppress(BaseException):
-                await asyncio.gather(*lanes, return_exceptions=True)
-            raise
+        await together(self._lane() for _number in range(self.client.settings.connection.in_flight))
         if self._stop is not None:
             if not self._arrived:
                 raise self._stop
