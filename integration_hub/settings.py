@@ -125,6 +125,7 @@ INSTALLED_APPS = [
     "integration_hub.systems",
     "integration_hub.mappings",
     "integration_hub.syncs",
+    "integration_hub.blueprints",
     "integration_hub.api",
 ]
 
