@@ -56,7 +56,11 @@ DEFINITION: dict[str, Any] = {
         {"target": "number", "source": "id", "steps": [{"transform": "pad", "width": 8}, {"transform": "add_text", "before": "C-"}]},
         {"target": "name", "expression": "trim(first) || ' ' || upper(last)", "max_length": 60},
         {"target": "email", "source": "mail", "steps": [{"transform": "trim"}, {"transform": "lower"}], "pattern": "[^@ ]+@[^@ ]+"},
-        {"target": "phone", "source": "phone", "steps": [{"transform": "replace", "find": " "}, {"transform": "replace", "find": "/", "replacement": "-"}]},
+        {
+            "target": "phone",
+            "source": "phone",
+            "steps": [{"transform": "replace", "find": " "}, {"transform": "replace", "find": "/", "replacement": "-"}],
+        },
         {"target": "turnover", "source": "amount", "steps": [{"transform": "replace", "find": ","}]},
         {"target": "birthday", "source": "born", "steps": [{"transform": "parse_date", "formats": ["%d.%m.%Y"]}]},
         {"target": "since", "source": "created", "steps": [{"transform": "parse_datetime", "formats": ["%Y-%m-%d %H:%M:%S"], "zone": "UTC"}]},

@@ -14,6 +14,8 @@ from connectors.base import FieldType
 
 def canonical_text(value: Any) -> str:
     """A value as a frame holds it, in its one text form: True → true, 12.50 → 12.5, a moment → 2026-11-22T10:00:00.000000Z."""
+    if type(value) is int:
+        return str(value)
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

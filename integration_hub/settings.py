@@ -49,12 +49,12 @@ def _number(name: str, *, default: int, least: int, most: int) -> int:
 # --- where things are -------------------------------------------------------------------------------------------------
 
 TESTING = _switch("HUB_TESTING", default=False)
-if not TESTING:
+if not TESTING and (BASE_DIR / ".env").exists():
     environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = _switch("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
 try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     tempfile.TemporaryFile(dir=DATA_DIR).close()
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
@@ -67,7 +67,7 @@ def _secret(name: str) -> str:
     value = env.str(name, default="")
     if value:
         return value
-    if "DATABASE_URL" in env.ENVIRON:
+    if not env.str("DATABASE_URL", default="sqlite").startswith("sqlite"):
         raise ImproperlyConfigured(f"{name} is not set. Set it to a long random value that all processes share.")
     path = DATA_DIR / name.lower()
     if not path.exists():
@@ -187,6 +187,8 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL or SQLite database.")
+if DATABASES["default"]["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL names no database; it must be one that several processes can open.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 
@@ -248,6 +250,8 @@ LOGIN_URL = "admin:login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "integration_hub.accounts.views.locked_out"
 AXES_VERBOSE = False
 
 try:
@@ -299,6 +303,26 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "integration_hub.accounts.authentication.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["integration_hub.core.rest.permissions.MayCall"],
+    "DEFAULT_PAGINATION_CLASS": "integration_hub.core.rest.paging.KeyPaging",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "integration_hub.core.rest.problems.problem_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Integration Hub",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Everything the console does. Lists page by key, errors are application/problem+json (RFC 9457), launches take an Idempotency-Key.",
+    "SERVE_PERMISSIONS": ["integration_hub.core.rest.permissions.MayCall"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "integration_hub.core.rest.problems.add_problems"],
 }
 
 # --- the console ------------------------------------------------------------------------------------------------------

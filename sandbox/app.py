@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -21,8 +20,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-log = logging.getLogger("sandbox")
-
 
 class App:
     def __init__(self, world: World) -> None:
@@ -31,7 +28,7 @@ class App:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path: str = scope["path"]
+            path = scope["raw_path"].decode("latin-1")
             system = self.world.systems.get(path[1 : path.find("/", 1)])
             if system is not None:
                 request = Request(scope["method"], path, scope["query_string"], scope["headers"], await read_body(receive), scope["scheme"])
@@ -81,17 +78,10 @@ class App:
 
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        life = asyncio.create_task(self._live())
+        life = asyncio.create_task(self.world.life.go_on())
         yield
         life.cancel()
         self.world.journal.close()
-
-    async def _live(self) -> None:
-        life = self.world.life
-        while True:
-            await asyncio.sleep(life.wait())
-            if not life.is_paused:
-                log.info(life.step())
 
 
 async def read_body(receive: Receive) -> bytes:

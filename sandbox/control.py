@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.entities import Entity
 from sandbox.faults import KINDS
 from sandbox.fields import merged
 from sandbox.store import Key
-from sandbox.systems.base import Entity, System
+from sandbox.systems.base import System
 from sandbox.world import World
 
 Order = dict[str, Any]
@@ -133,7 +134,7 @@ class Control:
         life.is_paused = bool(order.get("paused", life.is_paused))
         if "seconds" in order:
             least, most = order["seconds"]
-            life.seconds = (float(least), float(most))
+            life.set_pace(float(least), float(most))
         return {
             "paused": life.is_paused,
             "seconds": life.seconds,

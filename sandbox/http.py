@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import orjson
 
@@ -18,14 +18,16 @@ class NotJson(Exception):
 
 
 class Request:
-    """What was asked. `parts` is the path behind the system's prefix; `what` is said by whoever serves it, for the log; `fault` by the faults."""
+    """What was asked. `path` is as it was sent (signatures cover it), `parts` what stands behind the system's prefix, unquoted;
+    `what` is said by whoever serves it, for the log; `fault` by the faults."""
 
     __slots__ = ("_query", "body", "fault", "headers", "method", "parts", "path", "raw_query", "scheme", "what")
 
     def __init__(self, method: str, path: str, raw_query: bytes, headers: Headers, body: bytes, scheme: str = "http") -> None:
         self.method = method
         self.path = path
-        self.parts = path.split("/")[2:]
+        parts = path.split("/")[2:]
+        self.parts = [unquote(part) for part in parts] if "%" in path else parts
         self.raw_query = raw_query
         self.headers = headers
         self.body = body
@@ -67,8 +69,6 @@ class Request:
 
     def url(self, **changed: Any) -> str:
         """This address with some query parameters replaced, or taken out where the value is None."""
-        from urllib.parse import urlencode
-
         query = {**self.query, **changed}
         return f"{self.origin}{self.path}?{urlencode({k: v for k, v in query.items() if v is not None})}"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import random
 from collections import Counter, defaultdict, deque
 from pathlib import Path
@@ -13,7 +16,7 @@ from sandbox.store import Clock, Journal
 from sandbox.systems import SYSTEMS
 from sandbox.systems.base import System
 
-FORMAT = 1  # of the journal
+log = logging.getLogger("sandbox")
 
 # What the demo's syncs write. Life edits none of these and adds nothing to these entities, so that what stands there is the hub's doing alone.
 SYNC_WRITTEN: dict[str, frozenset[str]] = {
@@ -103,9 +106,20 @@ class Life:
         self.is_paused = False
         self.seconds = (3.0, 10.0)  # between two steps, over all systems
         self.steps = 0
+        self.pace_changed = asyncio.Event()
 
-    def wait(self) -> float:
-        return self.chance.uniform(*self.seconds)
+    async def go_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.pace_changed.wait(), self.chance.uniform(*self.seconds))
+                self.pace_changed.clear()
+                continue
+            if not self.is_paused:
+                log.info(self.step())
+
+    def set_pace(self, least: float, most: float) -> None:
+        self.seconds = (least, most)
+        self.pace_changed.set()
 
     def step(self) -> str:
         alive = [(system, entity) for system in self.world.systems.values() for entity in system.entities if entity.is_alive]

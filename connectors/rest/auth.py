@@ -199,6 +199,27 @@ class OAuth(Renewed):
         )
 
 
+def authorization_url(auth: OAuthAuthorizationCode, *, redirect_uri: str, state: str, code_challenge: str) -> str:
+    """Where to send a person who is to agree; `code_challenge` is the S256 one of the verifier that the exchange will send."""
+    asked = {"response_type": "code", "client_id": auth.client_id, "redirect_uri": redirect_uri, "state": state}
+    if auth.scope:
+        asked["scope"] = auth.scope
+    if auth.pkce:
+        asked |= {"code_challenge": code_challenge, "code_challenge_method": "S256"}
+    joint = "&" if "?" in auth.authorization_url else "?"
+    return auth.authorization_url + joint + urlencode({**auth.authorization_extra, **asked})
+
+
+async def exchange_code(client: Client, auth: OAuthAuthorizationCode, *, code: str, redirect_uri: str, code_verifier: str) -> Token:
+    """The tokens for a code that came back. Raises SettingsError where the system refuses it."""
+    client.veil.add(code)
+    client.veil.add(code_verifier)
+    sent = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    if auth.pkce:
+        sent["code_verifier"] = code_verifier
+    return await OAuth(auth).grant(client, sent)
+
+
 class Signed(Credentials):
     """HMAC over a template of the request."""
 
@@ -213,6 +234,7 @@ class Signed(Credentials):
             "method": call.method,
             "path": call.url.raw_path,
             "query": "&".join(sorted(call.url.raw_query_string.split("&"))) if call.url.raw_query_string else "",
+            "target": call.url.raw_path_qs,
             "timestamp": self._timestamp(),
             "nonce": secrets.token_hex(16),
             "key_id": settings.key_id,

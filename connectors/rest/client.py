@@ -13,7 +13,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -525,6 +525,18 @@ class Client:
 
     def text(self, error: ConnectorError) -> Text:
         return error.text
+
+
+async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run these at once; the first that fails ends the others, and nothing stays behind."""
+    tasks = [asyncio.ensure_future(lane) for lane in lanes]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
 
 
 class Guard(AbstractResolver):

@@ -8,14 +8,14 @@ from typing import ClassVar
 import polars as pl
 from pydantic import BaseModel
 
-from connectors.base import BadAnswer, Capabilities, Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, SettingsError, Text, _
+from connectors.base import BadAnswer, Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, SettingsError, Text, Token, _
 from connectors.rest.answers import ABSENT, Answer
-from connectors.rest.auth import credentials_of
+from connectors.rest.auth import authorization_url, credentials_of, exchange_code
 from connectors.rest.client import Client
 from connectors.rest.discovery import discovered
 from connectors.rest.looking_up import looked_up
 from connectors.rest.reading import Reading
-from connectors.rest.settings import EntitySettings, RestSettings
+from connectors.rest.settings import EntitySettings, OAuthAuthorizationCode, RestSettings
 from connectors.rest.templates import as_text
 from connectors.rest.writing import Writing
 
@@ -95,11 +95,28 @@ class RestConnector(Connector):
         writing = Writing(self.client, self._declared(entity), entity, changes)
         return self.client.run(writing.send_all())
 
+    # --- the Connect button (OAuth 2, authorization code) ---
+
+    @property
+    def is_connected_by_person(self) -> bool:
+        """A person has to agree in the system itself before it can be spoken to."""
+        return isinstance(self.rest.auth, OAuthAuthorizationCode)
+
+    def authorization_url(self, *, redirect_uri: str, state: str, code_challenge: str) -> str:
+        """Where to send that person; the system sends them back to `redirect_uri` with `state` and a code."""
+        return authorization_url(self._consent(), redirect_uri=redirect_uri, state=state, code_challenge=code_challenge)
+
+    def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str) -> Token:
+        """The tokens for the code that came back, for the host to keep. Raises ConnectorError."""
+        return self.client.run(exchange_code(self.client, self._consent(), code=code, redirect_uri=redirect_uri, code_verifier=code_verifier))
+
+    def _consent(self) -> OAuthAuthorizationCode:
+        if not isinstance(self.rest.auth, OAuthAuthorizationCode):
+            raise SettingsError(_("{system} is not connected by a person's consent; there is nothing to connect."), system=self.host.system)
+        return self.rest.auth
+
     def _declared(self, entity: Entity) -> EntitySettings:
         declared = self.rest.entity(entity.name)
         if declared is None:
             raise SettingsError(_("{system} has no entity {entity} in its settings."), system=self.host.system, entity=entity.name)
         return declared
-
-
-__all__ = ["Capabilities", "RestConnector"]

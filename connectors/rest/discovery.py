@@ -74,9 +74,15 @@ def capabilities(declared: EntitySettings, in_flight: int) -> Capabilities:
         lookup_by=tuple(look.by for look in declared.lookups if look.by != "#key"),
         stable_order=declared.list.stable_order,
         tombstones=bool(declared.list.deleted_field),
-        idempotency_key=bool(declared.idempotency_header) and not declared.bulk,
+        idempotency_key=_idempotent(declared),
         returns_record=_returns_record(declared),
     )
+
+
+def _idempotent(declared: EntitySettings) -> bool:
+    """Whatever way a create goes, it carries its own key."""
+    bulk = next((b for b in declared.bulk if b.operation == "create"), None)
+    return bool(bulk.idempotency_field if bulk is not None else declared.create is not None and declared.idempotency_header)
 
 
 def _returns_record(declared: EntitySettings) -> bool:

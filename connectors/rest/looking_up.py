@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import polars as pl
 
 from connectors.base import KEY, BadAnswer, Entity, SettingsError, _
 from connectors.canonical import canonical_key, canonical_text, from_canonical, key_parts
-from connectors.rest.client import Client
+from connectors.rest.client import Client, together
 from connectors.rest.reading import forms_of
 from connectors.rest.records import Decoder
 from connectors.rest.settings import EntitySettings, Lookup
@@ -54,9 +53,7 @@ class _Looking:
                 frame = await self._one(portion)
                 found.extend([] if frame is None else [frame])
 
-        async with asyncio.TaskGroup() as lanes:
-            for _number in range(min(self._client.settings.connection.in_flight, max(1, len(values)))):
-                lanes.create_task(lane())
+        await together(lane() for _number in range(min(self._client.settings.connection.in_flight, len(values))))
         empty = pl.DataFrame(schema=self._entity.frame_schema(self._wanted))
         return pl.concat([empty, *found]) if found else empty
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -151,7 +152,7 @@ class Reading:
         if form is None:
             raise SettingsError(_("{entity} of {system} has no cursor field. Choose one in its settings."), **self._names())
         if changed.format or changed.zone:
-            form = Form(form.field, changed.format or form.format, _zone(changed.zone) if changed.zone else form.zone, form.max_bytes, form.write_as)
+            form = replace(form, format=changed.format or form.format, zone=_zone(changed.zone) if changed.zone else form.zone)
         value = from_canonical(text, form.field.type)
         if form.field.type is FieldType.INTEGER:
             return form.write(value - 1 if back else value)

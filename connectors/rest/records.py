@@ -6,7 +6,7 @@ A page is decoded straight into typed structs that hold the wanted fields and no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,7 @@ class Decoder:
             self._strict = msgspec.json.Decoder(list[_struct(tree, absent=False)])  # type: ignore[misc]
             self._lenient = msgspec.json.Decoder(list[_struct(tree, absent=True)])  # type: ignore[misc]
             self._walk = _walker(tree, [form.field.name for form in self.forms])
+        self._smallest = min((form.max_bytes for form in self.forms), default=0)
         self._order = {form.field.name: number for number, form in enumerate(self.forms)}
 
     def decode(self, answer: Answer, path: str, *, single: bool = False) -> Records:
@@ -52,7 +53,7 @@ class Decoder:
         if raw is not None and self._strict and not single:
             columns = self._typed(raw)
             if columns is not None:
-                return self._frame(columns, [])
+                return self._frame(columns, [], trusted=len(answer.body) <= self._smallest)
         rows = _rows(answer, path, single=single)
         return self._frame(*self._patient(rows, answer))
 
@@ -71,12 +72,12 @@ class Decoder:
         return None
 
     def _patient(self, rows: list[Any], answer: Answer) -> tuple[list[Sequence[Any]], list[Misfit]]:
-        names = self._column_names(answer)
+        names = self._column_names(answer) if any(isinstance(row, list) for row in rows) else None
         misfits, records = [], []
         for number, row in enumerate(rows):
             if names is not None and isinstance(row, list) and len(row) <= len(names):
                 row = dict(zip(names, row, strict=False))
-            elif names is not None or not isinstance(row, dict):
+            elif not isinstance(row, dict):
                 misfits.append(Misfit(number, "", shown(row), Text(_("is no record: an object with names and values was expected"))))
                 row = {}
             records.append(row)
@@ -103,16 +104,17 @@ class Decoder:
         values = {"system": answer.system, "place": answer.place, "path": self.columns_path}
         raise BadAnswer(_("{system} answered {place} without the names of its columns at {path}. Correct the columns path."), **values)
 
-    def _frame(self, columns: list[Sequence[Any]], misfits: list[Misfit]) -> Records:
+    def _frame(self, columns: list[Sequence[Any]], misfits: list[Misfit], *, trusted: bool = False) -> Records:
         series, absent = [], []
         for form, column in zip(self.forms, columns, strict=True):
             if ABSENT in column:
                 absent.append(pl.Series(form.field.name, [v is ABSENT for v in column], dtype=pl.Boolean))
                 column = [None if v is ABSENT else v for v in column]
-            made, unfit = form.series(column)
+            made, unfit = form.series(column, trusted=trusted)
             series.append(made)
             misfits.extend(unfit)
-        misfits.sort(key=lambda m: (m.row, self._order.get(m.field, -1)))
+        if misfits:
+            misfits.sort(key=lambda m: (m.row, self._order.get(m.field, -1)))
         return Records(pl.DataFrame(series), misfits, pl.DataFrame(absent) if absent else None)
 
 
@@ -122,7 +124,7 @@ def _rows(answer: Answer, path: str, *, single: bool = False) -> list[Any]:
         return tree
     if single and isinstance(tree, dict):
         return [tree]
-    if single and (tree is None or tree is ABSENT):
+    if single and tree is None:
         return []
     values = {"system": answer.system, "place": answer.place, "path": path or "the top"}
     found = ", ".join(_lists(answer.value(""))) or "nowhere"
@@ -217,19 +219,35 @@ def _not_an_object(record: Any, name: str) -> Any:
     return ABSENT
 
 
-def nested(names: Sequence[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """A function that turns {"address.city": …} into {"address": {"city": …}}; for names without dots it returns what it is given."""
-    if not any("." in name for name in names):
-        return lambda record: record
+Objects = list[dict[str, Any]]
 
-    def nest(record: dict[str, Any]) -> dict[str, Any]:
-        whole: dict[str, Any] = {}
-        for name, value in record.items():
-            *above, last = name.split(".")
-            node = whole
-            for part in above:
-                node = node.setdefault(part, {})
-            node[last] = value
-        return whole
 
-    return nest
+def objects(names: Sequence[str], columns: Sequence[Sequence[Any]], count: int) -> Objects:
+    """Columns under dotted names as one object a record: `address.city` is `city` of the object `address`."""
+    if not names:
+        return [{} for _number in range(count)]
+    top: dict[str, Any] = {}
+    inner: dict[str, list[tuple[str, Sequence[Any]]]] = {}
+    for name, column in zip(names, columns, strict=True):
+        first, _dot, rest = name.partition(".")
+        if rest:
+            inner.setdefault(first, []).append((rest, column))
+            top.setdefault(first, None)
+        else:
+            top[first] = column
+    for first, parts in inner.items():
+        top[first] = objects([name for name, _column in parts], [column for _name, column in parts], count)
+    keys = list(top)
+    return [dict(zip(keys, row, strict=True)) for row in zip(*top.values(), strict=True)]
+
+
+def nested(record: Mapping[str, Any]) -> dict[str, Any]:
+    """{"address.city": …} as {"address": {"city": …}}."""
+    whole: dict[str, Any] = {}
+    for name, value in record.items():
+        *above, last = name.split(".")
+        node = whole
+        for part in above:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return whole

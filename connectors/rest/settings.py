@@ -104,7 +104,7 @@ class SignedRequests(Form):
     sign: str = Field(
         "{method}\n{path}\n{query}\n{timestamp}\n{body_hash}",
         title="What is signed",
-        description="A template of {method}, {path}, {query} (sorted), {timestamp}, {nonce}, {body}, {body_hash}, {key_id}.",
+        description="A template of {method}, {path}, {query} (sorted), {target} (path?query), {timestamp}, {nonce}, {body}, {body_hash}, {key_id}.",
     )
     signature_as: Literal["hex", "hex_upper", "base64"] = Field("hex", title="Signature as", description="How signature and body hash are written.")
     timestamp_as: Literal["epoch_seconds", "epoch_milliseconds", "iso", "http"] = Field(
@@ -126,6 +126,8 @@ Auth = Annotated[
 
 
 class Connection(Form):
+    """Time-outs, certificates, proxy."""
+
     connect_seconds: float = Field(10, title="Time to connect", description="Seconds.", gt=0, le=120)
     read_seconds: float = Field(30, title="Silence allowed", description="Seconds without a byte of the answer.", gt=0, le=600)
     total_seconds: float = Field(60, title="Time in all", description="Seconds from the start of a request to its whole answer.", gt=0, le=900)
@@ -351,6 +353,7 @@ class Bulk(Request):
     nest: bool = Field(True, title="Nest dotted names", description="As for one record.")
     with_key: bool = Field(False, title="Key in the record", description="As for one record.")
     upsert: bool = Field(False, title="Repeating is safe", description="As for one record.")
+    idempotency_field: str = Field("", title="Idempotency field", description="Name in each record that takes the write's own key. Empty: none.")
     results: BulkResults | None = Field(None, title="Results", description="What the answer says of each record. None: all or nothing.")
 
 
@@ -373,6 +376,7 @@ class FieldSettings(Form):
         description="Dates: iso, epoch_seconds, epoch_milliseconds, a pattern. Numbers: number or text. Yes/no: true/false, 1/0, Y/N. Text: any.",
     )
     zone: str = Field("", title="Time zone", description="Of times that name none. Empty: the system's.")
+    null_values: tuple[str, ...] = Field((), title="Texts for nothing", description="Texts that mean there is no value, such as 00000000.")
     write_as: str = Field("", title="Write as", description="Its path in a record that is written, where it differs.")
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +20,7 @@ import orjson
 import polars as pl
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
+from connectors.canonical import canonical_text
 from connectors.rest.answers import ABSENT
 from connectors.rest.settings import FieldSettings, Formats
 
@@ -38,7 +40,7 @@ class Unfit(Exception):
         super().__init__(template)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Form:
     """How one field is written by the system."""
 
@@ -47,6 +49,11 @@ class Form:
     zone: ZoneInfo
     max_bytes: int
     write_as: str
+    null_values: frozenset[str] = frozenset()
+
+    @cached_property
+    def dtype(self) -> pl.DataType:
+        return frame_type(self.field.type, self.field.scale)
 
     @classmethod
     def of(cls, field: Field, declared: FieldSettings | None, formats: Formats, max_bytes: int) -> Form:
@@ -66,9 +73,9 @@ class Form:
             raise SettingsError(
                 _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
             ) from None
-        return cls(
-            field, (declared.format if declared else "") or default, zone_info, max_bytes, (declared.write_as if declared else "") or field.name
-        )
+        if declared is None:
+            return cls(field, default, zone_info, max_bytes, field.name)
+        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
 
     @property
     def wire_type(self) -> Any:
@@ -92,47 +99,56 @@ class Form:
 
     # --- from the system ---
 
-    def series(self, column: Sequence[Any]) -> tuple[pl.Series, list[Misfit]]:
-        """A column of decoded JSON (None: null; no ABSENT in it) as the frame has it, and what did not fit."""
-        fast = self._fast(column)
+    def series(self, column: Sequence[Any], *, trusted: bool = False) -> tuple[pl.Series, list[Misfit]]:
+        """A column of decoded JSON (None: null; no ABSENT in it) as the frame has it, and what did not fit.
+
+        `trusted`: a typed decoder made it, so every number is finite, and the whole page is smaller than a single value may be.
+        """
+        if self.null_values:
+            column = [None if isinstance(v, str) and v in self.null_values else v for v in column]
+        fast = self._fast(column, trusted)
         if fast is not None:
             return fast.alias(self.field.name), []
         return self._one_by_one(column)
 
-    def _fast(self, column: Sequence[Any]) -> pl.Series | None:
+    def _fast(self, column: Sequence[Any], trusted: bool) -> pl.Series | None:
         """The whole column at once; None if any value of it needs a closer look."""
         try:
-            series = self._converted(column)
+            series = self._converted(column, trusted)
         except (TypeError, ValueError, OverflowError, AttributeError, UnicodeError, pl.exceptions.PolarsError, msgspec.DecodeError):
             return None
         if series is None or series.null_count() != column.count(None):
             return None
-        if series.dtype == pl.String and (series.str.len_bytes() > self.max_bytes).any():
+        if not trusted and series.dtype == pl.String and (series.str.len_bytes() > self.max_bytes).any():
             return None
         return series
 
-    def _converted(self, column: Sequence[Any]) -> pl.Series | None:
-        kind, dtype = self.field.type, frame_type(self.field.type, self.field.scale)
-        match kind:
+    def _converted(self, column: Sequence[Any], trusted: bool) -> pl.Series | None:
+        match self.field.type:
             case T.TEXT if self.format != "any":
-                return pl.Series(column, dtype=dtype, strict=True)
-            case T.INTEGER if self.format != "text":
-                return pl.Series(column, dtype=dtype, strict=True) if bool not in map(type, column) else None
-            case T.NUMBER if self.format != "text":
-                series = pl.Series(column, dtype=dtype, strict=True)
-                return series if series.is_finite().all() else None
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.INTEGER if self.format != "text" and (trusted or bool not in map(type, column)):
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.NUMBER if self.format != "text" and (trusted or bool not in map(type, column)):
+                series = pl.Series(column, dtype=self.dtype, strict=True)
+                return series if trusted or series.is_finite().all() else None
             case T.DECIMAL:
-                texts = pl.Series([None if v is None else str(v) for v in column], dtype=pl.String)
-                if texts.str.contains(rf"\.\d{{{self.field.scale}}}\d*[1-9]|[^-0-9.]").any():
-                    return None
-                return texts.str.to_decimal(scale=self.field.scale).cast(dtype) if texts.null_count() < len(texts) else pl.Series(column, dtype=dtype)
+                return self._decimals([None if v is None else str(v) for v in column])
             case T.BOOLEAN if self.format == "true/false":
-                return pl.Series(column, dtype=dtype, strict=True)
-            case T.JSON if set(map(type, column)) <= {msgspec.Raw, type(None)}:
-                return pl.Series([None if v is None else canonical_json(v) for v in column], dtype=dtype)
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.JSON if trusted or set(map(type, column)) <= {msgspec.Raw, type(None)}:
+                return pl.Series([None if v is None else canonical_json(v) for v in column], dtype=self.dtype)
             case T.DATETIME | T.DATE | T.TIME:
-                return self._moments(column, dtype)
+                return self._moments(column, self.dtype)
         return None
+
+    def _decimals(self, texts: list[str | None]) -> pl.Series | None:
+        """Polars would cut digits that do not fit the scale; texts shorter than the scale cannot have any."""
+        series = pl.Series(texts, dtype=pl.String)
+        longest = max((len(t) for t in texts if t is not None), default=0)
+        if longest > self.field.scale and series.str.contains(rf"\.\d{{{self.field.scale}}}\d*[1-9]|[^-0-9.]").any():
+            return None
+        return series.cast(self.dtype, strict=False)
 
     def _moments(self, column: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
         if self.format in EPOCHS:
@@ -169,7 +185,7 @@ class Form:
             except Unfit as unfit:
                 values.append(None)
                 misfits.append(Misfit(row, self.field.name, shown(value), unfit.reason))
-        return pl.Series(self.field.name, values, dtype=frame_type(self.field.type, self.field.scale)), misfits
+        return pl.Series(self.field.name, values, dtype=self.dtype), misfits
 
     def parse(self, value: Any) -> Any:
         """One value as the frame has it. Raises Unfit."""
@@ -200,10 +216,13 @@ class Form:
     def outgoing(self, column: pl.Series) -> list[Any]:
         """A column of the frame as values for JSON."""
         kind = self.field.type
-        if kind in (T.TEXT, T.INTEGER, T.NUMBER) and self.format != "text":
+        if (kind in (T.TEXT, T.INTEGER, T.NUMBER) and self.format != "text") or (kind is T.BOOLEAN and self.format == "true/false"):
             return column.to_list()
         if kind is T.DATETIME and self.format not in EPOCHS:
             return self._written_moments(column)
+        if kind is T.DECIMAL:
+            texts = _plain(column)
+            return texts if self.format == "text" else [None if t is None else orjson.Fragment(t) for t in texts]
         return [None if v is None else self.write(v) for v in column.to_list()]
 
     def _written_moments(self, column: pl.Series) -> list[Any]:
@@ -215,8 +234,7 @@ class Form:
         """One value of the frame as a value for JSON."""
         match self.field.type:
             case T.DECIMAL:
-                text = format(value, "f")
-                text = (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+                text = canonical_text(value)
                 return text if self.format == "text" else orjson.Fragment(text)
             case T.INTEGER | T.NUMBER if self.format == "text":
                 return str(value)
@@ -241,6 +259,14 @@ class Form:
             value = dt.datetime(value.year, value.month, value.day, tzinfo=self.zone)
         micros = (value - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
         return micros // EPOCHS[self.format]
+
+
+def _plain(column: pl.Series) -> list[str | None]:
+    """Decimals without the zeros that their scale puts behind them."""
+    texts = column.cast(pl.String)
+    if isinstance(column.dtype, pl.Decimal) and column.dtype.scale:
+        texts = texts.str.strip_chars_end("0").str.strip_chars_end(".")
+    return texts.to_list()
 
 
 def canonical_json(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -26,22 +26,34 @@ from connectors.base import (
 )
 from connectors.canonical import canonical_key, from_canonical, key_parts
 from connectors.rest.answers import ABSENT, Answer, at
-from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, REASON_LENGTH, Call, Client, MaybeDone, NotSent
+from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, REASON_LENGTH, Call, Client, MaybeDone, NotSent, together
 from connectors.rest.reading import forms_of
-from connectors.rest.records import nested
+from connectors.rest.records import nested, objects
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
 from connectors.rest.templates import JsonTemplate, Ready, TextTemplate, as_text
 from connectors.rest.values import Form, Unfit
 
 
-@dataclass(slots=True)
 class Row:
     """One record on its way: its place in the portion, its key, and its values as the system writes them."""
 
-    row: int
-    key: str | None
-    idempotency_key: str
-    values: dict[str, Any]
+    __slots__ = ("_names", "_object", "_values", "idempotency_key", "key", "row")
+
+    def __init__(
+        self, row: int, key: str | None, idempotency_key: str, names: Sequence[str], values: Sequence[Any], ready: dict[str, Any] | None
+    ) -> None:
+        self.row, self.key, self.idempotency_key = row, key, idempotency_key
+        self._names, self._values, self._object = names, values, ready
+
+    @property
+    def ready(self) -> dict[str, Any] | None:
+        """The record as it is sent, where all records send the same fields."""
+        return self._object
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Field → value, for the fields to send."""
+        return {name: value for name, value in zip(self._names, self._values, strict=True) if value is not ABSENT}
 
 
 class Endpoint:
@@ -58,10 +70,10 @@ class Endpoint:
             None if way.body is None or (isinstance(way, Write) and way.method == "DELETE" and way.body == "{record}") else JsonTemplate(way.body)
         )
         self.item = JsonTemplate(way.item) if isinstance(way, Bulk) else None
+        self._whole_items = isinstance(way, Bulk) and way.item == "{record}"
+        self._own_key_as = way.idempotency_field if isinstance(way, Bulk) else ""
+        self.success = {v.lower() for v in way.results.success_values} if isinstance(way, Bulk) and way.results is not None else set()
         self.forms = forms_of(client, declared, entity)
-        names = [f.write_as for f in self.forms.values()]
-        self._nest = nested(names) if way.nest else lambda record: record
-        self._renamed = {n: f.write_as for n, f in self.forms.items() if f.write_as != n}
         self._fixed = self._fixed_call()
 
     def _fixed_call(self) -> Call | None:
@@ -73,7 +85,14 @@ class Endpoint:
     def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
         query = {n: t.fill(lookup) for n, t in self.query.items()}
         headers = {n: t.fill(lookup) for n, t in self.headers.items()}
-        return self.client.call(self.way.method, self.path.fill(lookup), query=query, headers=headers, body=body)
+        return self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+
+    def _needed(self, name: str, lookup: Callable[[str], Any]) -> Any:
+        """A value in a path: without it the request would go to another address."""
+        value = lookup(name)
+        if value is None or value == "":
+            raise Malformed(Text(_("has no {field}, which the address it is written to needs"), {"field": name}))
+        return value
 
     def single(self, row: Row) -> Call:
         lookup = self._lookup(row)
@@ -81,7 +100,10 @@ class Endpoint:
 
     def many(self, rows: Sequence[Row]) -> Call:
         assert self.item is not None  # noqa: S101
-        items = b"[" + b",".join([self.item.fill(self._lookup(row)) for row in rows]) + b"]"
+        if self._whole_items:
+            items = orjson.dumps([self.record(row) for row in rows])
+        else:
+            items = b"[" + b",".join([self.item.fill(self._lookup(row)) for row in rows]) + b"]"
 
         def lookup(name: str) -> Any:
             if name == "records":
@@ -109,21 +131,22 @@ class Endpoint:
                 return row.idempotency_key
             if name in self.entity.key and row.key is not None:
                 return self._key_parts(row)[name]
-            if name in row.values:
-                return row.values[name]
             if name in self.forms:
-                return None
+                return row.values.get(name)
             raise self._unknown(name)
 
         return lookup
 
     def record(self, row: Row) -> dict[str, Any]:
+        if row.ready is not None and self.way.nest and not (self.way.with_key and row.key is not None):
+            return {**row.ready, self._own_key_as: row.idempotency_key} if self._own_key_as else row.ready
         values = row.values
         if self.way.with_key and row.key is not None:
             values = {**self._key_parts(row), **values}
-        if self._renamed:
-            values = {self._renamed.get(name, name): value for name, value in values.items()}
-        return self._nest(values)
+        values = {self.forms[name].write_as if name in self.forms else name: value for name, value in values.items()}
+        if self._own_key_as:
+            values[self._own_key_as] = row.idempotency_key
+        return nested(values) if self.way.nest else values
 
     def _key_value(self, row: Row) -> Any:
         if row.key is None:
@@ -209,29 +232,23 @@ class Writing:
     def _rows(self, changes: Changes) -> Iterator[tuple[str, Row]]:
         forms = forms_of(self.client, self.declared, self.entity)
         names = [n for n in changes.values.columns if n in forms]
-        columns = [forms[n].outgoing(changes.values[n]) for n in names]
+        columns: list[Sequence[Any]] = [forms[n].outgoing(changes.values[n]) for n in names]
+        masks = changes.send.select([n for n in names if n in changes.send.columns]) if changes.send is not None else None
+        ready: Iterator[dict[str, Any] | None] = repeat(None)
+        if masks is None or not masks.width:
+            ready = iter(objects([forms[n].write_as for n in names], columns, len(changes)))
+        else:
+            for name in masks.columns:
+                place, mask = names.index(name), masks[name].to_list()
+                columns[place] = [value if sent else ABSENT for value, sent in zip(columns[place], mask, strict=True)]
+        values: Iterator[Sequence[Any]] = zip(*columns, strict=True) if columns else repeat(())
         about = changes.about.select(*CHANGE_COLUMNS).iter_rows()
-        masks = [(n, changes.send[n].to_list()) for n in names if changes.send is not None and n in changes.send.columns]
-        values: Iterator[tuple[Any, ...]] = zip(*columns, strict=True) if columns else iter([()] * len(changes))
-        for number, ((row, operation, key, idempotency_key), record) in enumerate(zip(about, values, strict=True)):
-            sent = dict(zip(names, record, strict=True))
-            for name, mask in masks:
-                if not mask[number]:
-                    del sent[name]
-            yield operation, Row(row, key, idempotency_key, sent)
+        for (row, operation, key, idempotency_key), record, whole in zip(about, values, ready, strict=False):
+            yield operation, Row(row, key, idempotency_key, names, record, whole)
 
     async def send_all(self) -> list[Outcome]:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
-        workers = self.client.settings.connection.in_flight
-        lanes = [asyncio.ensure_future(self._lane()) for _lane in range(workers)]
-        try:
-            await asyncio.gather(*lanes)
-        except BaseException:
-            for lane in lanes:
-                lane.cancel()
-            with contextlib.suppress(BaseException):
-                await asyncio.gather(*lanes, return_exceptions=True)
-            raise
+        await together(self._lane() for _number in range(self.client.settings.connection.in_flight))
         if self._stop is not None:
             if not self._arrived:
                 raise self._stop
@@ -244,12 +261,24 @@ class Writing:
             if self._stop is not None:
                 self._not_sent(rows, self._stop)
                 return
-            try:
-                call = endpoint.single(rows[0]) if endpoint.item is None else endpoint.many(rows)
-            except Malformed as error:
-                self._refused(rows, error.reason)
-                continue
-            await self._send(endpoint, rows, call)
+            call = self._prepared(endpoint, rows)
+            if call is not None:
+                await self._send(endpoint, rows, call)
+
+    def _prepared(self, endpoint: Endpoint, rows: list[Row]) -> Call | None:
+        """The request for these rows; those that cannot be put into one are refused and leave the list."""
+        try:
+            return endpoint.single(rows[0]) if endpoint.item is None else endpoint.many(rows)
+        except Malformed as error:
+            for row in list(rows):
+                try:
+                    if len(rows) == 1:
+                        raise error
+                    endpoint.many([row])
+                except Malformed as reason:
+                    self._refused([row], reason.reason)
+                    rows.remove(row)
+            return self._prepared(endpoint, rows) if rows else None
 
     async def _send(self, endpoint: Endpoint, rows: list[Row], call: Call) -> None:
         for number in range(1, self.client.settings.connection.tries + 1):
@@ -433,13 +462,12 @@ class BulkAnswer:
             return
         writing.outcomes.append(Outcome(row.row, Result.WRITTEN, key, flat))
 
-    @staticmethod
-    def _succeeded(way: BulkResults, result: Any) -> bool:
+    def _succeeded(self, way: BulkResults, result: Any) -> bool:
         if way.only_failures:
             return False
         if way.success_path:
             value = at(result, way.success_path)
-            return value is not ABSENT and as_text(value).lower() in {v.lower() for v in way.success_values}
+            return value is not ABSENT and as_text(value).lower() in self._endpoint.success
         error = at(result, way.error_path) if way.error_path else ABSENT
         return error in (ABSENT, None, "", [], {})
 

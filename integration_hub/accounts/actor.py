@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from integration_hub.accounts.roles import PERMISSIONS, Role
 
 if TYPE_CHECKING:
-    from integration_hub.accounts.models import User
+    from integration_hub.accounts.models import Token, User
 
 
 class Forbidden(PermissionDenied):
@@ -31,6 +31,12 @@ class Actor:
     @classmethod
     def of(cls, user: User) -> Actor:
         return cls("person", user.get_full_name() or user.username, user.pk, Role(user.role))
+
+    @classmethod
+    def of_token(cls, token: Token) -> Actor:
+        """The token's owner, narrowed to its scopes; named after both."""
+        owner = cls.of(token.user)
+        return cls("token", f"{owner.name} · {token.name}", owner.user_id, owner.role, frozenset(token.scopes))
 
     @classmethod
     def hub(cls) -> Actor:

@@ -192,14 +192,13 @@ class UpDown:
 
 
 def nice_ceiling(value: int) -> int:
-    """The next of 1, 2, 4, 5, 10, 20 … at or above: 38,200 → 40,000."""
+    """The next of 2, 4, 10, 20, 40, 100 … at or above, so that half of it is round too: 38,200 → 40,000."""
     size = 1
-    while size < max(value, 2):
-        for step in (1, 2, 4, 5):
+    while True:
+        for step in (2, 4, 10):
             if step * size >= value:
                 return step * size
         size *= 10
-    return max(size, 2)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
 from integration_hub.systems.models import System
-from integration_hub.systems.shape import hosts_in, is_secret, is_tag, secrets_in
+from integration_hub.systems.shape import hosts_in, is_secret, is_tag, place_of, secrets_in
 
 Json = dict[str, Any]
 
@@ -69,7 +69,7 @@ def settings_of(system: System) -> BaseModel:
         return kind_of(system).Settings.model_validate(join_secrets(system.settings, revealed(system)))
     except SettingsInvalid as error:
         first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(place_of(kind_of(system).Settings, first["loc"], system.settings))
         raise SettingsError(
             _("The settings of {system} are not valid at {place}: {problem}. Correct them under Systems, {system}."),
             system=system.name,
@@ -94,13 +94,14 @@ def revealed(system: System) -> Json:
 
 
 def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[BaseModel, Json, Json]:
-    """(the connector's settings, what of them is stored in plain, what is sealed by path). Raises Django's ValidationError by path."""
+    """(the connector's settings, what of them is stored in plain, what is sealed by path). Raises Django's ValidationError by `settings.path`."""
+    given = join_secrets(settings, secrets)
     try:
-        model = kind.Settings.model_validate(join_secrets(settings, secrets))
+        model = kind.Settings.model_validate(given)
     except SettingsInvalid as error:
         problems: dict[str, list[str]] = {}
         for one in error.errors(include_input=False, include_url=False, include_context=False):
-            problems.setdefault(".".join(str(part) for part in one["loc"]) or "settings", []).append(one["msg"])
+            problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(one["msg"])
         raise ValidationError(problems) from None
     sealed: Json = {}
     return model, _plain(model, (), sealed), sealed

@@ -127,7 +127,7 @@ def tell_state(system_id: int) -> None:
 
 def _page(system: System) -> str:
     try:
-        return reverse("systems:system", args=[system.slug])
+        return reverse("systems:detail", args=[system.slug])
     except NoReverseMatch:
         return ""
 

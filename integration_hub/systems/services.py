@@ -57,6 +57,8 @@ OPTIONS = ("read_only", "notes", "check_interval_seconds", "requests_per_second"
 class InUse(ValidationError):
     """It cannot be deleted or left out, because something else works with it; says what."""
 
+    http_status = 409
+
 
 # --- systems ----------------------------------------------------------------------------------------------------------
 

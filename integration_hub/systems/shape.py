@@ -90,6 +90,36 @@ def secrets_in(model: type[BaseModel], settings: Any, way: Path = ()) -> Iterato
                 yield from secrets_in(inner, part, here if number is None else (*here, str(number)))
 
 
+def place_of(model: type[BaseModel], loc: tuple[int | str, ...], settings: Any) -> list[str]:
+    """Where in the settings pydantic found an error: its way, less the tags by which it chose among the members of a union."""
+    here: Any = model  # a model, or an annotation whose value comes next
+    value, way, parts = settings, [], list(loc)
+    while parts:
+        part = parts.pop(0)
+        way.append(str(part))
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            info = here.model_fields.get(str(part))
+            here = info.annotation if info else None
+        else:
+            here = items_of(here)
+        value = _inside(value, part)
+        found = members(here) if here is not None and items_of(here) is None else []
+        if found:
+            here = chosen(here, value)
+            tag = tag_of(here) if len(found) > 1 and here else None
+            if parts and tag and parts[0] == tag[1]:
+                parts.pop(0)
+    return way
+
+
+def _inside(value: Any, part: int | str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(part)
+    if isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+        return value[part]
+    return None
+
+
 def hosts_in(settings: Any) -> set[str]:
     """The hosts that any address in these settings names."""
     if isinstance(settings, str):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
+from sandbox.entities import Entity, Making
 from sandbox.fields import BOOLEAN, COUNTRY, EMAIL, TEXTS, Field, Problem, moment
 from sandbox.http import JSON, Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, ref, shape
 from sandbox.people import dice
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, as_object
-from sandbox.systems.crm import CONTACTS
+from sandbox.systems.base import Refused, System, as_object
+from sandbox.systems.crm_entities import CONTACTS
 from sandbox.times import ISO_OFFSET
 
 TOKEN = "marketing-demo-token"  # noqa: S105  the demo's, on the index page for all to see
@@ -120,7 +120,7 @@ class Marketing(System):
                 return json_answer(self.create(self.entity(name), request.json()), 201)
             case _, ["v3", name, key]:
                 entity = self.entity(name)
-                return self._one(request, entity, unquote(key).lower() if entity is SUBSCRIBERS else key)
+                return self._one(request, entity, key.lower() if entity is SUBSCRIBERS else key)
         raise Refused(404, "not_found", f"There is no {request.method} {request.path}.")
 
     def _one(self, request: Request, entity: Entity, key: str) -> Answer:

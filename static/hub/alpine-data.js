@@ -15,7 +15,12 @@ document.addEventListener("alpine:init", () => {
 
   Alpine.data("hubShell", (tab) => ({
     activeTab: tab,
-    init() { this.activeTab = (tab && location.hash.slice(1)) || tab; },
+    sidebarMobileOpen: false,  // the theme's bars at the foot of forms keep clear of the sidebar
+    sidebarDesktopOpen: document.documentElement.dataset.side !== "closed",
+    init() {
+      this.activeTab = (tab && location.hash.slice(1)) || tab;
+      addEventListener("hub:side", () => { this.sidebarDesktopOpen = document.documentElement.dataset.side !== "closed"; });
+    },
     get formAction() { return tab ? `#${this.activeTab}` : ""; },
     moveRecords(event) { return window.moveRecords(event); },
     sortRecords(event) { return window.sortRecords(event); },

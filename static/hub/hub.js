@@ -26,6 +26,7 @@
     } else {
       root.dataset.side = open ? "open" : "closed";
       remember("hub-side", root.dataset.side);
+      dispatchEvent(new Event("hub:side"));
     }
     markSide();
   };

@@ -40,7 +40,7 @@ def contacts(**more: Any) -> dict[str, Any]:
         "list": listing | more.pop("list", {}),
         "lookups": [
             {"by": "#key", "path": "/contacts/{value}", "record_path": ""},
-            {"by": "email", "path": "/contacts", "query": {"email": "{value}"}},
+            {"by": "email", "path": "/contacts", "query": {"email": "{value}"}, "record_path": "items"},
         ],
         "create": {"path": "/contacts", "record_path": "", "key_path": "id"},
         "update": {"method": "PATCH", "path": "/contacts/{key}", "record_path": ""},

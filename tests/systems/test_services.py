@@ -1,6 +1,5 @@
 import pytest
 from django.core.exceptions import ValidationError
-from fakes import CONTACTS, MemoryConnector
 
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden
@@ -8,6 +7,7 @@ from integration_hub.audit.models import Entry
 from integration_hub.core.registry import uses
 from integration_hub.systems import services
 from integration_hub.systems.models import Credential, Entity, System
+from tests.fakes import CONTACTS, MemoryConnector
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +45,7 @@ def test_settings_that_are_not_valid_register_nothing(integrator):
     with pytest.raises(ValidationError) as raised:
         services.register_system(name="CRM", connector="memory", settings={"address": "", "page_size": 0}, by=integrator)
 
-    assert set(raised.value.message_dict) == {"address", "page_size"}
+    assert set(raised.value.message_dict) == {"settings.address", "settings.page_size"}
     assert not System.objects.exists()
     assert not Entry.objects.exists()
 
