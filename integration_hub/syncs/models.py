@@ -10,14 +10,27 @@ from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Now
+from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.core.leases import Leased, LeasedQuerySet
 from integration_hub.mappings.models import Mapping, MappingVersion
-from integration_hub.syncs.states import LIVE, REJECTS, ChangeSetState, Closed, Direction, Mode, OpenState, PartitionState, RunState, Side
+from integration_hub.syncs.states import (
+    ENDED_WHOLE,
+    LIVE,
+    REJECTS,
+    ChangeSetState,
+    Closed,
+    Direction,
+    Mode,
+    OpenState,
+    PartitionState,
+    RunState,
+    Side,
+    Trigger,
+)
 from integration_hub.systems.models import Entity
 
 if TYPE_CHECKING:
@@ -118,6 +131,23 @@ class SyncQuerySet(VisibleQuerySet):
     def due(self) -> Self:
         return self.filter(next_due_at__lte=Now(), paused_at=None)
 
+    def with_names(self) -> SyncQuerySet:
+        """With all that a sentence about a sync names, in one query."""
+        return self.select_related("pair__a__system", "pair__b__system", "mapping", "owner")
+
+    def late(self) -> SyncQuerySet:
+        """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
+        allowed = ExpressionWrapper(
+            Coalesce(F("last_success_at"), F("made_at")) + F("objective_seconds") * Value(timedelta(seconds=1)), models.DateTimeField()
+        )
+        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+
+    def failing(self) -> SyncQuerySet:
+        """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
+        return self.filter(paused_at=None).annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1])).filter(
+            last_state=RunState.FAILED
+        )
+
 
 class Sync(models.Model):
     """A pair, a direction, a mapping, a mode, a schedule and policies: what an administrator runs and watches."""
@@ -150,7 +180,7 @@ class Sync(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("sync", args=[self.pk])
+        return reverse("syncs:detail", args=[self.pk])
 
     @property
     def source_side(self) -> str:
@@ -206,6 +236,13 @@ class RunQuerySet(VisibleQuerySet):
     def live(self) -> Self:
         return self.filter(ended_at=None)
 
+    def decisive(self) -> RunQuerySet:
+        """Ended runs that say how their sync stands, newest first."""
+        return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+
+    def with_names(self) -> RunQuerySet:
+        return self.select_related("sync", "pair__a__system", "pair__b__system", "mapping_version__mapping")
+
 
 class Run(models.Model):
     """One execution of a sync. It keeps the names it ran under, so that it can be read when the sync is gone."""
@@ -220,7 +257,7 @@ class Run(models.Model):
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
-    trigger = models.CharField(max_length=20)  # schedule, hand, replay, command, api
+    trigger = models.CharField(max_length=20, choices=Trigger)
     actor_kind = models.CharField(max_length=20)
     actor_name = models.CharField(max_length=200)
     actor_id = models.BigIntegerField(null=True)
@@ -247,6 +284,8 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["sync", "-id"], name="runs_of_a_sync"),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
+            models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
+            models.Index(fields=["made_at"], name="runs_by_time"),
             models.Index(fields=["ended_at"], name="runs_by_end"),
             models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
         ]
@@ -255,7 +294,7 @@ class Run(models.Model):
         return _("Run {number} of {name}").format(number=self.pk, name=self.name)
 
     def get_absolute_url(self) -> str:
-        return reverse("run", args=[self.pk])
+        return reverse("runs:detail", args=[self.pk])
 
     @property
     def is_live(self) -> bool:
@@ -457,6 +496,7 @@ class OpenRow(models.Model):
             models.Index(fields=["sync", "cause", "id"], name="open_rows_by_cause", condition=Q(closed_at=None)),
             models.Index(fields=["cause", "-last_at"], name="open_rows_newest", condition=Q(closed_at=None)),
             models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
+            models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
