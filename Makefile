@@ -5,10 +5,10 @@ PORT ?= 8000
 export PORT
 
 RUN := .venv/bin/python
-PYTEST := $(RUN) -m pytest
+CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench faults vendor lock python environment development
+.PHONY: help run test lint format types layers migrations bench faults vendor lock python environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -16,26 +16,33 @@ help: ## Show the targets
 run: environment ## Run the hub with its demo on http://localhost:8000 (PORT=8001 for another port)
 	@exec $(RUN) manage.py start --demo
 
-test: development lint ## Lint, types, layers, migrations, then all tests on SQLite, and on PostgreSQL those that use the database
+test: lint ## All of lint, then all tests on SQLite, and on PostgreSQL those that use the database
 	@sh scripts/test.sh
 
-lint: development ## Format, style, types and layers
-	@echo "ruff format" && $(RUN) -m ruff format --check --quiet .
-	@echo "ruff check" && $(RUN) -m ruff check --quiet .
-	@echo "mypy" && $(RUN) -m mypy --no-error-summary
-	@echo "import layers" && $(RUN) -m importlinter.cli lint-imports --no-cache >/dev/null || .venv/bin/lint-imports
-	@echo "migrations" && HUB_TESTING=1 DATA_DIR=.pytest_cache/lint BROKER_URL=memory:// $(RUN) manage.py makemigrations --check --dry-run
+lint: format types layers migrations ## Format, style, types, layers and migrations
+
+format: development
+	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+
+types: development
+	@echo "mypy" && $(CHECKING) .venv/bin/mypy --no-error-summary
+
+layers: development
+	@echo "import layers" && said=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+
+migrations: development
+	@echo "migrations" && said=$$($(CHECKING) $(RUN) manage.py makemigrations --check --dry-run 2>&1) || { echo "$$said"; exit 1; }
 
 bench: development ## Measure speed and memory beside their limits, into benchmarks/results.json
 	@exec $(RUN) -m benchmarks
 
 faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away
-	@exec $(PYTEST) -m faults -n 0
+	@exec $(RUN) -m pytest -m faults
 
 vendor: environment ## Fetch the browser libraries of static/vendor anew, at their pinned versions
 	@sh scripts/vendor.sh
 
-lock: development ## Write requirements.txt and requirements-dev.txt anew from their .in files, with hashes
+lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
 	@sh scripts/lock.sh
 
 python:

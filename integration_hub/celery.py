@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery, signals
 
 from integration_hub.core import logs
-from integration_hub.entry import plain_refusal
+from integration_hub.entry import plain_refusal, require_broker
 
 with plain_refusal():
     from django.conf import settings
@@ -21,6 +21,13 @@ app.set_default()  # also for threads other than this one: the web server answer
 app.autodiscover_tasks()
 
 _task_contexts: dict[str, ExitStack] = {}
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def _refuse_without_broker(**kwargs: Any) -> None:
+    with plain_refusal():
+        require_broker()
 
 
 @signals.setup_logging.connect

@@ -7,10 +7,12 @@ import os
 from typing import Any
 
 from integration_hub.core.tied import tie
-from integration_hub.entry import plain_refusal
+from integration_hub.entry import plain_refusal, require_broker
 
 with plain_refusal():
     from integration_hub.settings import LISTEN, LOGGING, PORT
+
+    require_broker()
 
 bind = f"{LISTEN}:{PORT}"
 worker_class = "gthread"

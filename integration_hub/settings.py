@@ -49,12 +49,12 @@ def _number(name: str, *, default: int, least: int, most: int) -> int:
 # --- where things are -------------------------------------------------------------------------------------------------
 
 TESTING = _switch("HUB_TESTING", default=False)
-if not TESTING:
+if not TESTING and (BASE_DIR / ".env").exists():
     environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = _switch("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
 try:
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     tempfile.TemporaryFile(dir=DATA_DIR).close()
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
@@ -67,7 +67,7 @@ def _secret(name: str) -> str:
     value = env.str(name, default="")
     if value:
         return value
-    if "DATABASE_URL" in env.ENVIRON:
+    if not env.str("DATABASE_URL", default="sqlite").startswith("sqlite"):
         raise ImproperlyConfigured(f"{name} is not set. Set it to a long random value that all processes share.")
     path = DATA_DIR / name.lower()
     if not path.exists():
@@ -187,6 +187,8 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL or SQLite database.")
+if DATABASES["default"]["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL names no database; it must be one that several processes can open.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 

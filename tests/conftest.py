@@ -9,13 +9,13 @@ from pathlib import Path
 # Before Django reads its settings: a data folder of this run's own, and no broker but where a test starts one.
 _folder = Path(tempfile.mkdtemp(prefix="hub-test-"))
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+(_folder / "static").mkdir()
 os.environ["HUB_TESTING"] = "1"
 os.environ["DATA_DIR"] = str(_folder)
 os.environ.setdefault("BROKER_URL", "memory://")
 os.environ.setdefault("SECRET_KEY", "test-" + "x" * 50)
 os.environ.setdefault("CREDENTIAL_KEYS", "k1:dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtMTI")
 os.environ.setdefault("ALLOWED_NETWORKS", "127.0.0.0/8")  # the systems that tests speak to run on this machine
-(_folder / "static").mkdir()
 # Named here and not in pyproject.toml, from which it would be loaded before this file.
 os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"
 

@@ -4,7 +4,7 @@ json_each on SQLite. Rows are tuples of what the database stores (text, numbers,
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
                 for row in rows:
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", [_adapted(row) for row in rows])  # noqa: S608
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", map(_adapter(), rows))  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -28,7 +28,7 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
     sets = ", ".join(f"{name} = %s" for name in _quoted(model, columns))
     with connection.cursor() as cursor:
         key = connection.ops.quote_name(model._meta.pk.column)  # type: ignore[union-attr]
-        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", [_adapted(row) for row in rows])  # noqa: S608
+        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", map(_adapter(), rows))  # noqa: S608
 
 
 def fetch(
@@ -66,7 +66,18 @@ def _marks(columns: Sequence[str]) -> str:
     return ", ".join(["%s"] * len(columns))
 
 
-def _adapted(row: Sequence[Any]) -> Sequence[Any]:
-    if any(isinstance(value, datetime) for value in row):
-        return [connection.ops.adapt_datetimefield_value(value) if isinstance(value, datetime) else value for value in row]
-    return row
+def _adapter() -> Callable[[Sequence[Any]], Sequence[Any]]:
+    """Makes a row's datetimes what the database stores; each moment once, for a portion's rows share theirs."""
+    known: dict[datetime, Any] = {}
+
+    def adapt(value: Any) -> Any:
+        if type(value) is not datetime:
+            return value
+        if value not in known:
+            known[value] = connection.ops.adapt_datetimefield_value(value)
+        return known[value]
+
+    def adapted(row: Sequence[Any]) -> Sequence[Any]:
+        return [adapt(value) for value in row]
+
+    return adapted

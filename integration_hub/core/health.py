@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
@@ -47,8 +48,8 @@ def _migrations() -> str:
 
 
 def _broker() -> str:
-    with app.connection_for_write(connect_timeout=2) as broker:
-        broker.connect()
+    with app.connection_for_write(settings.BROKER_URL, connect_timeout=2) as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
         if broker.transport.driver_type == "redis":
             broker.default_channel.client.ping()  # its connection is made at the first command only
     return OK

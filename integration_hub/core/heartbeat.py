@@ -37,6 +37,7 @@ class Beating(threading.Thread):
 
     def run(self) -> None:
         while True:
+            close_old_connections()
             self.beat()
             if self.stopping.wait(SECONDS):
                 break
@@ -45,12 +46,10 @@ class Beating(threading.Thread):
     def beat(self) -> None:
         """A database that is away is told once a beat and tried again at the next."""
         try:
-            close_old_connections()
             known = Heartbeat.objects.filter(name=self.row_name).update(**self.row, seen_at=Now())
             if not known:
                 Heartbeat.objects.get_or_create(name=self.row_name, defaults={**self.row, "seen_at": Now()})
         except DatabaseError as error:
-            connection.close()
             log.warning("heartbeat not written", extra={"worker": self.row_name, "error": type(error).__name__})
 
 

@@ -29,5 +29,5 @@ def set_language(request: HttpRequest) -> HttpResponse:
     chosen = request.POST.get("language", "")
     user = request.user
     if user.is_authenticated and hasattr(user, "language") and translation.check_for_language(chosen):
-        type(user).objects.filter(pk=user.pk).update(language=chosen)
+        user.__class__.objects.filter(pk=user.pk).update(language=chosen)
     return answer

@@ -116,7 +116,7 @@ class Console(logging.Formatter):
 def settings(form: str, level: str) -> dict[str, Any]:
     """Django's LOGGING, for web, workers and scheduler alike. `form` is json or console."""
     formatter = Console if form == "console" else Json
-    quiet = ("celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.redirected", "django.server")
+    quiet = ("axes", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.redirected", "django.server")
     return {
         "version": 1,
         "disable_existing_loggers": False,

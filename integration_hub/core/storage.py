@@ -15,8 +15,8 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 class DurableFileStorage(FileSystemStorage):
     """Files are never overwritten, and are synced to the disk, folder entry included, before `save` returns."""
 
-    def _save(self, name: str, content: File) -> str:  # type: ignore[type-arg]
-        name = super()._save(name, content)
+    def _save(self, name: str, content: File) -> str:
+        name = super()._save(name, content)  # type: ignore[misc]
         path = Path(self.path(name))
         for target in (path, path.parent):
             handle = os.open(target, os.O_RDONLY)

@@ -55,13 +55,16 @@ class Kept:
     async def run_once(self) -> int:
         """Run it to its end and return its exit code. What it started itself does not outlive it."""
         tied = [sys.executable, "-I", "-S", TIED, str(os.getpid()), *self.program.command]
-        pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = self._process = await asyncio.create_subprocess_exec(
-            *tied, stdin=nothing, stdout=pipe, stderr=asyncio.subprocess.STDOUT, env=self._environ, start_new_session=True
-        )
+        ours, its = os.pipe()  # not asyncio's: `wait` would wait for the pipe too, and a child of a dead program may hold it open
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                *tied, stdin=asyncio.subprocess.DEVNULL, stdout=its, stderr=its, env=self._environ, start_new_session=True
+            )
+        finally:
+            os.close(its)
         if self._stopping.is_set():  # told to stop while it was being started
             self._signal(signal.SIGTERM)
-        reading = asyncio.create_task(self._read(process))
+        reading = asyncio.create_task(self._read(ours))
         code = await process.wait()
         self.kill()
         with contextlib.suppress(TimeoutError):
@@ -97,10 +100,19 @@ class Kept:
                 await asyncio.wait_for(self._stopping.wait(), pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _read(self, process: asyncio.subprocess.Process) -> None:
+    async def _read(self, pipe: int) -> None:
         """Show each line; a line without end is shown in pieces."""
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _protocol = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0))
+        try:
+            await self._show_lines(reader)
+        finally:
+            transport.close()
+
+    async def _show_lines(self, reader: asyncio.StreamReader) -> None:
         rest = b""
-        while block := await process.stdout.read(65536):  # type: ignore[union-attr]
+        while block := await reader.read(65536):
             *lines, rest = (rest + block).split(b"\n")
             if len(rest) > 65536:
                 lines, rest = [*lines, rest], b""

@@ -185,7 +185,7 @@ _SENTENCES = {
 
 def _refuse(template: str, /, **values: Any) -> PydanticCustomError:
     """A refusal of our own inside pydantic's: its text is kept apart from its values."""
-    return PydanticCustomError("hub", "{template}", {"template": template, "values": values})  # type: ignore[arg-type]
+    return PydanticCustomError("hub", "{template}", {"template": template, "values": values})
 
 
 def _problem(detail: Any, stored: Any) -> Problem:

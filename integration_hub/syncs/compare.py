@@ -59,24 +59,28 @@ class Compared:
 
 
 class Seen:
-    """Which match keys this run has met, in fixed memory: may say yes wrongly (then the target is asked), never no wrongly. Only good for a
-    first load that nobody took over, for it is not stored."""
+    """Which match keys this run has met, in 8 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
+    at half a million keys, and then the target is asked; never no wrongly. Good only for a first load that nobody took over: it is not stored."""
 
-    SIZE = 1 << 23
+    BITS = 26
+    HASHES = 4
 
     def __init__(self) -> None:
         import numpy as np
 
-        self._bits = np.zeros(self.SIZE, dtype=bool)
+        self._bits = np.zeros(1 << (self.BITS - 3), dtype=np.uint8)
 
     def add(self, hashes: np.ndarray) -> np.ndarray:
         """Which of these were seen before; all of them are seen from now on."""
         import numpy as np
 
-        first, second = hashes & np.uint64(self.SIZE - 1), (hashes >> np.uint64(24)) & np.uint64(self.SIZE - 1)
-        before = self._bits[first] & self._bits[second]
-        self._bits[first] = True
-        self._bits[second] = True
+        before = np.ones(len(hashes), dtype=bool)
+        first, step = hashes, (hashes >> np.uint64(32)) | np.uint64(1)
+        for n in range(self.HASHES):
+            place = (first + np.uint64(n) * step) & np.uint64((1 << self.BITS) - 1)
+            byte, bit = (place >> np.uint64(3)).astype(np.int64), (np.uint64(1) << (place & np.uint64(7))).astype(np.uint8)
+            before &= (self._bits[byte] & bit) != 0
+            np.bitwise_or.at(self._bits, byte, bit)
         return before
 
 
@@ -239,7 +243,7 @@ class _Draft:
             return rows
         values = pl.DataFrame({"v": [f"{self.page.match_fields[row]}{self.page.match_values[row]}" for row in rows]})
         hashes = values.select(plh.col("v").nchash.xxhash64()).to_series().to_numpy()  # type: ignore[attr-defined]
-        return list(np.array(rows)[seen.add(hashes)])
+        return np.array(rows)[seen.add(hashes)].tolist()  # type: ignore[no-any-return]
 
     def _match(self, rows: list[int]) -> dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]]:
         """Row → the target's records with its match key. Asked for in bulk, once for each alternative of match fields."""

@@ -127,7 +127,8 @@ def unsettled(work: Work):  # type: ignore[no-untyped-def]
 
 def taken_up(work: Work) -> Iterator[PlannedSet]:
     """The change sets that were planned before and are not settled, from their files; later pages wait for what they touch."""
-    for change_set in unsettled(work).iterator():
+    for pk in list(unsettled(work).values_list("pk", flat=True)):
+        change_set = ChangeSet.objects.get(pk=pk)
         changes = changesets.frame_of(change_set)
         keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
         matches = zip(changes["match_fields"], changes["match_value"], strict=True)

@@ -145,16 +145,20 @@ def outcome_frame(portion: Portion) -> pl.DataFrame | None:
     """What the plan could not know: keys given by the target, values read back, refusals. None where all went as planned."""
     import polars as pl
 
-    told = [
-        (outcome.row, outcome.result.value, outcome.key, _record_text(outcome), _reason_text(outcome))
-        for outcome in portion.outcomes.values()
-        if portion.first <= outcome.row <= portion.last and (outcome.result != Result.WRITTEN or outcome.key or outcome.record)
-    ]
-    told += [(row, "moved", None, None, None) for row in sorted(portion.moved)]
-    if not told:
+    told = [o for o in portion.outcomes.values() if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
+    moved = sorted(portion.moved)
+    if not told and not moved:
         return None
-    schema = {"row": pl.UInt32, "result": pl.String, "target_key": pl.String, "record": pl.String, "reason": pl.String}
-    return pl.DataFrame(told, schema=schema, orient="row")
+    nothing: list[str | None] = [None] * len(moved)
+    return pl.DataFrame(
+        {
+            "row": pl.Series([o.row for o in told] + moved, dtype=pl.UInt32),
+            "result": pl.Series([str(o.result) for o in told] + ["moved"] * len(moved), dtype=pl.String),
+            "target_key": pl.Series([o.key for o in told] + nothing, dtype=pl.String),
+            "record": pl.Series([_record_text(o) for o in told] + nothing, dtype=pl.String),
+            "reason": pl.Series([_reason_text(o) for o in told] + nothing, dtype=pl.String),
+        }
+    )
 
 
 def _record_text(outcome: Outcome) -> str | None:

@@ -64,7 +64,15 @@ class GalleryPage(HubPage):
     crumbs = (Link("Syncs", "/"), Link("Contacts of CRM → Customers of ERP", "/"))
 
     def get_context_data(self, **kwargs):
-        remove = Act("Delete", post="/act/", confirm="Delete contact 17 of CRM?", note="It cannot be brought back.", reason="required", danger=True, values={"id": 17})
+        remove = Act(
+            "Delete",
+            post="/act/",
+            confirm="Delete contact 17 of CRM?",
+            note="It cannot be brought back.",
+            reason="required",
+            danger=True,
+            values={"id": 17},
+        )
         number = parts.Count
         kwargs.setdefault("form", ExampleForm())
         return super().get_context_data(**kwargs) | {
@@ -95,15 +103,37 @@ class GalleryPage(HubPage):
             ),
             "balance": parts.Balance(
                 [
-                    parts.Sum("In", [number(114000, "read", href="/")], [number(113690, "mapped", "=", href="/"), number(285, "filtered", "+"), number(21, "rejected", "+", "warn", "/"), number(0, "parked", "+", "warn")]),
-                    parts.Sum("Out, planned", [number(113690, "produced")], [number(131, "to create", "=", href="/"), number(2410, "to update", "+"), number(111149, "unchanged", "+")]),
+                    parts.Sum(
+                        "In",
+                        [number(114000, "read", href="/")],
+                        [
+                            number(113690, "mapped", "=", href="/"),
+                            number(285, "filtered", "+"),
+                            number(21, "rejected", "+", "warn", "/"),
+                            number(0, "parked", "+", "warn"),
+                        ],
+                    ),
+                    parts.Sum(
+                        "Out, planned",
+                        [number(113690, "produced")],
+                        [number(131, "to create", "=", href="/"), number(2410, "to update", "+"), number(111149, "unchanged", "+")],
+                    ),
                 ],
                 "ok",
                 "Balances so far",
                 "Nothing is written yet.",
             ),
-            "bars": parts.Bars("The last 30 runs", [parts.Bar(s, "bad" if s > 400 else "ok", f"Run {n}, {s} s", "/", "10:00" if n == 29 else "08:00" if not n else "") for n, s in enumerate(RUNS)]),
-            "chart": parts.UpDown("Written and rejected", [parts.Slot(f"{n}:00", (n * 7919) % 38200, 42 if n == 46 else 0, f"{n // 2:02}:00" if n % 8 == 0 else "") for n in range(48)]),
+            "bars": parts.Bars(
+                "The last 30 runs",
+                [
+                    parts.Bar(s, "bad" if s > 400 else "ok", f"Run {n}, {s} s", "/", "10:00" if n == 29 else "08:00" if not n else "")
+                    for n, s in enumerate(RUNS)
+                ],
+            ),
+            "chart": parts.UpDown(
+                "Written and rejected",
+                [parts.Slot(f"{n}:00", (n * 7919) % 38200, 42 if n == 46 else 0, f"{n // 2:02}:00" if n % 8 == 0 else "") for n in range(48)],
+            ),
             "diff": [
                 ("Address", "江苏省苏州市工业园区星湖街 218 号", "江苏省苏州市工业园区金鸡湖大道 1355 号国际科技园三期 12 幢 B 座 806 室"),
                 ("E-mail", None, "wang.lei@hengyuan-precision.example"),
@@ -114,8 +144,13 @@ class GalleryPage(HubPage):
                 ("Markup", "<script>alert(1)</script>", "<b>bold</b>"),
                 ("Long", "x" * 5000, {"city": "Suzhou", "lines": ["a", "b"]}),
             ],
-            "story": [parts.Moment(timezone.now() - timedelta(minutes=n * n * 700), "edit", "Updated by run 1,284", "4 of 22 fields", "ok") for n in range(4)],
-            "filters": read_filters(self.request, Filter("state", "State", [("open", "Open"), ("closed", "Closed")]), Filter("q", "Name begins with")),
+            "story": [
+                parts.Moment(timezone.now() - timedelta(minutes=n * n * 700), "edit", "Updated by run 1,284", "4 of 22 fields", "ok")
+                for n in range(4)
+            ],
+            "filters": read_filters(
+                self.request, Filter("state", "State", [("open", "Open"), ("closed", "Closed")]), Filter("q", "Name begins with")
+            ),
             "pager": key_page(Entry.objects.all(), self.request, size=5),
         }
 

@@ -12,7 +12,9 @@ expect = pytest.importorskip("playwright.sync_api").expect
 
 @pytest.fixture
 def gallery(signed_in):
-    Entry.objects.bulk_create(Entry(event=f"run.started.{n}", actor_kind="person", actor_name="Lin", subject_type="x", subject_id=n) for n in range(12))
+    Entry.objects.bulk_create(
+        Entry(event=f"run.started.{n}", actor_kind="person", actor_name="Lin", subject_type="x", subject_id=n) for n in range(12)
+    )
     page = signed_in()
     page.goto("/gallery/")
     return page

@@ -1,6 +1,6 @@
 import pytest
 from django.core.exceptions import ValidationError
-from fakes import MemoryConnector
+from tests.systems.fakes import MemoryConnector
 
 from connectors.base import SettingsError
 from integration_hub.systems.connection import connect, join_secrets, settings_of, validate_settings

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from fakes import MemoryConnector, Store
+from tests.systems.fakes import MemoryConnector, Store
 
 from connectors.base import SettingsError, SystemDown
 from integration_hub.accounts.actor import Actor

@@ -1,6 +1,6 @@
 import pytest
 from django.core.exceptions import ValidationError
-from fakes import CONTACTS, MemoryConnector
+from tests.systems.fakes import CONTACTS, MemoryConnector
 
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden

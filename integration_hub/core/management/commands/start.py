@@ -89,15 +89,19 @@ class Hub:
         return self.environ["SANDBOX_URL"]
 
     def _plan_broker(self) -> Program:
-        self._socket_folder = broker.private_folder()
-        self._socket = self._socket_folder / "broker.sock"
-        self.environ["BROKER_URL"] = broker.url(self._socket)
-        (settings.DATA_DIR / "broker.url").write_text(broker.url(self._socket))  # for other commands on this data folder
-        folder = settings.DATA_DIR / "broker"
         try:
-            command = broker.command(broker.find_server(), path=self._socket, folder=folder)
+            server = broker.find_server()
         except broker.NoBroker as error:
             raise CommandError(str(error)) from None
+        told = settings.DATA_DIR / "broker.url"  # for other commands on this data folder
+        if told.exists():  # the last start was killed; nothing runs on this data folder, for we hold its lock
+            shutil.rmtree(Path(told.read_text().partition("://")[2]).parent, ignore_errors=True)
+        self._socket_folder = broker.private_folder()
+        path = self._socket_folder / "broker.sock"
+        self.environ["BROKER_URL"] = broker.url(path)
+        told.write_text(broker.url(path))
+        folder = settings.DATA_DIR / "broker"
+        command = broker.command(server, path=path, folder=folder)
         return Program("broker", command, early_death=lambda: broker.set_aside(folder))
 
     def _plan(self) -> list[Program]:

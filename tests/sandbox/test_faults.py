@@ -6,9 +6,9 @@ import time
 from email.utils import parsedate_to_datetime
 
 import pytest
-from dialects import DIALECTS
 
 from sandbox.testing import ControlRefused
+from tests.sandbox.dialects import DIALECTS
 
 CUT = (http.client.RemoteDisconnected, http.client.IncompleteRead, ConnectionResetError)
 NEW_CUSTOMER = {"NAME": "A", "COUNTRY": "CN"}

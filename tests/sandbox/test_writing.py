@@ -5,7 +5,8 @@ import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from dialects import path_of
+
+from tests.sandbox.dialects import path_of
 
 
 def test_the_crm_creates_updates_and_deletes(sandbox, crm):
@@ -165,12 +166,12 @@ def test_the_mrp_takes_one_at_a_time_and_tells_twins_not_apart(sandbox, mrp):
 
     made = [mrp.say("POST", "/v2/production-orders", order) for _ in range(2)]
     changed = mrp.say("PUT", f"/v2/production-orders/{made[0].json['OrderNo']}", {"Quantity": 5.5})
-    bad = mrp.say("POST", "/v2/production-orders", {**order, "DueDate": "12/24/2026 08:00"})
+    bad = mrp.say("POST", "/v2/production-orders", {**order, "DueDate": "12/24/2026 08:00", "Quantity": -1})
 
     assert [reply.status for reply in made] == [201, 201]
     assert (changed.json["Quantity"], changed.json["Status"]) == (5.5, "Planned")
     assert len(mrp.records("production-orders", SalesOrderRef="45-new")) == 2
-    assert bad.json["Fault"]["Fields"].keys() == {"DueDate"}
+    assert bad.json["Fault"]["Fields"].keys() == {"DueDate", "Quantity"}
 
 
 def test_the_help_desk_wraps_its_records(helpdesk):

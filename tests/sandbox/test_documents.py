@@ -8,11 +8,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from dialects import DIALECTS, Dialect, Reply, path_of
 from openapi_core import Config, OpenAPI
 from openapi_core.datatypes import RequestParameters
 from openapi_spec_validator import validate
 from werkzeug.datastructures import Headers, ImmutableMultiDict
+
+from sandbox.control import ORDERS
+from sandbox.faults import KINDS
+from sandbox.fields import Field
+from sandbox.systems import SYSTEMS
+from sandbox.testing import ROOT
+from tests.sandbox.dialects import DIALECTS, Dialect, Reply, path_of
 
 
 class Asked:
@@ -175,3 +181,19 @@ def test_the_index_page_names_every_system_and_how_to_sign_in(sandbox, speak):
     for credential in ("crm-demo-secret", "oa-demo-secret", "erp-demo-key", "mrp-demo-secret", "helpdesk-demo-password", "marketing-demo-token"):
         assert credential in page
     assert "<script" not in page
+
+
+def test_the_readme_names_every_field_option_and_order():
+    readme = (ROOT / "sandbox" / "README.md").read_text("utf-8")
+
+    def names(fields: tuple[Field, ...], prefix: str = "") -> list[str]:
+        return [name for field in fields for name in (names(field.within, f"{field.name}.") if field.within else [prefix + field.name])]
+
+    for system in SYSTEMS:
+        part = readme.split(f"`/{system.name}`\n")[1].split("\n## ")[0]
+        for entity in system.entities:
+            section = part.split(f"### {entity.name}\n")[1].split("\n### ")[0]
+            assert [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")] == names(entity.fields)
+        assert all(value in part for value in (*system.credentials.values(),) if "demo" in value)
+    for word in (*KINDS, *ORDERS):
+        assert f"`{word}`" in readme, word

@@ -5,7 +5,8 @@ import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from dialects import DIALECTS, ENTITIES
+
+from tests.sandbox.dialects import DIALECTS, ENTITIES
 
 
 @pytest.mark.parametrize("system", DIALECTS)
@@ -136,6 +137,12 @@ def test_a_moment_that_is_none_is_refused(speak, system):
 
     assert parameter in reply.body.decode()
     assert reply.json["errcode"] == 40035 if system == "oa" else reply.status == 422
+
+
+@pytest.mark.parametrize("cursor", ["nonsense", "WyJhIiwxXQ", "WzFd", "WzEseyJhIjoxfV0"])
+def test_a_cursor_that_is_none_of_theirs_is_refused(crm, helpdesk, cursor):
+    assert crm.say("GET", f"/v1/users?cursor={cursor}").status == 422
+    assert helpdesk.say("GET", f"/api/tickets?cursor={cursor}").status == 422
 
 
 LOOKUPS = [

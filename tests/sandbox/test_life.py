@@ -5,10 +5,10 @@ import sys
 import time
 
 import pytest
-from dialects import CrmDialect, ErpDialect
 
 from sandbox.testing import ROOT, running
 from sandbox.world import SYNC_WRITTEN, World
+from tests.sandbox.dialects import CrmDialect, ErpDialect
 
 
 def snapshot(world: World) -> dict[str, dict]:
