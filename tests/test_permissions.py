@@ -9,11 +9,11 @@ import re
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
-from fakes import CONTACTS
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import PERMISSIONS, Role
 from integration_hub.systems.models import Entity
+from tests.fakes import CONTACTS
 
 ANYONE, EVERYONE = "anyone", "everyone"
 
