@@ -41,6 +41,7 @@ class ConnectorError(Exception):
     ├── SettingsError   the administrator must change something; waiting is useless
     │   └── AddressRefused   the outgoing guard does not allow this address
     ├── BadAnswer       the answer is not what was promised (not JSON, cut short, too large, of another shape); worth a few tries
+    ├── PositionExpired the system no longer knows the position reading was to go on from: read again from the start of the range
     ├── SystemDown      try again, after `retry_after` seconds where the system said so
     │   └── SystemBusy      it is alive but wants us to wait (429, limits)
     └── Stopped         our own time to work is over: the lease is lost or nearly so, or the work was cancelled
@@ -60,6 +61,10 @@ class AddressRefused(SettingsError):
 
 
 class BadAnswer(ConnectorError):
+    pass
+
+
+class PositionExpired(ConnectorError):
     pass
 
 
@@ -170,7 +175,7 @@ class Entity(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone, since many records may share it."""
+    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone: many records may share it."""
 
     value: str
     key: str
@@ -262,7 +267,8 @@ class Outcome:
     """What became of the record `row` of a portion.
 
     Written: `key` is its key in the target (None: the one that was sent), `record` the record as the target now has it, if it says so, as the
-    raw flattened values. Refused: `reason`, and `again` where another try may help.
+    values a frame of this entity would hold. Refused: `reason`, and `again` where another try may help. `sent` is false where it certainly
+    never got through (the system asked us to wait or went down, our time was over): the row is as if it had not been handed over.
     """
 
     row: int
@@ -271,6 +277,7 @@ class Outcome:
     record: Mapping[str, Any] | None = None
     reason: Text | None = None
     again: bool = False
+    sent: bool = True
 
 
 # --- what a connector is given ----------------------------------------------------------------------------------------
@@ -373,9 +380,14 @@ class Connector(abc.ABC):
     def close(self) -> None:  # noqa: B027  most have nothing to close
         """Give back connections. Called once."""
 
+    @classmethod
+    def declared(cls, settings: BaseModel, *, system: str) -> list[Entity]:
+        """The entities that these settings describe in full, so that nobody has to be asked; `system` names it in messages. Makes no request."""
+        return []
+
     @abc.abstractmethod
     def check(self) -> Text:
-        """Prove that the system can be spoken to with these settings, at the price of one cheap request; say who we are there. Raises ConnectorError."""
+        """Prove with one cheap request that the system can be spoken to with these settings; say who we are there. Raises ConnectorError."""
 
     @abc.abstractmethod
     def discover(self) -> list[Entity]:
@@ -411,8 +423,8 @@ class Connector(abc.ABC):
 
     @abc.abstractmethod
     def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
-        """Send a portion and return an outcome for each of its rows, in any order. Raises SettingsError or SystemDown only when nothing at all was sent;
-        after the first request everything is an outcome."""
+        """Send a portion and return an outcome for each of its rows, in any order. Raises ConnectorError only when nothing at all
+        was sent; after the first request everything is an outcome."""
 
 
 KEY = "#key"  # lookup by the entity's key

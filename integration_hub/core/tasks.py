@@ -8,3 +8,10 @@ def sweep() -> None:
     from integration_hub.core import services
 
     services.sweep()
+
+
+@shared_task
+def tell(message_id: int) -> None:
+    from integration_hub.core import outbox
+
+    outbox.tell(message_id)

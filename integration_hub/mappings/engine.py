@@ -20,6 +20,7 @@ from integration_hub.core.expressions.errors import ExpressionError, did_you_mea
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
 from integration_hub.core.expressions.sharing import let
+from integration_hub.core.keys import canonical_key
 
 from .definition import Definition, DefinitionError, FieldMapping, Problem, read_definition
 from .transforms.base import Operand
@@ -432,20 +433,17 @@ class CompiledMapping:
         """By the first alternative of which all values are present."""
         import polars as pl
 
-        fields: pl.Expr = pl.lit(None, pl.String)
-        value: pl.Expr = pl.lit(None, pl.String)
-        types = {plan.target.name: plan.target.type for plan in self.plans}
-        for alternative in reversed(self.definition.match if types.keys() >= {n for a in self.definition.match for n in a} else ()):
-            texts = [convert(pl.col(name), types[name], T.TEXT) for name in alternative]
-            key = (
-                texts[0]
-                if len(texts) == 1
-                else pl.concat_str(pl.lit("["), pl.concat_str([json_string(t) for t in texts], separator=","), pl.lit("]"))
-            )
-            present = pl.all_horizontal(pl.col(name).is_not_null() for name in alternative)
-            fields = pl.when(present).then(pl.lit(json.dumps(alternative, ensure_ascii=False))).otherwise(fields)
-            value = pl.when(present).then(key).otherwise(value)
-        return final.select("row", fields.alias("match_field"), value.alias("match_value"))
+        match = final.select("row").with_columns(pl.lit(None, pl.String).alias("match_field"), pl.lit(None, pl.String).alias("match_value"))
+        for alternative in self.definition.match:
+            if match["match_value"].null_count() and set(alternative) <= set(final.columns):
+                value = canonical_key(final, alternative)
+                named = pl.lit(json.dumps(alternative, ensure_ascii=False))
+                open_ = match["match_value"].is_null() & value.is_not_null()
+                match = match.with_columns(
+                    pl.when(open_).then(named).otherwise(pl.col("match_field")).alias("match_field"),
+                    pl.when(open_).then(value).otherwise(pl.col("match_value")).alias("match_value"),
+                )
+        return match
 
     # --- who is rejected, and why -------------------------------------------------------------------------------------
 

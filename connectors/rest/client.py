@@ -1,0 +1,635 @@
+"""One system over HTTP: connections, permits, deadline, time-outs, limits on answers, and the verdict on each of them.
+
+There is one event loop a client; `run` drives it from whichever thread calls, one call at a time. Connections stay open between calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+from yarl import URL
+
+from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, _
+from connectors.rest.answers import ABSENT, Answer
+from connectors.rest.secrecy import Veil
+from connectors.rest.settings import RestSettings
+from connectors.rest.templates import as_text
+
+Returned = TypeVar("Returned")
+PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
+LONGEST_WAIT = 60.0  # where the system does not say how long
+PERMIT_BLOCK = 64
+REASON_LENGTH = 500
+MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
+COMMON_ERROR_PATHS = (
+    "error.message",
+    "message",
+    "error_description",
+    "error",
+    "errors.0.message",
+    "errors.0.detail",
+    "errors.0",
+    "detail",
+    "title",
+    "msg",
+    "errmsg",
+)
+
+
+@dataclass(slots=True)
+class Call:
+    """A request before credentials are added: `place` is method and path for messages, without query."""
+
+    method: str
+    url: URL
+    place: str
+    headers: dict[str, str]
+    body: bytes | None = None
+    form: bool = False
+
+
+class NotSent(Exception):
+    """The request certainly did not arrive: `cause` is for the caller, who may ask again later."""
+
+    def __init__(self, cause: ConnectorError) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
+class MaybeDone(Exception):
+    """The request went out and no answer told what became of it."""
+
+    def __init__(self, cause: ConnectorError) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
+class TooLarge(BadAnswer):
+    """The answer is larger than the limit; asking again would only make it larger."""
+
+
+class Credentials:
+    """Adds what proves who we are. The simplest: nothing. (Others: connectors.rest.auth.)"""
+
+    renewable = False
+    in_query = ""  # the query parameter that carries a secret
+
+    async def ready(self, client: Client) -> None:
+        """Called before a request is signed; may fetch a token."""
+
+    async def renew(self, client: Client, used: str) -> bool:
+        """The system refused the token in use; True if there is a newer one now."""
+        return False
+
+    @property
+    def token(self) -> str:
+        return ""
+
+    def sign(self, call: Call) -> tuple[URL, dict[str, str]]:
+        return call.url, call.headers
+
+
+class Client:
+    def __init__(self, settings: RestSettings, host: Host, credentials: Credentials) -> None:
+        self.settings, self.host, self.credentials = settings, host, credentials
+        self.answers = settings.answers
+        self.veil = Veil(settings)
+        self.origin = _origin(settings.base_url)
+        self._guard = Guard(host)
+        self._lock = threading.RLock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._permits, self._permits_until, self._block = 0, 0.0, 1
+        self._permit_lock: asyncio.Lock | None = None
+        self._closed_until = 0.0  # the system asked us to wait until then (monotonic)
+        self._waits = 0  # how often it did so in a row without saying how long
+        self._hub = ThreadPoolExecutor(max_workers=1, thread_name_prefix="host")  # one thread for what may wait for the hub's database
+        self._cleared: set[str] = set()  # hosts behind a proxy that may be asked for
+        self.last_seconds = 0.0  # how long the last request took
+        self.cut = False  # the deadline passed while requests were going
+
+    # --- driving the loop ---
+
+    def run(self, work: Coroutine[Any, Any, Returned]) -> Returned:
+        """Carry out the work on this client's loop and return what it returns."""
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+            task = self._loop.create_task(self._watched(work))
+            try:
+                return self._loop.run_until_complete(task)
+            except BaseException:
+                if not task.done():  # the thread was interrupted: nothing may stay behind on the loop
+                    task.cancel()
+                    with contextlib.suppress(BaseException):
+                        self._loop.run_until_complete(task)
+                raise
+
+    async def _watched(self, work: Coroutine[Any, Any, Returned]) -> Returned:
+        for _turn in range(3):  # connections that the server closed meanwhile are noticed before one of them is taken
+            await asyncio.sleep(0)
+        self.cut = False
+        watch = asyncio.get_running_loop().create_task(self._watch_deadline())
+        try:
+            return await work
+        finally:
+            watch.cancel()
+
+    async def _watch_deadline(self) -> None:
+        """Cut what is still going at the deadline, which moves as the lease is renewed."""
+        while True:
+            left = self.host.deadline() - time.monotonic()
+            if left <= 0:
+                self.cut = True
+                for task in self._tasks:
+                    task.cancel()
+                return
+            await asyncio.sleep(min(left, 1.0))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._loop is None:
+                return
+            self._loop.run_until_complete(self._loop.run_in_executor(None, self._hub.shutdown))  # a token call may still need this loop
+            if self._session is not None:
+                self._loop.run_until_complete(self._session.close())
+                self._loop.run_until_complete(asyncio.sleep(0))
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+            self._loop, self._session = None, None
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = self._open_session()
+        return self._session
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        way = self.settings.connection
+        self._permit_lock = asyncio.Lock()
+        connector = aiohttp.TCPConnector(
+            limit=max(way.in_flight, 4) + 4,
+            keepalive_timeout=way.keep_alive_seconds,
+            force_close=way.keep_alive_seconds == 0,
+            resolver=self._guard,
+            ssl=self._tls(),
+            socket_factory=self._guard.open_socket,
+        )
+        proxy_auth = aiohttp.BasicAuth(way.proxy_user, way.proxy_password) if way.proxy_user else None
+        return aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds),
+            headers={"Accept": "application/json", "User-Agent": "integration-hub"},
+            proxy=way.proxy or None,
+            proxy_auth=proxy_auth,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            auto_decompress=True,
+        )
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        way = self.settings.connection
+        if not way.verify_tls:
+            return False
+        if not way.ca_pem:
+            return True
+        try:
+            context = ssl.create_default_context()
+            context.load_verify_locations(cadata=way.ca_pem)
+        except (ssl.SSLError, ValueError):
+            raise SettingsError(
+                _("The certificate authority entered for {system} is no PEM text. Paste the whole certificate."), system=self.host.system
+            ) from None
+        return context
+
+    # --- making calls ---
+
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, Any] | None = None, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Call:
+        """A request to a path behind the system's address; a full address is taken as it is, if it leads to the same origin."""
+        address = path if "://" in path else self.settings.base_url + ("" if not path or path[0] in "/?" else "/") + path
+        address = self._checked_origin(address)
+        shared = self.settings.connection.query
+        if query or shared:
+            pairs = [(n, as_text(v)) for n, v in {**shared, **(query or {})}.items()]
+            address += ("&" if "?" in address else "?") + urlencode(pairs)
+        url = URL(address, encoded=True)
+        merged = {**self.settings.connection.headers, **(headers or {})}
+        if body is not None:
+            merged.setdefault("Content-Type", "application/json")
+        return Call(method, url, f"{method} {url.path}", merged, body)
+
+    def follow(self, link: str, before: URL, headers: Mapping[str, str]) -> Call:
+        """The call to a next page's address, which may be relative to the one before."""
+        url = URL(self._checked_origin(urljoin(str(before), link)), encoded=True)
+        if self.credentials.in_query:  # some systems repeat our secret in the address they give
+            url = URL(_without(str(url), self.credentials.in_query), encoded=True)
+        return Call("GET", url, f"GET {url.path}", dict(headers))
+
+    def _checked_origin(self, address: str) -> str:
+        origin = _origin(address)
+        if origin != self.origin and origin not in {_origin(o) for o in self.settings.connection.allowed_origins}:
+            raise AddressRefused(
+                _("{system} points to {origin}, which is not its own address. If that is right, add it under Connection, Other origins."),
+                system=self.host.system,
+                origin=origin,
+            )
+        return address
+
+    async def ask(self, call: Call, *, accept: tuple[int, ...] = (), may_miss: bool = False) -> Answer:
+        """Send a request that changes nothing, trying again where that helps. Raises ConnectorError, but not for a status to `accept`."""
+        tries = self.settings.connection.tries
+        for number in range(1, tries + 1):
+            try:
+                answer = await self.send(call)
+                if answer.status not in accept and not self._misses(answer, may_miss):
+                    self.judge(answer)
+                return answer
+            except NotSent as error:
+                cause: ConnectorError = error.cause
+            except MaybeDone as error:
+                cause = error.cause
+            except (SystemBusy, BadAnswer, SystemDown) as error:
+                cause = error
+            pause = self._pause(cause, number)
+            if number == tries or pause is None:
+                raise cause
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _misses(self, answer: Answer, may_miss: bool) -> bool:
+        return may_miss and self.missing(answer, ())
+
+    async def ask_or_miss(self, call: Call, missing: tuple[int, ...]) -> Answer | None:
+        """As `ask`, but None where the system says that there is no such record."""
+        answer = await self.ask(call, accept=missing, may_miss=True)
+        if self.missing(answer, missing):
+            return None
+        self.judge(answer)
+        return answer
+
+    @staticmethod
+    def pause_before(number: int) -> float:
+        """Seconds before try `number` + 1, with jitter."""
+        return random.uniform(0.5, 1.0) * min(0.1 * float(4 ** (number - 1)), PATIENCE_SECONDS)  # noqa: S311
+
+    def _pause(self, cause: ConnectorError, number: int) -> float | None:
+        """Seconds before the next try; None where another try is the caller's business or useless."""
+        if isinstance(cause, SystemBusy):
+            wait = cause.retry_after
+            return wait if wait is not None and wait <= PATIENCE_SECONDS else None
+        if isinstance(cause, BadAnswer | SystemDown) and not isinstance(cause, TooLarge):
+            return self.pause_before(number)
+        return None
+
+    async def send(self, call: Call) -> Answer:
+        """Send a request once (twice, if its token had expired) and return whatever came back. Raises NotSent or MaybeDone."""
+        await self._ready()
+        used = self.credentials.token
+        answer = await self.exchange(call)
+        if self.credentials.renewable and self._token_refused(answer):
+            try:
+                renewed = await self.credentials.renew(self, used)
+            except ConnectorError as error:
+                raise NotSent(error) from error
+            if renewed:
+                answer = await self.exchange(call)
+        return answer
+
+    async def _ready(self) -> None:
+        """Everything that may forbid or delay a request, before a byte of it is sent."""
+        try:
+            wait = self._closed_until - time.monotonic()
+            if wait > PATIENCE_SECONDS:
+                raise self._asked_to_wait(wait)
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self.session()
+            if self._permits <= 0 or time.monotonic() > self._permits_until:
+                await self._draw_permits()
+            self._permits -= 1
+            await self.credentials.ready(self)
+            self._check_deadline()
+            self.host.before_request()
+        except ConnectorError as error:
+            raise NotSent(error) from error
+
+    def _check_deadline(self) -> None:
+        if self.cut or time.monotonic() >= self.host.deadline():
+            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.host.system)
+
+    async def beside(self, act: Callable[..., Returned], *arguments: Any) -> Returned:
+        """Run something of the host that may wait, on the one thread kept for that, while requests go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._hub, act, *arguments)
+
+    async def _clear_behind_proxy(self, host: str) -> None:
+        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only the proxy knows is the proxy's to judge."""
+        if host not in self._cleared:
+            with contextlib.suppress(OSError):
+                await self._guard.resolve(host)
+            self._cleared.add(host)
+
+    async def _draw_permits(self) -> None:
+        assert self._permit_lock is not None  # noqa: S101
+        async with self._permit_lock:
+            while self._permits <= 0 or time.monotonic() > self._permits_until:
+                granted, wait = await self.beside(self.host.permit, self._block)
+                if granted:
+                    hurried = time.monotonic() < self._permits_until
+                    self._block = min(self._block * 2, PERMIT_BLOCK) if hurried else max(self._block // 2, 1)
+                    self._permits, self._permits_until = granted, time.monotonic() + 1.0
+                    return
+                if wait > PATIENCE_SECONDS:
+                    raise SystemBusy(_("The limit of requests to {system} is used up for now."), system=self.host.system, retry_after=wait)
+                await asyncio.sleep(max(wait, 0.01))
+                self._check_deadline()
+
+    async def exchange(self, call: Call, *, signed: bool = True) -> Answer:
+        """One request and its answer on the wire."""
+        started = time.monotonic()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101
+        self._tasks.add(task)
+        alive = False
+        try:
+            url, headers = self.credentials.sign(call) if signed else (call.url, call.headers)
+            if self.settings.connection.proxy:
+                await self._clear_behind_proxy(url.host or "")
+            async with self.session().request(call.method, url, data=call.body, headers=headers, allow_redirects=False) as response:
+                alive = response.status < 500
+                body = await self._body(response, call)
+                if response.status < 400:
+                    self._waits = 0
+                return Answer(response.status, response.headers, body, system=self.host.system, place=call.place)
+        except BadAnswer as error:
+            raise MaybeDone(error) from error
+        except ConnectorError as error:  # the guard refused the address
+            alive = True
+            raise NotSent(error) from error
+        except asyncio.CancelledError:
+            if not self.cut:
+                alive = True  # we were the ones to stop
+                raise
+            task.uncancel()
+            raise MaybeDone(
+                Stopped(_("The time to work on {system} was over before it answered {place}."), system=self.host.system, place=call.place)
+            ) from None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise self._failed(error, call) from None
+        finally:
+            self._tasks.discard(task)
+            self.last_seconds = time.monotonic() - started
+            self.host.after_request(ok=alive, seconds=self.last_seconds)
+
+    async def _body(self, response: aiohttp.ClientResponse, call: Call) -> bytes:
+        limit = self.answers.max_bytes
+        length = response.content_length
+        if length is not None and length <= limit and "Content-Encoding" not in response.headers:
+            return await response.read()
+        chunks, size = [], 0
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                response.close()
+                raise TooLarge(
+                    _("{system} answered {place} with more than {limit} bytes. Ask for smaller pages, or raise the limit under Answers."),
+                    system=self.host.system,
+                    place=call.place,
+                    limit=limit,
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _failed(self, error: Exception, call: Call) -> NotSent | MaybeDone:
+        """What a failed exchange means: did the request leave, and can waiting help?"""
+        names: dict[str, Any] = {"system": self.host.system, "place": call.place, "host": call.url.host or ""}
+        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch):
+            reason = _tls_reason(error)
+            return NotSent(
+                SettingsError(
+                    _("The TLS certificate of {host} ({system}) was not accepted: {reason}. Check address and certificate authority."),
+                    reason=reason,
+                    **names,
+                )
+            )
+        if isinstance(error, aiohttp.ClientConnectorDNSError):
+            return NotSent(SystemDown(_("The name {host} ({system}) could not be resolved. Check the system's address."), **names))
+        if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+            return NotSent(SystemDown(_("The proxy to {system} could not be used. Check Connection, Proxy."), **names))
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return NotSent(SystemDown(_("{host} ({system}) could not be connected to: {reason}."), reason=_os_reason(error.os_error), **names))
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return NotSent(
+                SystemDown(
+                    _("{host} ({system}) did not take a connection within {seconds} seconds."),
+                    seconds=self.settings.connection.connect_seconds,
+                    **names,
+                )
+            )
+        if isinstance(error, aiohttp.InvalidURL):
+            return NotSent(SettingsError(_("The address of {place} ({system}) is not valid."), **names))
+        if isinstance(error, aiohttp.ClientPayloadError):
+            return MaybeDone(BadAnswer(_("The answer of {system} to {place} was cut short."), **names))
+        if isinstance(error, TimeoutError):
+            return MaybeDone(SystemDown(_("{system} did not answer {place} in time."), **names))
+        if isinstance(error, aiohttp.ClientResponseError):
+            return MaybeDone(BadAnswer(_("{system} answered {place} with something that is not HTTP."), **names))
+        return MaybeDone(SystemDown(_("{system} closed the connection before it answered {place}."), **names))
+
+    # --- judging answers ---
+
+    def _token_refused(self, answer: Answer) -> bool:
+        if answer.status == 401:
+            return True
+        return bool(self.answers.expired_codes) and self.code(answer) in self.answers.expired_codes
+
+    def code(self, answer: Answer) -> str:
+        """The error code inside an answer, as text; "" where there is none."""
+        path = self.answers.code_path or self.answers.success_path
+        if not path:
+            return ""
+        value = self._value(answer, path)
+        return "" if value is None or value is ABSENT else as_text(value)
+
+    def succeeded(self, answer: Answer) -> bool:
+        """By HTTP status and by the success condition on the body."""
+        if not 200 <= answer.status < 300:
+            return False
+        rules = self.answers
+        if not rules.success_path or not answer.body:
+            return True
+        value = answer.value(rules.success_path)
+        return value is not ABSENT and as_text(value).lower() in {v.lower() for v in rules.success_values}
+
+    def missing(self, answer: Answer, statuses: tuple[int, ...]) -> bool:
+        """The answer says that there is no such record."""
+        return answer.status in statuses or (bool(self.answers.missing_codes) and self.code(answer) in self.answers.missing_codes)
+
+    def reason(self, answer: Answer) -> str:
+        """What the system said, without secrets, cut."""
+        paths = (self.answers.error_path,) if self.answers.error_path else COMMON_ERROR_PATHS
+        said = ""
+        for path in paths:
+            value = self._value(answer, path)
+            if value is not None and value is not ABSENT and value != "":
+                said = as_text(value)
+                break
+        code = self.code(answer)
+        text = " ".join(part for part in (f"[{code}]" if code else "", said) if part) or f"HTTP {answer.status}"
+        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH]
+
+    def _value(self, answer: Answer, path: str) -> Any:
+        try:
+            return answer.value(path)
+        except BadAnswer:
+            return ABSENT
+
+    def judge(self, answer: Answer) -> None:
+        """Raise what an unsuccessful answer means for a request as a whole."""
+        if not self.succeeded(answer):
+            raise self.failure(answer)
+
+    def failure(self, answer: Answer) -> ConnectorError:
+        names: dict[str, Any] = {"system": self.host.system, "place": answer.place, "status": answer.status, "reason": self.reason(answer)}
+        if self.asks_to_wait(answer):
+            return self.note_wait(answer)
+        code = self.code(answer)
+        if answer.status in (401, 403) or (code and code in self.answers.expired_codes):
+            return SettingsError(
+                _("{system} does not accept our credentials for {place}: {reason}. Enter them again under Systems, {system}."), **names
+            )
+        if 300 <= answer.status < 400:
+            where = answer.headers.get("Location", "")
+            target = self.veil.hide(where.split("?")[0])[:200]
+            return SettingsError(
+                _("{system} sends {place} on to {target}. Enter the final address in the system's settings."), target=target, **names
+            )
+        if answer.status == 404:
+            return SettingsError(_("{system} knows no {place}. Correct the path in the system's settings."), **names)
+        if answer.status >= 500 or answer.status == 408:
+            return SystemDown(_("{system} failed at {place} with status {status}: {reason}."), **names)
+        if 200 <= answer.status < 300:
+            answer.tree()  # a page of another kind than JSON is told as what it is
+            return BadAnswer(_("{system} answered {place} with an error: {reason}."), **names)
+        return SettingsError(_("{system} refused {place} with status {status}: {reason}."), **names)
+
+    def asks_to_wait(self, answer: Answer) -> bool:
+        return answer.status in self.answers.wait_statuses or (bool(self.answers.wait_codes) and self.code(answer) in self.answers.wait_codes)
+
+    def note_wait(self, answer: Answer) -> SystemBusy:
+        """Remember that the system asked us to wait; no request goes out before that."""
+        wait = retry_after(answer.headers.get("Retry-After"))
+        if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
+            wait = random.uniform(0.5, 1.0) * min(2.0 ** min(self._waits, 10), LONGEST_WAIT)  # noqa: S311
+            self._waits += 1
+        self._closed_until = max(self._closed_until, time.monotonic() + wait)
+        return SystemBusy(
+            _("{system} asks us to wait (status {status} at {place})."),
+            system=self.host.system,
+            status=answer.status,
+            place=answer.place,
+            retry_after=wait,
+        )
+
+    def _asked_to_wait(self, wait: float) -> SystemBusy:
+        return SystemBusy(_("{system} has asked us to wait."), system=self.host.system, retry_after=wait)
+
+
+async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run these at once; the first that fails ends the others, and nothing stays behind."""
+    tasks = [asyncio.ensure_future(lane) for lane in lanes]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+class Guard(AbstractResolver):
+    """Resolves names and lets through only addresses the host allows; checked once more on the very address a socket is opened to."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._names: dict[str, str] = {}
+        self._resolver: ThreadedResolver | None = None
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        self._resolver = self._resolver or ThreadedResolver()
+        found = await self._resolver.resolve(host, port, family)
+        allowed, refusal = [], None
+        for result in found:
+            try:
+                self._host.allow_address(host, result["host"])
+            except AddressRefused as error:
+                refusal = error
+            else:
+                self._names[result["host"]] = host
+                allowed.append(result)
+        if refusal is not None and not allowed:
+            raise refusal
+        return allowed
+
+    def open_socket(self, address: Any) -> socket.socket:
+        family, kind, protocol, _name, where = address
+        self._host.allow_address(self._names.get(where[0], where[0]), where[0])
+        opened = socket.socket(family, kind, protocol)
+        opened.setblocking(False)
+        return opened
+
+    async def close(self) -> None:
+        self._resolver = None
+
+
+def _origin(address: str) -> str:
+    parts = urlsplit(address)
+    default = {"http": 80, "https": 443}.get(parts.scheme.lower())
+    return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{parts.port or default}"
+
+
+def _without(address: str, parameter: str) -> str:
+    """The address without this query parameter."""
+    path, _mark, query = address.partition("?")
+    kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.split("=")[0]) != parameter]
+    return f"{path}?{'&'.join(kept)}" if kept else path
+
+
+def retry_after(header: str | None) -> float | None:
+    """Seconds a Retry-After header asks for, given as seconds or as a date; None for none or nonsense."""
+    if not header:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - dt.datetime.now(dt.UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _tls_reason(error: Exception) -> str:
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+    return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed")
+
+
+def _os_reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower() if error.errno else "no connection"

@@ -1,0 +1,126 @@
+"""Finding records by key or by a match field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from connectors.base import KEY, BadAnswer, Entity, SettingsError, _
+from connectors.canonical import canonical_key, canonical_text, from_canonical, key_parts
+from connectors.rest.client import Client, together
+from connectors.rest.reading import forms_of
+from connectors.rest.records import Decoder
+from connectors.rest.settings import EntitySettings, Lookup
+from connectors.rest.templates import JsonTemplate, TextTemplate, as_text
+
+
+def looked_up(client: Client, declared: EntitySettings, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None) -> pl.DataFrame:
+    return client.run(_Looking(client, declared, entity, by, fields).all(list(dict.fromkeys(values))))
+
+
+class _Looking:
+    def __init__(self, client: Client, declared: EntitySettings, entity: Entity, by: str, fields: Sequence[str] | None) -> None:
+        self._client, self._declared, self._entity = client, declared, entity
+        self._by = entity.key if by == KEY else (by,)
+        self._way = self._find(by)
+        self._wanted = [f.name for f in entity.fields if fields is None or f.name in set(fields)]
+        read = list(dict.fromkeys([*self._wanted, *self._by]))
+        self._forms = forms_of(client, declared, entity, read)
+        self._decoder = Decoder(list(self._forms.values()), declared.list.columns, declared.list.columns_path)
+        self._path = TextTemplate(self._way.path, quoted=True)
+        self._record_path = self._way.record_path if self._way.record_path is not None else declared.list.record_path
+
+    def _find(self, by: str) -> Lookup:
+        for way in self._declared.lookups:
+            if way.by == by or (len(self._entity.key) == 1 and {way.by, by} == {KEY, self._entity.key[0]}):
+                return way
+        raise SettingsError(
+            _("{entity} of {system} cannot be looked up by {field}: there is no lookup for it in its settings."),
+            system=self._client.host.system,
+            entity=self._entity.name,
+            field=by,
+        )
+
+    async def all(self, values: list[str]) -> pl.DataFrame:
+        size = self._way.values_per_request
+        portions = iter([values[i : i + size] for i in range(0, len(values), size)])
+        found: list[pl.DataFrame] = []
+
+        async def lane() -> None:
+            for portion in portions:
+                frame = await self._one(portion)
+                found.extend([] if frame is None else [frame])
+
+        await together(lane() for _number in range(min(self._client.settings.connection.in_flight, len(values))))
+        empty = pl.DataFrame(schema=self._entity.frame_schema(self._wanted))
+        return pl.concat([empty, *found]) if found else empty
+
+    async def _one(self, portion: list[str]) -> pl.DataFrame | None:
+        way = self._way
+        try:
+            known = self._placeholders(portion)
+        except (ValueError, KeyError, ArithmeticError):
+            return None  # a text that is no value of this field is no record's
+
+        def lookup(name: str) -> Any:
+            if name not in known:
+                raise SettingsError(
+                    _("A lookup of {entity} in {system} uses {name}, which is no known placeholder."),
+                    system=self._client.host.system,
+                    entity=self._entity.name,
+                    name="{" + name + "}",
+                )
+            return known[name]
+
+        body = JsonTemplate(way.body).fill(lookup) if way.body is not None else None
+        query = {n: TextTemplate(v).fill(lookup) for n, v in way.query.items()}
+        headers = {n: TextTemplate(v).fill(lookup) for n, v in way.headers.items()}
+        call = self._client.call(way.method, self._path.fill(lookup), query=query, headers=headers, body=body)
+        answer = await self._client.ask_or_miss(call, way.missing_statuses)
+        if answer is None:
+            return None
+        records = self._decoder.decode(answer, self._record_path, single=True)
+        if records.misfits:
+            misfit = records.misfits[0]
+            raise BadAnswer(
+                _("{system} answered {place} with a record whose {field} {reason}."),
+                system=self._client.host.system,
+                place=answer.place,
+                field=misfit.field,
+                reason=str(misfit.reason),
+            )
+        self._check_match(portion, records.frame, answer.place)
+        return records.frame.select(self._wanted)
+
+    def _placeholders(self, portion: list[str]) -> dict[str, Any]:
+        written = [self._written(value) for value in portion]
+        known: dict[str, Any] = {"values": self._way.separator.join(as_text(w[0]) for w in written), "list": [w[0] for w in written]}
+        if len(portion) == 1:
+            known |= {"value": written[0][0], "key": written[0][0], **dict(zip(self._by, written[0], strict=True))}
+        return known
+
+    def _written(self, value: str) -> list[Any]:
+        parts = key_parts(value, len(self._by))
+        return [self._forms[n].write(from_canonical(p, self._forms[n].field.type)) for n, p in zip(self._by, parts, strict=True)]
+
+    def _check_match(self, portion: list[str], frame: pl.DataFrame, place: str) -> None:
+        """A system that ignores the parameter answers with anything: then "not found" would make twins."""
+        asked = {value.strip().casefold() for value in portion}
+        for row in frame.select(self._by).iter_rows():
+            if all(part is not None for part in row) and self._canonical(row) in asked:
+                continue
+            raise BadAnswer(
+                _("{system} answered {place} with records other than those looked up by {field}. Check the lookup's parameters in its settings."),
+                system=self._client.host.system,
+                place=place,
+                field=", ".join(self._by),
+            )
+
+    @staticmethod
+    def _canonical(row: Sequence[Any]) -> str:
+        return (canonical_key(row) if len(row) > 1 else canonical_text(row[0])).strip().casefold()
+
+
+__all__ = ["Iterator", "looked_up"]

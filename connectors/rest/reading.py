@@ -1,0 +1,234 @@
+"""Reading the list of an entity, page by page."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import polars as pl
+from yarl import URL
+
+from connectors.base import BadAnswer, Cursor, Entity, Field, FieldType, Page, Position, PositionExpired, SettingsError, _
+from connectors.canonical import canonical_key, from_canonical
+from connectors.rest.answers import Answer
+from connectors.rest.client import Call, Client
+from connectors.rest.pagination import Parameters, next_step, parameters
+from connectors.rest.records import Decoder
+from connectors.rest.settings import ByLastRecord, ChangedSince, EntitySettings
+from connectors.rest.templates import TextTemplate
+from connectors.rest.values import EPOCHS, Form
+
+MOST_PAGES = 10_000_000
+
+
+def forms_of(client: Client, declared: EntitySettings, entity: Entity, names: Sequence[str] | None = None) -> dict[str, Form]:
+    """How each of these fields (all by default) is written, in the entity's order."""
+    by_name = {f.name: f for f in declared.fields}
+    formats, limit = client.settings.formats, client.answers.max_field_bytes
+    return {f.name: Form.of(f, by_name.get(f.name), formats, limit) for f in entity.fields if names is None or f.name in names}
+
+
+class Reading:
+    """One pass over a list. `pages()` yields what the connector's `read` promises."""
+
+    def __init__(
+        self,
+        client: Client,
+        declared: EntitySettings,
+        entity: Entity,
+        *,
+        since: Cursor | None,
+        until: str | None,
+        fields: Sequence[str] | None,
+        keys_only: bool,
+    ) -> None:
+        self._client, self._declared, self._entity, self._list = client, declared, entity, declared.list
+        wanted = (
+            list(entity.key)
+            if keys_only
+            else [f.name for f in entity.fields]
+            if fields is None
+            else [f.name for f in entity.fields if f.name in set(fields)]
+        )
+        self._wanted = wanted
+        way = self._list.pagination
+        extra = [way.field] if isinstance(way, ByLastRecord) else []
+        if self._list.deleted_field:
+            extra += [self._list.deleted_field, *entity.key]
+        self._read = list(dict.fromkeys([*wanted, *(n for n in extra if entity.field(n))]))
+        self._forms = forms_of(client, declared, entity, self._read)
+        self._decoder = Decoder([self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path)
+        self._path = self._list.keys_path if keys_only and self._list.keys_path else self._list.path
+        self._base = self._base_parameters(since, until)
+        self._seen: set[bytes] = set()
+        self._before = b""
+
+    @classmethod
+    async def first_answer(cls, client: Client, declared: EntitySettings) -> Answer:
+        """The answer that begins the list, undecoded."""
+        key = tuple(Field(name=name) for name in declared.key)
+        reading = cls(client, declared, Entity(name=declared.name, fields=key, key=declared.key), since=None, until=None, fields=[], keys_only=False)
+        reading._base.query.pop(declared.list.fields_parameter, None)
+        return await client.ask(reading._call(None))
+
+    def pages(self, position: Position | None) -> Iterator[Page]:
+        step = dict(position) if position is not None else None
+        for _number in range(MOST_PAGES):
+            page = self._client.run(self._page(step))
+            yield page
+            if page.position is None:
+                return
+            step = dict(page.position)
+        raise BadAnswer(_("{system} never ends its list of {entity}."), **self._names())
+
+    async def _page(self, step: Mapping[str, Any] | None) -> Page:
+        call = self._call(step)
+        answer = await self._answered(call, step)
+        records = self._decoder.decode(answer, self._list.record_path)
+        frame = records.frame
+        last = self._last(frame)
+        following = next_step(self._list.pagination, step, answer, count=frame.height, last=last)
+        if following is not None and "url" in following:
+            following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
+        self._notice_loops(step, following, answer, frame.height)
+        page = Page(frame, following, records.misfits, records.absent)
+        return self._without_deleted(page) if self._list.deleted_field else self._narrowed(page)
+
+    async def _answered(self, call: Call, step: Mapping[str, Any] | None) -> Answer:
+        expired = self._client.answers.position_expired_statuses
+        answer = await self._client.ask(call, accept=expired if step is not None else ())
+        if step is not None and answer.status in expired:
+            raise PositionExpired(
+                _("{system} no longer knows the page of {entity} where reading was to go on. It is read again from the start of this range."),
+                **self._names(),
+            )
+        return answer
+
+    def _call(self, step: Mapping[str, Any] | None) -> Call:
+        page = parameters(self._list.pagination, step)
+        headers = dict(self._list.headers)
+        if page.url:
+            return self._client.follow(page.url, URL(self._client.settings.base_url), {**self._client.settings.connection.headers, **headers})
+        body = self._list.body
+        if body is not None or page.body or self._base.body:
+            whole = {**(body if isinstance(body, dict) else {}), **self._base.body, **page.body} if not isinstance(body, list) else body
+            encoded = orjson.dumps(whole)
+        else:
+            encoded = None
+        return self._client.call(
+            self._list.method, self._path, query={**self._list.query, **self._base.query, **page.query}, headers=headers, body=encoded
+        )
+
+    def _base_parameters(self, since: Cursor | None, until: str | None) -> Parameters:
+        found = Parameters()
+        if self._list.fields_parameter:
+            found.query[self._list.fields_parameter] = ",".join(self._read)
+        changed = self._list.changed_since
+        if changed is None:
+            if since is not None:
+                raise SettingsError(
+                    _("{system} cannot be asked for what changed in {entity}: there is no parameter for it in its settings."), **self._names()
+                )
+            return found
+        target = found.body if changed.send_in == "body" else found.query
+        if since is not None:
+            value = self._moment(changed, since.value, back=not changed.includes_equal)
+            target[changed.parameter] = TextTemplate(changed.template).fill(lambda _name: value) if changed.template != "{value}" else value
+        if until is not None and changed.until_parameter:
+            value = self._moment(changed, until, forth=True)
+            target[changed.until_parameter] = (
+                TextTemplate(changed.until_template).fill(lambda _name: value) if changed.until_template != "{value}" else value
+            )
+        return found
+
+    def _moment(self, changed: ChangedSince, text: str, *, back: bool = False, forth: bool = False) -> Any:
+        """A cursor's value as the system writes it, rounded outwards to what its format can say."""
+        name = self._entity.cursor_field or ""
+        form = forms_of(self._client, self._declared, self._entity, [name]).get(name)
+        if form is None:
+            raise SettingsError(_("{entity} of {system} has no cursor field. Choose one in its settings."), **self._names())
+        if changed.format or changed.zone:
+            form = replace(form, format=changed.format or form.format, zone=_zone(changed.zone) if changed.zone else form.zone)
+        value = from_canonical(text, form.field.type)
+        if form.field.type is FieldType.INTEGER:
+            return form.write(value - 1 if back else value)
+        if form.field.type is not FieldType.DATETIME:
+            return form.write(value)
+        unit = _unit(form.format)
+        if forth and (rest := value.replace(tzinfo=dt.UTC).timestamp() * 1_000_000 % (unit // dt.timedelta(microseconds=1))):
+            value += unit - dt.timedelta(microseconds=rest)
+        return form.write(value - unit if back else value)
+
+    def _last(self, frame: pl.DataFrame) -> Any:
+        way = self._list.pagination
+        if not isinstance(way, ByLastRecord) or not frame.height:
+            return None
+        if way.field not in frame.columns:
+            raise SettingsError(_("{entity} of {system} is paged by {field}, which is none of its fields."), field=way.field, **self._names())
+        return self._forms[way.field].outgoing(frame[way.field].tail(1))[0]
+
+    def _notice_loops(self, step: Mapping[str, Any] | None, following: Mapping[str, Any] | None, answer: Answer, count: int) -> None:
+        """A next page that was there before, or a page that repeats the one before it, would never end."""
+        body = hashlib.blake2b(answer.body, digest_size=16).digest() if count else b""
+        if count and body == self._before:
+            raise BadAnswer(
+                _("{system} answered two pages of {entity} with the same records. Check the page parameter in its settings."), **self._names()
+            )
+        self._before = body
+        if step is not None:
+            self._seen.add(_mark(step))
+        if following is not None and _mark(following) in self._seen:
+            raise BadAnswer(_("{system} has a page of {entity} whose next page was read before: the list has no end."), **self._names())
+
+    def _narrowed(self, page: Page) -> Page:
+        if len(self._wanted) == len(page.frame.columns):
+            return page
+        wanted = set(self._wanted)
+        absent = page.absent.select([c for c in page.absent.columns if c in wanted]) if page.absent is not None else None
+        return Page(
+            page.frame.select(self._wanted), page.position, [m for m in page.misfits if not m.field or m.field in wanted], absent, page.deleted
+        )
+
+    def _without_deleted(self, page: Page) -> Page:
+        """Tombstones leave the frame; their keys are told."""
+        flag = page.frame[self._list.deleted_field]
+        gone = (flag if flag.dtype == pl.Boolean else flag.is_not_null()).fill_null(value=False)
+        if not gone.any():
+            return self._narrowed(page)
+        page.deleted = [canonical_key(key) for key in page.frame.filter(gone).select(self._entity.key).iter_rows()]
+        place = (~gone).cum_sum() - 1
+        dead = set(gone.arg_true().to_list())
+        page.misfits = [_moved(m, int(place[m.row])) for m in page.misfits if m.row not in dead]
+        page.frame = page.frame.filter(~gone)
+        page.absent = page.absent.filter(~gone) if page.absent is not None else None
+        return self._narrowed(page)
+
+    def _names(self) -> dict[str, Any]:
+        return {"system": self._client.host.system, "entity": self._entity.name}
+
+
+def _moved(misfit: Any, row: int) -> Any:
+    return type(misfit)(row, misfit.field, misfit.text, misfit.reason)
+
+
+def _mark(step: Mapping[str, Any]) -> bytes:
+    return hashlib.blake2b(orjson.dumps(step, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+
+
+def _zone(name: str) -> Any:
+    from zoneinfo import ZoneInfo
+
+    return ZoneInfo(name)
+
+
+def _unit(format_: str) -> dt.timedelta:
+    """The smallest step a format can say."""
+    if format_ == "iso" or "%f" in format_ or "%.f" in format_ or "%.6f" in format_:
+        return dt.timedelta(microseconds=1)
+    if format_ in EPOCHS:
+        return dt.timedelta(microseconds=EPOCHS[format_])
+    return dt.timedelta(seconds=1) if "%S" in format_ else dt.timedelta(minutes=1) if "%M" in format_ else dt.timedelta(days=1)

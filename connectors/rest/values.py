@@ -1,0 +1,477 @@
+"""One field's values on their way between JSON and a frame.
+
+Reading goes by columns: a whole column is converted at once, and only where some value of it does not fit are its values looked at one by
+one. Nothing is coerced in silence: what does not fit becomes a misfit with its text, never null.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import orjson
+import polars as pl
+
+from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
+from connectors.canonical import canonical_text
+from connectors.rest.answers import ABSENT
+from connectors.rest.settings import FieldSettings, Formats
+
+T = FieldType
+EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
+INTEGER_LIMIT = 2**63
+INTEGER = Annotated[int, msgspec.Meta(ge=-INTEGER_LIMIT, le=INTEGER_LIMIT - 1)]
+TEXT_SHOWN = 200
+_canonical = msgspec.json.Encoder(order="sorted", decimal_format="number")
+
+
+class Unfit(Exception):
+    """A value does not fit its field; carries the reason."""
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.reason = Text(template, values)
+        super().__init__(template)
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """How one field is written by the system."""
+
+    field: Field
+    format: str
+    zone: ZoneInfo
+    max_bytes: int
+    write_as: str
+    null_values: frozenset[str] = frozenset()
+
+    @cached_property
+    def dtype(self) -> pl.DataType:
+        return frame_type(self.field.type, self.field.scale)
+
+    @classmethod
+    def of(cls, field: Field, declared: FieldSettings | None, formats: Formats, max_bytes: int) -> Form:
+        default = {
+            T.DATETIME: formats.datetime,
+            T.DATE: formats.date,
+            T.TIME: formats.time,
+            T.DECIMAL: formats.decimal,
+            T.BOOLEAN: formats.boolean,
+            T.INTEGER: "number",
+            T.NUMBER: "number",
+        }.get(field.type, "")
+        zone = (declared.zone if declared else "") or formats.zone
+        try:
+            zone_info = ZoneInfo(zone)
+        except (OSError, ValueError, KeyError):
+            raise SettingsError(
+                _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
+            ) from None
+        if declared is None:
+            return cls(field, default, zone_info, max_bytes, field.name)
+        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
+
+    @property
+    def wire_type(self) -> Any:
+        """What a typed JSON decoder should accept for a value that is neither null nor absent."""
+        match self.field.type:
+            case T.TEXT:
+                return str | int | float | bool if self.format == "any" else str
+            case T.INTEGER:
+                return str if self.format == "text" else INTEGER
+            case T.NUMBER:
+                return str if self.format == "text" else float
+            case T.DECIMAL:
+                return Decimal
+            case T.BOOLEAN:
+                return bool if self.format == "true/false" else str | int | bool
+            case T.JSON:
+                return msgspec.Raw
+            case T.BINARY:
+                return str
+        return int | float if self.format in EPOCHS else str
+
+    # --- from the system ---
+
+    def series(self, column: Sequence[Any], *, trusted: bool = False) -> tuple[pl.Series, list[Misfit]]:
+        """A column of decoded JSON (None: null; no ABSENT in it) as the frame has it, and what did not fit.
+
+        `trusted`: a typed decoder made it, so every number is finite, and the whole page is smaller than a single value may be.
+        """
+        if self.null_values:
+            column = [None if isinstance(v, str) and v in self.null_values else v for v in column]
+        fast = self._fast(column, trusted)
+        if fast is not None:
+            return fast.alias(self.field.name), []
+        return self._one_by_one(column)
+
+    def _fast(self, column: Sequence[Any], trusted: bool) -> pl.Series | None:
+        """The whole column at once; None if any value of it needs a closer look."""
+        try:
+            series = self._converted(column, trusted)
+        except (TypeError, ValueError, OverflowError, AttributeError, UnicodeError, pl.exceptions.PolarsError, msgspec.DecodeError):
+            return None
+        if series is None or series.null_count() != column.count(None):
+            return None
+        if not trusted and series.dtype == pl.String and (series.str.len_bytes() > self.max_bytes).any():
+            return None
+        return series
+
+    def _converted(self, column: Sequence[Any], trusted: bool) -> pl.Series | None:
+        match self.field.type:
+            case T.TEXT if self.format != "any":
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.INTEGER if self.format != "text" and (trusted or bool not in map(type, column)):
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.NUMBER if self.format != "text" and (trusted or bool not in map(type, column)):
+                series = pl.Series(column, dtype=self.dtype, strict=True)
+                return series if trusted or series.is_finite().all() else None
+            case T.DECIMAL:
+                return self._decimals([None if v is None else str(v) for v in column])
+            case T.BOOLEAN if self.format == "true/false":
+                return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.JSON if trusted or set(map(type, column)) <= {msgspec.Raw, type(None)}:
+                return pl.Series([None if v is None else canonical_json(v) for v in column], dtype=self.dtype)
+            case T.DATETIME | T.DATE | T.TIME:
+                return self._moments(column, self.dtype)
+        return None
+
+    def _decimals(self, texts: list[str | None]) -> pl.Series | None:
+        """Polars would cut digits that do not fit the scale; texts shorter than the scale cannot have any."""
+        series = pl.Series(texts, dtype=pl.String)
+        longest = max((len(t) for t in texts if t is not None), default=0)
+        if longest > self.field.scale and series.str.contains(rf"\.\d{{{self.field.scale}}}\d*[1-9]|[^-0-9.]").any():
+            return None
+        return series.cast(self.dtype, strict=False)
+
+    def _moments(self, column: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+        if self.format in EPOCHS:
+            if set(map(type, column)) - {int, type(None)}:
+                return None
+            micros = pl.Series(column, dtype=pl.Int64, strict=True)
+            limit = 253_402_300_800_000_000 // EPOCHS[self.format]
+            if (micros.abs() >= limit).any():
+                return None
+            moments = (micros * EPOCHS[self.format]).cast(pl.Datetime("us", "UTC"))
+            return moments if self.field.type is T.DATETIME else moments.dt.convert_time_zone(self.zone.key).dt.date()
+        texts = pl.Series(column, dtype=pl.String, strict=True)
+        first = next((v for v in column if v is not None), None)
+        if first is None:
+            return texts.cast(dtype)
+        if self.field.type is T.DATE:
+            return texts.str.to_date("%Y-%m-%d" if self.format == "iso" else self.format, strict=False, exact=True)
+        if self.field.type is T.TIME:
+            return texts.str.to_time("%H:%M:%S%.f" if self.format == "iso" else self.format, strict=False)
+        pattern = _iso_pattern(first) if self.format == "iso" else self.format
+        if pattern.endswith("Z") and "%" in pattern:
+            return texts.str.to_datetime(pattern, time_unit="us", time_zone="UTC", strict=False)
+        if "%z" in pattern or "%#z" in pattern:
+            return texts.str.to_datetime(pattern, time_unit="us", strict=False).dt.convert_time_zone("UTC")
+        naive = texts.str.to_datetime(pattern, time_unit="us", strict=False)
+        return naive.dt.replace_time_zone(self.zone.key, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+
+    def _one_by_one(self, column: Sequence[Any]) -> tuple[pl.Series, list[Misfit]]:
+        values: list[Any] = []
+        misfits = []
+        for row, value in enumerate(column):
+            try:
+                values.append(None if value is None else self.parse(value))
+            except Unfit as unfit:
+                values.append(None)
+                misfits.append(Misfit(row, self.field.name, shown(value), unfit.reason))
+        return pl.Series(self.field.name, values, dtype=self.dtype), misfits
+
+    def parse(self, value: Any) -> Any:
+        """One value as the frame has it. Raises Unfit."""
+        if isinstance(value, msgspec.Raw):
+            try:
+                value = msgspec.json.decode(value)
+            except (ValueError, RecursionError):
+                raise Unfit(_("is no valid JSON")) from None
+        if isinstance(value, str):
+            self._examine_text(value)
+        return _PARSERS[self.field.type](self, value)
+
+    def _examine_text(self, value: str) -> None:
+        try:
+            size = len(value) if len(value) * 4 <= self.max_bytes else len(value.encode())
+        except UnicodeEncodeError:
+            raise Unfit(_("holds characters that are not valid UTF-8")) from None
+        if size <= self.max_bytes and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise Unfit(_("holds characters that are not valid UTF-8")) from None
+        if size > self.max_bytes:
+            raise Unfit(_("is {size} bytes long; the limit is {limit}"), size=size, limit=self.max_bytes)
+
+    # --- to the system ---
+
+    def outgoing(self, column: pl.Series) -> list[Any]:
+        """A column of the frame as values for JSON."""
+        kind = self.field.type
+        if (kind in (T.TEXT, T.INTEGER, T.NUMBER) and self.format != "text") or (kind is T.BOOLEAN and self.format == "true/false"):
+            return column.to_list()
+        if kind is T.DATETIME and self.format not in EPOCHS:
+            return self._written_moments(column)
+        if kind is T.DECIMAL:
+            texts = _plain(column)
+            return texts if self.format == "text" else [None if t is None else orjson.Fragment(t) for t in texts]
+        return [None if v is None else self.write(v) for v in column.to_list()]
+
+    def _written_moments(self, column: pl.Series) -> list[Any]:
+        if self.format == "iso":
+            return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True).to_list()
+        return column.dt.convert_time_zone(self.zone.key).dt.to_string(self.format.replace("%#z", "%z")).to_list()
+
+    def write(self, value: Any) -> Any:
+        """One value of the frame as a value for JSON."""
+        match self.field.type:
+            case T.DECIMAL:
+                text = canonical_text(value)
+                return text if self.format == "text" else orjson.Fragment(text)
+            case T.INTEGER | T.NUMBER if self.format == "text":
+                return str(value)
+            case T.BOOLEAN if self.format != "true/false":
+                yes, _slash, no = self.format.partition("/")
+                word = yes if value else no
+                return int(word) if self.format == "1/0" else word
+            case T.DATETIME | T.DATE if self.format in EPOCHS:
+                return self._epoch(value)
+            case T.DATETIME:
+                return self._written_moments(pl.Series([value], dtype=pl.Datetime("us", "UTC")))[0]
+            case T.DATE | T.TIME:
+                return value.isoformat() if self.format == "iso" else value.strftime(self.format)
+            case T.JSON:
+                return orjson.Fragment(value)
+            case T.BINARY:
+                return msgspec.to_builtins(value)
+        return value
+
+    def _epoch(self, value: dt.datetime | dt.date) -> int:
+        if not isinstance(value, dt.datetime):
+            value = dt.datetime(value.year, value.month, value.day, tzinfo=self.zone)
+        micros = (value - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        return micros // EPOCHS[self.format]
+
+
+def _plain(column: pl.Series) -> list[str | None]:
+    """Decimals without the zeros that their scale puts behind them."""
+    texts = column.cast(pl.String)
+    if isinstance(column.dtype, pl.Decimal) and column.dtype.scale:
+        texts = texts.str.strip_chars_end("0").str.strip_chars_end(".")
+    return texts.to_list()
+
+
+def canonical_json(value: Any) -> str:
+    """JSON text with sorted names and no blanks."""
+    if isinstance(value, msgspec.Raw):
+        value = msgspec.json.decode(value)
+    return _canonical.encode(value).decode()
+
+
+def shown(value: Any) -> str:
+    """A value as people may see it, cut."""
+    if isinstance(value, msgspec.Raw):
+        value = bytes(value)[: 4 * TEXT_SHOWN].decode("utf-8", "replace")
+    try:
+        text = value if isinstance(value, str) else canonical_json(value)
+    except (TypeError, ValueError, RecursionError):
+        text = str(value)
+    return text[:TEXT_SHOWN].encode("utf-8", "replace").decode()
+
+
+def _iso_pattern(first: str) -> str:
+    """The pattern of this ISO moment; the others of its column are tried with it."""
+    day, separator, clock = first[:10], first[10:11], first[11:]
+    if not clock:
+        return "%Y-%m-%d"
+    clock = "%H:%M" if len(clock.rstrip("Zz").split("+")[0].split("-")[0]) == 5 else "%H:%M:%S%.f"
+    tail = first[11:].upper()
+    zone = "Z" if tail.endswith("Z") else "%#z" if "+" in tail or "-" in tail else ""
+    return f"%Y-%m-%d{separator}{clock}{zone}" if day.count("-") == 2 else "%+"
+
+
+# --- one value at a time -----------------------------------------------------------------------------------------------
+
+
+def _text(form: Form, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if form.format == "any" and not isinstance(value, list | dict):
+        return canonical_json(value)
+    raise Unfit(_("is {kind}, not text"), kind=_kind(value))
+
+
+def _integer(form: Form, value: Any) -> int:
+    number: Any = value
+    if form.format == "text" and isinstance(value, str):
+        try:
+            number = int(value)
+        except ValueError:
+            raise Unfit(_("is no whole number")) from None
+    if isinstance(number, float | Decimal) and math.isfinite(number) and -INTEGER_LIMIT < number < INTEGER_LIMIT and number == int(number):
+        number = int(number)
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise Unfit(_("is {kind}, not a whole number"), kind=_kind(value))
+    if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
+        raise Unfit(_("is too large for a whole number of 64 bits"))
+    return number
+
+
+def _number(form: Form, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str) or (isinstance(value, str) and form.format != "text"):
+        raise Unfit(_("is {kind}, not a number"), kind=_kind(value))
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise Unfit(_("is no number")) from None
+    if not math.isfinite(number):
+        raise Unfit(_("is not finite (NaN, infinity, or too large)"))
+    return number
+
+
+def _decimal(form: Form, value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+        raise Unfit(_("is {kind}, not a decimal"), kind=_kind(value))
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise Unfit(_("is no decimal")) from None
+    if not number.is_finite():
+        raise Unfit(_("is not finite (NaN, infinity, or too large)"))
+    if number and number.adjusted() >= 38 - form.field.scale:
+        raise Unfit(_("has more digits than a decimal holds"))
+    exponent = number.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and -exponent > form.field.scale:
+        raise Unfit(_("has more than {scale} digits behind the point"), scale=form.field.scale)
+    return number
+
+
+def _boolean(form: Form, value: Any) -> bool:
+    if form.format == "true/false":
+        if isinstance(value, bool):
+            return value
+    else:
+        text = str(value).lower() if isinstance(value, str | int) else None
+        yes, _slash, no = form.format.lower().partition("/")
+        if isinstance(value, bool) and form.format != "1/0":
+            return value
+        if text in (yes, no):
+            return text == yes
+    raise Unfit(_("is neither of {words}"), words=form.format)
+
+
+def _datetime(form: Form, value: Any) -> dt.datetime:
+    if form.format in EPOCHS:
+        return _from_epoch(form, value)
+    if not isinstance(value, str):
+        raise Unfit(_("is {kind}, not a date and time"), kind=_kind(value))
+    try:
+        moment = (
+            dt.datetime.fromisoformat(value.strip())
+            if form.format == "iso"
+            else dt.datetime.strptime(value, form.format.replace("%#z", "%z").replace("%.f", ".%f"))  # noqa: DTZ007
+        )
+    except ValueError:
+        raise Unfit(_("is no date and time in the format {format}"), format=form.format) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=form.zone)
+        if moment.astimezone(dt.UTC).astimezone(form.zone).replace(tzinfo=None) != moment.replace(tzinfo=None):
+            raise Unfit(_("does not exist in the time zone {zone}: clocks were put forward then"), zone=form.zone.key)
+    try:
+        return moment.astimezone(dt.UTC)
+    except (OverflowError, ValueError):
+        raise Unfit(_("is outside the years 1 to 9999")) from None
+
+
+def _from_epoch(form: Form, value: Any) -> dt.datetime:
+    if isinstance(value, str) and value.strip().lstrip("-").isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise Unfit(_("is {kind}, not a time stamp"), kind=_kind(value))
+    try:
+        return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=round(value * EPOCHS[form.format]))
+    except (OverflowError, ValueError):
+        raise Unfit(_("is outside the years 1 to 9999")) from None
+
+
+def _date(form: Form, value: Any) -> dt.date:
+    if form.format in EPOCHS:
+        return _from_epoch(form, value).astimezone(form.zone).date()
+    if not isinstance(value, str):
+        raise Unfit(_("is {kind}, not a date"), kind=_kind(value))
+    try:
+        return dt.date.fromisoformat(value.strip()) if form.format == "iso" else dt.datetime.strptime(value, form.format).date()  # noqa: DTZ007
+    except ValueError:
+        raise Unfit(_("is no date in the format {format}"), format=form.format) from None
+
+
+def _time(form: Form, value: Any) -> dt.time:
+    if not isinstance(value, str):
+        raise Unfit(_("is {kind}, not a time"), kind=_kind(value))
+    try:
+        time = dt.time.fromisoformat(value.strip()) if form.format == "iso" else dt.datetime.strptime(value, form.format).time()  # noqa: DTZ007
+    except ValueError:
+        raise Unfit(_("is no time in the format {format}"), format=form.format) from None
+    if time.tzinfo is not None:
+        raise Unfit(_("is a time with a time zone, which a time of day cannot hold"))
+    return time
+
+
+def _json(form: Form, value: Any) -> str:
+    try:
+        text = canonical_json(value)
+    except (ValueError, RecursionError, UnicodeEncodeError):
+        raise Unfit(_("is no valid JSON")) from None
+    if _holds_not_a_number(value):
+        raise Unfit(_("is not finite (NaN, infinity, or too large)"))
+    form._examine_text(text)
+    return text
+
+
+def _holds_not_a_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    if isinstance(value, dict):
+        return any(map(_holds_not_a_number, value.values()))
+    return isinstance(value, list) and any(map(_holds_not_a_number, value))
+
+
+def _binary(form: Form, value: Any) -> bytes:
+    try:
+        return msgspec.convert(value, bytes)
+    except (msgspec.ValidationError, ValueError):
+        raise Unfit(_("is no Base64 text")) from None
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, int | float | Decimal):
+        return "a number"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else str(value)
+
+
+_PARSERS: dict[FieldType, Callable[[Form, Any], Any]] = {
+    T.TEXT: _text,
+    T.INTEGER: _integer,
+    T.NUMBER: _number,
+    T.DECIMAL: _decimal,
+    T.BOOLEAN: _boolean,
+    T.DATE: _date,
+    T.TIME: _time,
+    T.DATETIME: _datetime,
+    T.JSON: _json,
+    T.BINARY: _binary,
+}
+
+__all__ = ["ABSENT", "Form", "Unfit", "canonical_json", "shown"]

@@ -1,0 +1,64 @@
+"""The only concurrency of a pipeline: the next page is made ready while this one is used."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from django.db import connections
+
+T = TypeVar("T")
+
+_END = object()
+
+
+class _Failed:
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def ahead(pages: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The same pages in the same order, made on one thread up to `depth` before they are asked for.
+
+    An exception of the maker is raised where the page would have come. Closing this generator stops the maker at its next page, closes its
+    generator on its own thread, and waits for it; so nothing goes on behind the caller's back.
+    """
+    ready: queue.Queue[object] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def make() -> None:
+        try:
+            for page in pages:
+                if not _put(page):
+                    break
+            else:
+                _put(_END)
+        except BaseException as error:  # handed on to the caller, whatever it is (Polars' PanicException is no Exception)
+            _put(_Failed(error))
+        finally:
+            close = getattr(pages, "close", None)
+            if close is not None:
+                close()
+            connections.close_all()
+
+    def _put(thing: object) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(thing, timeout=0.1)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    maker = threading.Thread(target=make, name="ahead", daemon=True)
+    maker.start()
+    try:
+        while (page := ready.get()) is not _END:
+            if isinstance(page, _Failed):
+                raise page.error
+            yield page  # type: ignore[misc]
+    finally:
+        stopped.set()
+        maker.join()

@@ -1,0 +1,39 @@
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from integration_hub.core.crypto import CannotDecrypt, keyring
+from integration_hub.core.fields import Sealed, encrypted_fields
+
+
+class Command(BaseCommand):
+    """Re-encrypts every credential with the first key of CREDENTIAL_KEYS, after which the other keys may be removed from it."""
+
+    help = "Re-encrypt every credential with the first key of CREDENTIAL_KEYS; afterwards the older keys may be removed."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--check", action="store_true", help="Only count what is still encrypted with older keys.")
+
+    def handle(self, *args: Any, check: bool, **options: Any) -> None:
+        old_count = failed_count = 0
+        for field in encrypted_fields():
+            for pk, sealed in field.model._base_manager.values_list("pk", field.attname).iterator():
+                if sealed is None or keyring().is_current(sealed.ciphertext):
+                    continue
+                old_count += 1
+                if check:
+                    continue
+                try:
+                    renewed = Sealed.of(sealed.reveal())
+                except CannotDecrypt as error:
+                    failed_count += 1
+                    self.stderr.write(f"{field.model._meta.label} {pk}: {error}")
+                    continue
+                # Only where nobody has stored a newer value meanwhile: that one is encrypted with the first key already.
+                same = field.model._base_manager.filter(pk=pk, **{f"{field.name}__sealed_as": sealed.ciphertext})
+                same.update(**{field.name: renewed})
+        if failed_count:
+            raise CommandError(f"{failed_count} of {old_count} credentials could not be decrypted; keep the older keys until they are entered again.")
+        verb = "are still encrypted with older keys" if check else f"are now encrypted with the key {keyring().first}"
+        self.stdout.write(f"{old_count} credentials {verb}.")

@@ -1,0 +1,518 @@
+"""The tables of a sync, as its inside needs them: pairs with their links, runs with their partitions, change sets, open rows.
+
+Nothing is written for a record that did not change. Per page there is a page row; what changes is a change set, one column file with an index row.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Now
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from integration_hub.core.leases import Leased, LeasedQuerySet
+from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.syncs.states import (
+    ENDED_WHOLE,
+    LIVE,
+    REJECTS,
+    ChangeSetState,
+    Closed,
+    Direction,
+    Mode,
+    OpenState,
+    PartitionState,
+    RunState,
+    Side,
+    Trigger,
+)
+from integration_hub.systems.models import Entity
+
+if TYPE_CHECKING:
+    from integration_hub.accounts.actor import Actor
+
+
+class VisibleQuerySet(models.QuerySet[Any]):
+    permission = "syncs.view"
+
+    def visible_to(self, by: Actor) -> Self:
+        return self if by.allows(self.permission) else self.none()
+
+
+class Pair(models.Model):
+    """Two entities that hold the same things. It owns the links; all syncs over it share them."""
+
+    a = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_a")
+    b = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_b")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["a", "b"], name="pair_once")]
+
+    def __str__(self) -> str:
+        return f"{self.a} ↔ {self.b}"
+
+    def side(self, side: str) -> Entity:
+        return self.a if side == Side.A else self.b
+
+
+class Slot(models.Model):
+    """The place of a field in the prints of its pair and side; given once and kept when the field goes."""
+
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="slots")
+    side = models.CharField(max_length=1, choices=Side)
+    field = models.CharField(max_length=300)
+    number = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pair", "side", "field"], name="slot_of_a_field"),
+            models.UniqueConstraint(fields=["pair", "side", "number"], name="slot_number"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.field} {self.number}"
+
+
+class Link(models.Model):
+    """This record there is that record here. A delete ends it, never removes it.
+
+    Prints are eight bytes a slot: what was last agreed (`a_print`, `b_print`, for two-way) and last written to the target (`sent_print`).
+    """
+
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links")
+    a_key = models.CharField(max_length=500)
+    b_key = models.CharField(max_length=500)
+    part = models.CharField(max_length=200, default="")  # the declared key of an element, where one record becomes several
+    a_many = models.BooleanField(default=False)  # the mapping's declared cardinality: one a may have several b
+    b_many = models.BooleanField(default=False)
+    a_print = models.BinaryField(null=True)
+    b_print = models.BinaryField(null=True)
+    sent_print = models.BinaryField(null=True)
+    print_version = models.PositiveSmallIntegerField()
+    change_set_id = models.BigIntegerField(null=True)  # its newest change; no constraint, for change sets age out
+    change_row = models.PositiveIntegerField(null=True)
+    made_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pair", "a_key", "part"], condition=Q(ended_at=None, a_many=False), name="link_of_an_a"),
+            models.UniqueConstraint(fields=["pair", "b_key", "part"], condition=Q(ended_at=None, b_many=False), name="link_of_a_b"),
+        ]
+        indexes = [
+            models.Index(fields=["pair", "a_key"], name="links_by_a", condition=Q(ended_at=None, a_many=True)),
+            models.Index(fields=["pair", "b_key"], name="links_by_b", condition=Q(ended_at=None, b_many=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.a_key} ↔ {self.b_key}"
+
+
+class Claim(models.Model):
+    """A create or an adoption under way: whoever else would make the same record waits until it is settled."""
+
+    entity = models.ForeignKey(Entity, models.CASCADE)
+    what = models.CharField(max_length=600)  # "match:<fields>:<value>" of a create, "key:<key>" of an adoption
+    change_set = models.ForeignKey("ChangeSet", models.CASCADE, related_name="claims")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entity", "what"], name="claimed_once")]
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class SyncQuerySet(VisibleQuerySet):
+    def due(self) -> Self:
+        return self.filter(next_due_at__lte=Now(), paused_at=None)
+
+    def with_names(self) -> SyncQuerySet:
+        """With all that a sentence about a sync names, in one query."""
+        return self.select_related("pair__a__system", "pair__b__system", "mapping", "owner")
+
+    def late(self) -> SyncQuerySet:
+        """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
+        allowed = ExpressionWrapper(
+            Coalesce(F("last_success_at"), F("made_at")) + F("objective_seconds") * Value(timedelta(seconds=1)), models.DateTimeField()
+        )
+        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+
+    def failing(self) -> SyncQuerySet:
+        """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
+        return self.filter(paused_at=None).annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1])).filter(
+            last_state=RunState.FAILED
+        )
+
+
+class Sync(models.Model):
+    """A pair, a direction, a mapping, a mode, a schedule and policies: what an administrator runs and watches."""
+
+    name = models.CharField(_("name"), max_length=200, unique=True)
+    pair = models.ForeignKey(Pair, models.PROTECT, related_name="syncs")
+    direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.A_TO_B)
+    mapping = models.ForeignKey(Mapping, models.PROTECT, related_name="syncs", verbose_name=_("mapping"))
+    mode = models.CharField(_("mode"), max_length=20, choices=Mode, default=Mode.INCREMENTAL)
+    filter = models.TextField(_("filter"), blank=True)  # an expression over the source's fields; only what it is true for is taken
+    lookback_seconds = models.PositiveIntegerField(_("read again, seconds"), default=60)
+    compare_first = models.BooleanField(_("compare all before writing"), default=False)
+    interval_seconds = models.PositiveIntegerField(_("every … seconds"), null=True, blank=True)
+    crontab = models.CharField(_("crontab"), max_length=100, blank=True)
+    time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
+    next_due_at = models.DateTimeField(null=True, db_index=True)
+    paused_at = models.DateTimeField(null=True)
+    last_success_at = models.DateTimeField(null=True)  # when the last run that succeeded had begun to read
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
+    notes = models.TextField(_("notes"), blank=True)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    objects = SyncQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("syncs:detail", args=[self.pk])
+
+    @property
+    def source_side(self) -> str:
+        return Side.A if self.direction == Direction.A_TO_B else Side.B
+
+    @property
+    def target_side(self) -> str:
+        return Side.B if self.direction == Direction.A_TO_B else Side.A
+
+    @property
+    def source(self) -> Entity:
+        return self.pair.side(self.source_side)
+
+    @property
+    def target(self) -> Entity:
+        return self.pair.side(self.target_side)
+
+
+class SyncCursor(models.Model):
+    """How far a sync has read a side: the greatest (value, key) that was read, never the bound."""
+
+    sync = models.ForeignKey(Sync, models.CASCADE, related_name="cursors")
+    side = models.CharField(max_length=1, choices=Side)
+    value = models.CharField(max_length=200)
+    key = models.CharField(max_length=500)
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync", "side"], name="cursor_once")]
+
+    def __str__(self) -> str:
+        return f"{self.value}, {self.key}"
+
+
+COUNTS = (
+    "read",
+    "filtered",
+    "rejected",
+    "parked",
+    "duplicate",
+    "produced",
+    "unchanged",
+    "created",
+    "updated",
+    "refused",
+    "moved",
+    "unknown",
+    "not_sent",
+)
+
+
+class RunQuerySet(VisibleQuerySet):
+    def live(self) -> Self:
+        return self.filter(ended_at=None)
+
+    def decisive(self) -> RunQuerySet:
+        """Ended runs that say how their sync stands, newest first."""
+        return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+
+    def with_names(self) -> RunQuerySet:
+        return self.select_related("sync", "pair__a__system", "pair__b__system", "mapping_version__mapping")
+
+
+class Run(models.Model):
+    """One execution of a sync. It keeps the names it ran under, so that it can be read when the sync is gone."""
+
+    sync = models.ForeignKey(Sync, models.SET_NULL, null=True, related_name="runs")
+    pair = models.ForeignKey(Pair, models.PROTECT, related_name="runs")
+    name = models.CharField(max_length=200)  # of the sync, then
+    direction = models.CharField(max_length=10, choices=Direction)
+    mode = models.CharField(max_length=20, choices=Mode)
+    mapping_version = models.ForeignKey(MappingVersion, models.PROTECT, related_name="runs")
+    settings = models.JSONField(default=dict)  # filter, compare_first: as they were
+    keys = models.JSONField(null=True)  # a run over these records only; null: all
+    dry = models.BooleanField(default=False)
+    first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
+    trigger = models.CharField(max_length=20, choices=Trigger)
+    actor_kind = models.CharField(max_length=20)
+    actor_name = models.CharField(max_length=200)
+    actor_id = models.BigIntegerField(null=True)
+    state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
+    paused_from = models.CharField(max_length=20, blank=True)
+    cancel_at = models.DateTimeField(null=True)  # when somebody asked for it
+    since_value = models.CharField(max_length=200, blank=True)  # the cursor it starts from
+    since_key = models.CharField(max_length=500, blank=True)
+    read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start
+    expected_count = models.PositiveBigIntegerField(null=True)  # records the source said it has
+    error = models.JSONField(null=True)  # a text
+    balanced = models.BooleanField(null=True)  # whether the books came out
+    counts = models.JSONField(default=dict)  # the sums of its partitions, once it has ended
+    made_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pair"], condition=Q(ended_at=None, dry=False), name="one_writing_run_of_a_pair"),
+        ]
+        indexes = [
+            models.Index(fields=["sync", "-id"], name="runs_of_a_sync"),
+            models.Index(fields=["state", "-id"], name="runs_by_state"),
+            models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
+            models.Index(fields=["made_at"], name="runs_by_time"),
+            models.Index(fields=["ended_at"], name="runs_by_end"),
+            models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
+        ]
+
+    def __str__(self) -> str:
+        return _("Run {number} of {name}").format(number=self.pk, name=self.name)
+
+    def get_absolute_url(self) -> str:
+        return reverse("runs:detail", args=[self.pk])
+
+    @property
+    def is_live(self) -> bool:
+        return self.ended_at is None
+
+    @property
+    def source(self) -> Entity:
+        return self.pair.side(Side.A if self.direction == Direction.A_TO_B else Side.B)
+
+    @property
+    def target(self) -> Entity:
+        return self.pair.side(Side.B if self.direction == Direction.A_TO_B else Side.A)
+
+    def sums(self) -> dict[str, int]:
+        """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
+        if self.counts:
+            return {name: self.counts.get(name, 0) for name in COUNTS}
+        found = self.partitions.aggregate(**{name: Sum(f"{name}_count") for name in COUNTS})
+        return {name: found[name] or 0 for name in COUNTS}
+
+
+class PartitionQuerySet(LeasedQuerySet):
+    def to_carry(self) -> Self:
+        """Partitions that a worker may take now."""
+        waiting = Q(state=PartitionState.WAITING, not_before=None) | Q(state=PartitionState.WAITING, not_before__lte=Now())
+        lost = Q(state=PartitionState.LEASED)
+        return self.free().filter(waiting | lost, run__state__in=LIVE)
+
+    def to_send(self) -> Self:
+        """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
+
+
+class Partition(Leased):
+    """The part of a run that one worker carries, with its position: where reading goes on. Writing goes on from its unsettled change sets."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="partitions")
+    number = models.PositiveIntegerField(default=1)
+    state = models.CharField(max_length=20, choices=PartitionState, default=PartitionState.WAITING)
+    position = models.JSONField(null=True)  # the connector's, behind the last page that was compared
+    wanted_done = models.BooleanField(default=False)  # the named records are compared
+    read_done = models.BooleanField(default=False)
+    page_number = models.PositiveIntegerField(default=0)  # of the last page that was compared
+    not_before = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)  # to a worker
+    failures = models.PositiveSmallIntegerField(default=0)  # in a row, since the last progress
+    error = models.JSONField(null=True)  # the last, a text
+    busy_seconds = models.FloatField(default=0)  # under leases that were given back
+    read_count = models.PositiveBigIntegerField(default=0)
+    filtered_count = models.PositiveBigIntegerField(default=0)
+    rejected_count = models.PositiveBigIntegerField(default=0)
+    parked_count = models.PositiveBigIntegerField(default=0)
+    duplicate_count = models.PositiveBigIntegerField(default=0)
+    produced_count = models.PositiveBigIntegerField(default=0)
+    unchanged_count = models.PositiveBigIntegerField(default=0)
+    created_count = models.PositiveBigIntegerField(default=0)
+    updated_count = models.PositiveBigIntegerField(default=0)
+    refused_count = models.PositiveBigIntegerField(default=0)
+    moved_count = models.PositiveBigIntegerField(default=0)
+    unknown_count = models.PositiveBigIntegerField(default=0)
+    not_sent_count = models.PositiveBigIntegerField(default=0)
+
+    objects = PartitionQuerySet.as_manager()  # type: ignore[misc]  # the abstract model's manager is an instance for mypy
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "number"], name="partition_number")]
+        indexes = [
+            models.Index(fields=["state", "not_before"], name="partitions_to_carry", condition=Q(state__in=["waiting", "leased"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.number}"
+
+
+class PageRow(models.Model):
+    """What became of one page's records before writing; the In half of the books, page by page."""
+
+    partition = models.ForeignKey(Partition, models.CASCADE, related_name="pages")
+    number = models.PositiveIntegerField()
+    read = models.PositiveIntegerField()
+    filtered = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    parked = models.PositiveIntegerField(default=0)
+    duplicate = models.PositiveIntegerField(default=0)
+    produced = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    refused = models.PositiveIntegerField(default=0)  # in comparing, before anything was sent
+    moved = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    last_value = models.CharField(max_length=200, blank=True)  # the greatest (cursor field, key) on it
+    last_key = models.CharField(max_length=500, blank=True)
+    roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, in full runs
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partition", "number"], name="page_number")]
+
+    def __str__(self) -> str:
+        return f"{self.partition_id}/{self.number}"
+
+
+class ChangeSet(models.Model):
+    """What a page would change or did change: one column file, or its bytes here where they are few. Rows 0…rows-1; the first `settled` are settled."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="change_sets")
+    partition = models.ForeignKey(Partition, models.CASCADE, related_name="change_sets")
+    page = models.PositiveIntegerField()
+    state = models.CharField(max_length=10, choices=ChangeSetState, default=ChangeSetState.PLANNED)
+    rows = models.PositiveIntegerField()
+    creates = models.PositiveIntegerField()
+    updates = models.PositiveIntegerField()
+    settled = models.PositiveIntegerField(default=0)
+    sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
+    sent_at = models.DateTimeField(null=True)
+    created = models.PositiveIntegerField(default=0)
+    updated = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)  # found as they should be when they were written
+    refused = models.PositiveIntegerField(default=0)
+    moved = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    not_sent = models.PositiveIntegerField(default=0)
+    file = models.CharField(max_length=200, blank=True)
+    content = models.BinaryField(null=True)
+    planned_at = models.DateTimeField(auto_now_add=True)
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["partition", "page"], name="change_set_of_a_page")]
+        indexes = [
+            models.Index(fields=["run", "id"], name="change_sets_of_a_run"),
+            models.Index(fields=["partition", "id"], name="change_sets_unsettled", condition=Q(state__in=["planned", "sending"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.page}"
+
+
+class OutcomeFile(models.Model):
+    """What became of rows first…last of a change set, where it was not as planned or the target gave keys or values back."""
+
+    change_set = models.ForeignKey(ChangeSet, models.CASCADE, related_name="outcome_files")
+    first = models.PositiveIntegerField()
+    last = models.PositiveIntegerField()
+    file = models.CharField(max_length=200, blank=True)
+    content = models.BinaryField(null=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["change_set", "first"], name="outcomes_once")]
+
+    def __str__(self) -> str:
+        return f"{self.change_set_id}: {self.first}-{self.last}"
+
+
+class OpenRowQuerySet(VisibleQuerySet):
+    permission = "rejects.view"
+
+    def open(self) -> Self:
+        return self.filter(closed_at=None)
+
+    def rejects(self) -> Self:
+        return self.open().filter(state__in=REJECTS)
+
+
+class OpenRow(models.Model):
+    """A record that a run had to leave, with its reason and source record, until it is replayed, dismissed or closed by a later pass."""
+
+    sync = models.ForeignKey(Sync, models.CASCADE, related_name="open_rows")
+    side = models.CharField(max_length=1, choices=Side)
+    key = models.CharField(max_length=500)
+    part = models.CharField(max_length=200, default="")
+    state = models.CharField(max_length=10, choices=OpenState)
+    again = models.BooleanField(default=False)  # every run takes it up again; else only a change of source, mapping or a person
+    cause = models.CharField(max_length=64)  # groups rows: a hash of what went wrong where
+    reason = models.JSONField()  # a text
+    field = models.CharField(max_length=300, blank=True)
+    step = models.CharField(max_length=100, blank=True)
+    value = models.CharField(max_length=200, blank=True)
+    record = models.BinaryField()  # the source record, compressed JSON
+    source_print = models.BinaryField(null=True)  # to see that the source changed
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="open_rows")  # that met it last
+    mapping_version = models.ForeignKey(MappingVersion, models.PROTECT, related_name="+")
+    change_set_id = models.BigIntegerField(null=True)
+    change_row = models.PositiveIntegerField(null=True)
+    tries = models.PositiveIntegerField(default=1)
+    first_at = models.DateTimeField()
+    last_at = models.DateTimeField()
+    replay_at = models.DateTimeField(null=True)  # a replay was asked for and has not come round yet
+    closed_at = models.DateTimeField(null=True)
+    closed_as = models.CharField(max_length=12, choices=Closed, blank=True)
+    closed_by = models.CharField(max_length=200, blank=True)
+    closed_note = models.TextField(blank=True)
+
+    objects = OpenRowQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync", "side", "key", "part"], condition=Q(closed_at=None), name="one_open_row_of_a_record")]
+        indexes = [
+            models.Index(fields=["sync", "cause", "id"], name="open_rows_by_cause", condition=Q(closed_at=None)),
+            models.Index(fields=["cause", "-last_at"], name="open_rows_newest", condition=Q(closed_at=None)),
+            models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
+            models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.state}"
+
+
+class LogLine(models.Model):
+    """One line of a run's log, for people."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="log")
+    at = models.DateTimeField(auto_now_add=True)
+    level = models.CharField(max_length=10, default="info")
+    text = models.JSONField()
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "id"], name="log_of_a_run")]
+
+    def __str__(self) -> str:
+        return str(self.text)

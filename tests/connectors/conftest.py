@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from connectors.base import FreeHost, Host
+from connectors.rest import RestConnector, RestSettings
+from tests.connectors.shop import Server, Shop
+
+FIELDS = [
+    {"name": "id", "type": "integer", "read_only": True},
+    {"name": "name", "required": True},
+    {"name": "email"},
+    {"name": "amount", "type": "number"},
+    {"name": "price", "type": "decimal", "format": "text"},
+    {"name": "active", "type": "boolean"},
+    {"name": "born", "type": "date"},
+    {"name": "updated_at", "type": "datetime"},
+    {"name": "address.city"},
+    {"name": "tags", "type": "json"},
+]
+
+
+def contacts(**more: Any) -> dict[str, Any]:
+    """Settings of the entity the shop holds."""
+    listing = {
+        "path": "/contacts",
+        "record_path": "items",
+        "pagination": {"type": "offset", "size": 100},
+        "changed_since": {"parameter": "since", "until_parameter": "until"},
+        "count": {"total_path": "total"},
+        "stable_order": True,
+    }
+    return {
+        "name": "contacts",
+        "cursor_field": "updated_at",
+        "fields": FIELDS,
+        "list": listing | more.pop("list", {}),
+        "lookups": [
+            {"by": "#key", "path": "/contacts/{value}", "record_path": ""},
+            {"by": "email", "path": "/contacts", "query": {"email": "{value}"}, "record_path": "items"},
+        ],
+        "create": {"path": "/contacts", "record_path": "", "key_path": "id"},
+        "update": {"method": "PATCH", "path": "/contacts/{key}", "record_path": ""},
+        "delete": {"method": "DELETE", "path": "/contacts/{key}"},
+        "idempotency_header": "Idempotency-Key",
+        **more,
+    }
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def shop(server: Server) -> Shop:
+    """The shop, empty and without faults."""
+    fresh, url = Shop(), server.shop.url
+    server.shop.__dict__.update(fresh.__dict__)
+    server.shop.url = url
+    return server.shop
+
+
+@pytest.fixture
+def connect(shop: Shop) -> Iterator[Callable[..., RestConnector]]:
+    """A function that makes a connector to the shop: connect(entity={…}, auth={…}, host=…)."""
+    opened: list[RestConnector] = []
+
+    def make(*, entity: dict[str, Any] | None = None, host: Host | None = None, **settings: Any) -> RestConnector:
+        whole = {"base_url": shop.url, "entities": [contacts(**(entity or {}))], **settings}
+        opened.append(RestConnector(RestSettings.model_validate(whole), host or FreeHost("Shop")))
+        return opened[-1]
+
+    yield make
+    for connector in opened:
+        connector.close()
