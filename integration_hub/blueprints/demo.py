@@ -184,5 +184,3 @@ def _remove_system(system: Any, by: Actor) -> None:
     for pair in Pair.objects.filter(a__system=system, syncs=None) | Pair.objects.filter(b__system=system, syncs=None):
         syncs.delete_pair(pair, by=by)
     systems.delete_system(system, by=by)
-
-

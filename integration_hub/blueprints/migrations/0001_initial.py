@@ -4,26 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Placed',
+            name="Placed",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('blueprint', models.CharField(max_length=50)),
-                ('section', models.CharField(max_length=50)),
-                ('name', models.CharField(max_length=200)),
-                ('object_id', models.BigIntegerField()),
-                ('state_hash', models.CharField(max_length=64)),
-                ('placed_at', models.DateTimeField(auto_now=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("blueprint", models.CharField(max_length=50)),
+                ("section", models.CharField(max_length=50)),
+                ("name", models.CharField(max_length=200)),
+                ("object_id", models.BigIntegerField()),
+                ("state_hash", models.CharField(max_length=64)),
+                ("placed_at", models.DateTimeField(auto_now=True)),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('blueprint', 'section', 'name'), name='placed_once')],
+                "constraints": [models.UniqueConstraint(fields=("blueprint", "section", "name"), name="placed_once")],
             },
         ),
     ]

@@ -39,5 +39,7 @@ class Command(BaseCommand):
         except (demo.NotPossible, Wrong) as error:
             raise CommandError(str(error)) from None
         demo.look_around(by=by, tell=self.stdout.write)
-        new = [change.name for change in result.changes if change.is_new]
-        self.stdout.write(_("Installed: {names}.").format(names=", ".join(new)) if new else _("The demo is installed."))
+        if new := [change.name for change in result.changes if change.is_new]:
+            self.stdout.write(_("Installed: {names}.").format(names=", ".join(new)))
+        elif result.unchanged or result.changes:
+            self.stdout.write(_("The demo is installed."))
