@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -13,14 +14,12 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connectors.base import ConnectorError
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState
-from integration_hub.systems.connection import connect
+from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
 from integration_hub.systems.models import Entity
 
 log = logging.getLogger(__name__)
@@ -258,7 +257,12 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
         audit.record("pair.deleted", pair, by=by)
         Run.objects.filter(pair=pair).delete()
         pair.delete()
-        transaction.on_commit(lambda: [default_storage.delete(file) for file in files] and None)
+        transaction.on_commit(partial(_delete_files, files))
+
+
+def _delete_files(names: list[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
 
 
 def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
@@ -353,6 +357,3 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
         for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
             audit.record("rejects.dismissed", sync, by=by, note=f"{len(pks)}: {note}")
     return len(pks)
-
-
-__all__ = ["ConnectorError", "OpenState", "connect"]

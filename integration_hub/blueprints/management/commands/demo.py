@@ -6,7 +6,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.blueprints import demo
@@ -14,7 +13,7 @@ from integration_hub.blueprints.reading import Wrong
 
 
 class Command(BaseCommand):
-    help = gettext_lazy("Install the demo, or take it away again. What people changed since is left as it is.")
+    help = _("Install the demo, or take it away again. What people changed since is left as it is.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
