@@ -96,7 +96,7 @@ def api():
 @pytest.fixture
 def memory(monkeypatch):
     """The connector "memory" of fakes.py is installed, and its systems are as new."""
-    from fakes import MemoryConnector
+    from tests.fakes import MemoryConnector
 
     from connectors import registry
 

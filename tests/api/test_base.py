@@ -93,7 +93,7 @@ def test_an_invalid_input_points_at_its_fields(api, integrator, make_system):
 
 
 def test_a_system_that_does_not_answer_is_a_bad_gateway(api, integrator, make_system, memory):
-    from fakes import Store
+    from tests.fakes import Store
 
     make_system()
     memory.stores["crm"] = Store()
