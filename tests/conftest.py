@@ -96,11 +96,10 @@ def api():
 @pytest.fixture
 def memory(monkeypatch):
     """The connector "memory" of fakes.py is installed, and its systems are as new."""
+    from connectors import registry
     from tests.fakes import MemoryConnector
 
-    from connectors import registry
-
-    monkeypatch.setitem(registry.BUILT_IN, "memory", "fakes:MemoryConnector")
+    monkeypatch.setitem(registry.BUILT_IN, "memory", "tests.fakes:MemoryConnector")
     registry.kinds.cache_clear()
     registry.connector_class.cache_clear()
     MemoryConnector.stores.clear()

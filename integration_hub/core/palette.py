@@ -36,7 +36,7 @@ def find(by: Actor, text: str) -> list[Hit]:
     """Pages first, then what the apps know of; without a text, all pages."""
     hits = [Hit(str(entry.title), _("Pages"), entry.href, entry.icon) for _name, entry in entries_for(by) if _fits(text, entry.title, entry.words)]
     if text:
-        for _name, search in searches.items():
+        for search in searches.values():
             hits += search(by, text)[:MOST]
     return hits
 

@@ -125,9 +125,8 @@ class Bars:
         drawn = []
         for place, bar in enumerate(self.bars):
             height = max(3.0, 70 * sqrt(max(bar.seconds, 0) / longest))
-            drawn.append(
-                {"bar": bar, "x": round(shift + place * step, 1), "w": round(step - 6, 1), "y": round(76 - height, 1), "h": round(height, 1)}
-            )
+            at = {"x": round(shift + place * step, 1), "w": round(step - 6, 1), "y": round(76 - height, 1), "h": round(height, 1)}
+            drawn.append({"bar": bar, **at})
         return drawn
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -30,6 +30,9 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
+
+    def values(self) -> ValuesView[T]:
+        return self._things.values()
 
     def items(self) -> ItemsView[str, T]:
         return self._things.items()

@@ -22,6 +22,9 @@ class HubSite(UnfoldAdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active)
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        return []  # the sidebar is ours; the list of models would ask for Django's own permissions on every page
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]
         from integration_hub.core.overview import OverviewPage
 
@@ -35,3 +38,10 @@ class HubSite(UnfoldAdminSite):
 
 class HubAdminConfig(AdminConfig):
     default_site = "integration_hub.core.site.HubSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from django.contrib import admin
+        from django.contrib.auth.models import Group
+
+        admin.site.unregister(Group)  # roles take the place of groups

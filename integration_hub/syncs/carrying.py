@@ -94,7 +94,8 @@ def measure(run: Run, open: Any) -> None:
     if target.capabilities.count and not Link.objects.filter(pair=run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = connector.count(target) == 0
-    if run.keys is None and source.capabilities.upper_bound and source.cursor_field and source.field(source.cursor_field).type == FieldType.DATETIME:
+    cursor = source.field(source.cursor_field or "")
+    if run.keys is None and source.capabilities.upper_bound and cursor is not None and cursor.type == FieldType.DATETIME:
         found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if found:
         Run.objects.filter(pk=run.pk).update(**found)

@@ -234,7 +234,6 @@ class _Draft:
 
     def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
         """In an undisturbed first load only match keys that may have been met before; else all that have one."""
-        import numpy as np
         import polars as pl
         import polars_hash as plh
 
@@ -242,8 +241,8 @@ class _Draft:
         if seen is None or not rows:
             return rows
         values = pl.DataFrame({"v": [f"{self.page.match_fields[row]}{self.page.match_values[row]}" for row in rows]})
-        hashes = values.select(plh.col("v").nchash.xxhash64()).to_series().to_numpy()  # type: ignore[attr-defined]
-        return np.array(rows)[seen.add(hashes)].tolist()  # type: ignore[no-any-return]
+        hashes = values.select(plh.col("v").nchash.xxhash64()).to_series().to_numpy()
+        return [row for row, met in zip(rows, seen.add(hashes), strict=True) if met]
 
     def _match(self, rows: list[int]) -> dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]]:
         """Row → the target's records with its match key. Asked for in bulk, once for each alternative of match fields."""
@@ -318,7 +317,7 @@ class _Draft:
         for place in reversed(taken):
             row, key = self.rows[place], self.target_keys[place]
             for column in (self.rows, self.operations, self.target_keys, self.befores, self.sends):
-                del column[place]  # type: ignore[attr-defined]
+                del column[place]
             self._leave(
                 row,
                 OpenState.REJECTED,

@@ -49,7 +49,8 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
         (row.key, row.part): row
         for row in OpenRow.objects.open().filter(sync=sync, side=side, key__in=[left.key for left in newest.values()]).select_for_update()
     }
-    changed, new = [], []
+    changed: list[OpenRow] = []
+    new: list[OpenRow] = []
     for place, left in newest.items():
         row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key[:500], part=left.part, first_at=now, tries=0)
         row.state, row.again, row.cause = left.state, left.again, cause_of(left)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from connectors.base import KEY, Connector, Cursor, FieldType, Page
-from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
@@ -145,6 +144,3 @@ def nothing(work: Work) -> Page:
     import polars as pl
 
     return Page(pl.DataFrame(schema=work.source.frame_schema(work.source_fields)), position=None)
-
-
-__all__ = ["canonical_key", "read", "wanted"]

@@ -12,14 +12,12 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connectors.base import ConnectorError
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import OpenRow, Pair, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState
-from integration_hub.systems.connection import connect
+from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
 from integration_hub.systems.models import Entity
 
 log = logging.getLogger(__name__)
@@ -336,6 +334,3 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
         for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
             audit.record("rejects.dismissed", sync, by=by, note=f"{len(pks)}: {note}")
     return len(pks)
-
-
-__all__ = ["ConnectorError", "OpenState", "connect"]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from connectors import base
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
-from integration_hub.syncs.models import OpenRow, Partition, Run, Side, Sync
+from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.prints import slots_of
+from integration_hub.syncs.states import Side
 
 if TYPE_CHECKING:
     from connectors.base import Connector

@@ -1,9 +1,9 @@
 import pytest
 from django.core.exceptions import ValidationError
-from tests.systems.fakes import MemoryConnector
 
 from connectors.base import SettingsError
 from integration_hub.systems.connection import connect, join_secrets, settings_of, validate_settings
+from tests.fakes import MemoryConnector
 
 SETTINGS = {"address": "crm", "auth": {"type": "password", "user": "ada", "password": "pw"}, "headers": [{"name": "A"}, {"name": "B", "value": "b"}]}
 

@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
-from tests.systems.fakes import MemoryConnector, Store
 
 from connectors.base import SettingsError, SystemDown
 from integration_hub.accounts.actor import Actor
@@ -11,6 +10,7 @@ from integration_hub.core import dispatch
 from integration_hub.systems import health, services, tasks
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import HealthCheck, System
+from tests.fakes import MemoryConnector, Store
 
 pytestmark = pytest.mark.django_db
 

@@ -1,6 +1,5 @@
 import pytest
 from django.core.exceptions import ValidationError
-from tests.systems.fakes import CONTACTS, MemoryConnector
 
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden
@@ -8,6 +7,7 @@ from integration_hub.audit.models import Entry
 from integration_hub.core.registry import uses
 from integration_hub.systems import services
 from integration_hub.systems.models import Credential, Entity, System
+from tests.fakes import CONTACTS, MemoryConnector
 
 pytestmark = pytest.mark.django_db
 
