@@ -340,7 +340,7 @@ class Client:
         return await asyncio.get_running_loop().run_in_executor(self._hub, act, *arguments)
 
     async def _clear_behind_proxy(self, host: str) -> None:
-        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only the proxy knows is the proxy's to judge."""
+        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only it knows is its own to judge."""
         if host not in self._cleared:
             with contextlib.suppress(OSError):
                 await self._guard.resolve(host)
