@@ -191,13 +191,14 @@ class Client:
             ssl=self._tls(),
             socket_factory=self._guard.open_socket,
         )
-        proxy_auth = aiohttp.BasicAuth(way.proxy_user, way.proxy_password) if way.proxy_user else None
+        proxy = URL(way.proxy) if way.proxy else None
+        if proxy is not None and way.proxy_user:
+            proxy = proxy.with_user(way.proxy_user).with_password(way.proxy_password)
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds),
             headers={"Accept": "application/json", "User-Agent": "integration-hub"},
-            proxy=way.proxy or None,
-            proxy_auth=proxy_auth,
+            proxy=proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=True,

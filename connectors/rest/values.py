@@ -311,14 +311,14 @@ def _text(form: Form, value: Any) -> str:
 
 
 def _integer(form: Form, value: Any) -> int:
-    number: Any = value
+    number: Any = value  # what it may stand for
     if form.format == "text" and isinstance(value, str):
         try:
             number = int(value)
         except ValueError:
             raise Unfit(_("is no whole number")) from None
-    if isinstance(number, float | Decimal) and number == number:
-        if abs(number) >= INTEGER_LIMIT:
+    if isinstance(number, float | Decimal) and not math.isnan(number):
+        if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
             raise Unfit(_("is too large for a whole number of 64 bits"))
         number = int(number) if number == int(number) else number
     if not isinstance(number, int) or isinstance(number, bool):

@@ -298,7 +298,9 @@ def test_an_error_inside_a_200_is_an_error(shop: Shop, connect):
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("form", ["seconds", "date", "none", "nonsense"])
-def test_a_short_wait_is_waited_and_a_long_one_handed_on(shop: Shop, connect, status, form):
+def test_a_short_wait_is_waited_and_a_long_one_handed_on(shop: Shop, connect, monkeypatch, status, form):
+    monkeypatch.setattr("random.uniform", lambda least, most: 0.01)  # the jitter
+
     def header(seconds: float) -> dict[str, str]:
         moment = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=seconds)
         return {
