@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Django's command line of Integration Hub."""
 
-import os
 import sys
 
-from django.core.management import execute_from_command_line
+from integration_hub.entry import plain_refusal
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
-    execute_from_command_line(sys.argv)
+    with plain_refusal():
+        from django.core.management import execute_from_command_line
+
+        execute_from_command_line(sys.argv)

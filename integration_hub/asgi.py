@@ -1,7 +1,6 @@
-import os
+from integration_hub.entry import plain_refusal
 
-from django.core.asgi import get_asgi_application
+with plain_refusal():
+    from django.core.asgi import get_asgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
-
-application = get_asgi_application()
+    application = get_asgi_application()

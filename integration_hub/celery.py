@@ -1,11 +1,55 @@
 """Celery carries the work and remembers nothing: every message names one row, and the row decides (see core/dispatch.py)."""
 
-import os
+from __future__ import annotations
 
-from celery import Celery
+from contextlib import ExitStack
+from typing import Any
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
+from celery import Celery, signals
+
+from integration_hub.core import logs
+from integration_hub.entry import plain_refusal, require_broker
+
+with plain_refusal():
+    from django.conf import settings
+
+    settings.INSTALLED_APPS  # noqa: B018 reads the settings now, Celery would only later and with a traceback
 
 app = Celery("integration_hub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
+app.set_default()  # also for threads other than this one: the web server answers in many
 app.autodiscover_tasks()
+
+_task_contexts: dict[str, ExitStack] = {}
+
+
+@signals.celeryd_init.connect
+@signals.beat_init.connect
+def _refuse_without_broker(**kwargs: Any) -> None:
+    with plain_refusal():
+        require_broker()
+
+
+@signals.setup_logging.connect
+def _logging_is_set_up(**kwargs: Any) -> None:
+    """Django has done it; a receiver here keeps Celery from doing it again in its own way."""
+
+
+@signals.before_task_publish.connect
+def _send_request_id(headers: dict[str, Any], **kwargs: Any) -> None:
+    """The work that a click causes carries the id of that request into the logs of the workers."""
+    if "request" in logs.current():
+        headers["hub_request"] = logs.current()["request"]
+
+
+@signals.task_prerun.connect
+def _enter_context(task_id: str, task: Any, **kwargs: Any) -> None:
+    request = getattr(task.request, "hub_request", None) or (task.request.headers or {}).get("hub_request")
+    stack = _task_contexts[task_id] = ExitStack()
+    stack.enter_context(logs.context(**({"request": request} if request else {}), task=task.name.rpartition(".")[2]))
+
+
+@signals.task_postrun.connect
+def _leave_context(task_id: str, **kwargs: Any) -> None:
+    if stack := _task_contexts.pop(task_id, None):
+        stack.close()

@@ -3,25 +3,63 @@
 Every variable is listed with its meaning in README.md; on one machine none has to be set, `make run` sets what is needed.
 """
 
+import contextlib
 import ipaddress
+import os
+import re
 import secrets
+import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
+from integration_hub.core import logs
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+
+
+def _switch(name: str, *, default: bool) -> bool:
+    """A yes or no. Anything else is refused: a mistyped "yes" must not mean no."""
+    value = env.str(name, default="").strip().lower()
+    if value in ("1", "true", "yes", "on", "0", "false", "no", "off", ""):
+        return value in ("1", "true", "yes", "on") if value else default
+    raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def _one_of(name: str, choices: tuple[str, ...], *, default: str) -> str:
+    value = env.str(name, default=default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def _number(name: str, *, default: int, least: int, most: int) -> int:
+    value = env.str(name, default=str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not least <= int(value) <= most:
+        raise ImproperlyConfigured(f"{name} must be a number from {least} to {most}, not {value!r}.")
+    return int(value)
+
 
 # --- where things are -------------------------------------------------------------------------------------------------
 
-DEBUG = env.bool("DEBUG", default=False)
-TESTING = env.bool("HUB_TESTING", default=False)
-DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+TESTING = _switch("HUB_TESTING", default=False)
+if not TESTING and (BASE_DIR / ".env").exists():
+    environ.Env.read_env(BASE_DIR / ".env")
+DEBUG = _switch("DEBUG", default=False)
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    tempfile.TemporaryFile(dir=DATA_DIR).close()
+except OSError as error:
+    raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
+LISTEN = env.str("LISTEN", default="127.0.0.1")  # the address the web server listens at
+PORT = _number("PORT", default=8000, least=1, most=65535)
 
 
 def _secret(name: str) -> str:
@@ -29,20 +67,33 @@ def _secret(name: str) -> str:
     value = env.str(name, default="")
     if value:
         return value
-    if "DATABASE_URL" in env.ENVIRON:
+    if not env.str("DATABASE_URL", default="sqlite").startswith("sqlite"):
         raise ImproperlyConfigured(f"{name} is not set. Set it to a long random value that all processes share.")
     path = DATA_DIR / name.lower()
     if not path.exists():
         new = f"k1:{secrets.token_urlsafe(32)}" if name == "CREDENTIAL_KEYS" else secrets.token_urlsafe(50)
-        path.touch(mode=0o600)
-        path.write_text(new)
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR) as file:  # readable by its owner alone, and whole before it has its name
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first
+                os.link(file.name, path)
     return path.read_text().strip()
 
 
 SECRET_KEY = _secret("SECRET_KEY")
+if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
+    raise ImproperlyConfigured("SECRET_KEY is too short or too plain: it needs 50 random characters or more.")
 CREDENTIAL_KEYS = _secret("CREDENTIAL_KEYS")  # keyring of core/crypto.py: "id:key,id:key", the first encrypts
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")  # in e-mails and OAuth return addresses
+_public = urlsplit(PUBLIC_URL)
+if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
+    raise ImproperlyConfigured(f"PUBLIC_URL must be an address such as https://hub.example.com, without a path, not {PUBLIC_URL!r}.")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=sorted({_public.hostname, "localhost", "127.0.0.1", "[::1]"}))
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
+if wrong := [origin for origin in CSRF_TRUSTED_ORIGINS if not re.fullmatch(r"https?://[^/\s]+", origin)]:
+    raise ImproperlyConfigured(f"CSRF_TRUSTED_ORIGINS must be a list of addresses such as https://hub.example.com, not {wrong[0]!r}.")
 
 try:
     ALLOWED_NETWORKS = [ipaddress.ip_network(n) for n in env.list("ALLOWED_NETWORKS", default=[])]
@@ -52,10 +103,10 @@ except ValueError as error:
 # --- apps -------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "integration_hub.core.site.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -74,10 +125,13 @@ INSTALLED_APPS = [
     "integration_hub.systems",
     "integration_hub.mappings",
     "integration_hub.syncs",
+    "integration_hub.blueprints",
     "integration_hub.api",
 ]
 
 MIDDLEWARE = [
+    "integration_hub.core.middleware.RequestMiddleware",
+    "integration_hub.core.middleware.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -87,6 +141,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "integration_hub.accounts.middleware.ActorMiddleware",
+    "integration_hub.core.language.LanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -133,6 +188,8 @@ elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:
     raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL or SQLite database.")
+if DATABASES["default"]["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL names no database; it must be one that several processes can open.")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 
@@ -141,9 +198,7 @@ if not STORAGE_URL.startswith("file://"):
     raise ImproperlyConfigured("STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage.")
 STORAGES = {
     "default": {"BACKEND": "integration_hub.core.storage.DurableFileStorage", "OPTIONS": {"location": STORAGE_URL.removeprefix("file://")}},
-    "staticfiles": {
-        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if TESTING else "whitenoise.storage.CompressedManifestStaticFilesStorage"
-    },
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage" if TESTING else "integration_hub.core.storage.StaticStorage"},
 }
 STATIC_URL = "static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -151,7 +206,9 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 
 # --- work in the background -------------------------------------------------------------------------------------------
 
-BROKER_URL = env.str("BROKER_URL", default=f"redis+socket://{DATA_DIR / 'broker.sock'}")
+# The embedded broker of a hub that runs on this data folder; `manage.py start` writes its address down for other commands.
+_embedded = DATA_DIR / "broker.url"
+BROKER_URL = env.str("BROKER_URL", default=_embedded.read_text() if _embedded.exists() else f"redis+socket://{DATA_DIR / 'broker.sock'}")
 CELERY_BROKER_URL = BROKER_URL
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -164,11 +221,12 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "bulk"
-if BROKER_URL.startswith(("redis", "rediss", "valkey")):
+_scheme = BROKER_URL.partition("://")[0]
+if _scheme in ("redis", "rediss", "redis+socket"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "unacked_restore_interval": 10, "unacked_restore_throttle": 1}
-elif BROKER_URL.startswith(("amqp", "pyamqp")):
+elif _scheme in ("amqp", "amqps", "pyamqp"):
     CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
-elif BROKER_URL.startswith("memory://") and TESTING:
+elif _scheme == "memory" and TESTING:
     CELERY_BROKER_TRANSPORT_OPTIONS = {}
 else:
     raise ImproperlyConfigured(
@@ -187,16 +245,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator", "NumericPasswordValidator")
 ]
+if TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes a third of a second for each person of the cast
 LOGIN_URL = "admin:login"
+LOGOUT_REDIRECT_URL = "admin:login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "integration_hub.accounts.views.locked_out"
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 
-EMAIL_CONFIG = env.email_url("EMAIL_URL", default="consolemail://")
-vars().update(EMAIL_CONFIG)
+try:
+    vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+except Exception:
+    raise ImproperlyConfigured("EMAIL_URL must be the address of a mail server, such as smtp+tls://user:password@mail.example.com:587.") from None
+EMAIL_TIMEOUT = 20  # seconds
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="integration-hub@localhost")
-PUBLIC_URL = env.str("PUBLIC_URL", default="http://localhost:8000")  # in e-mails and OAuth return addresses
 
 # --- language and time ------------------------------------------------------------------------------------------------
 
@@ -206,6 +272,8 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="UTC")
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"TIME_ZONE must be the name of a time zone such as Europe/Berlin or Asia/Shanghai, not {TIME_ZONE!r}.")
 
 # --- safety -----------------------------------------------------------------------------------------------------------
 
@@ -222,12 +290,12 @@ CONTENT_SECURITY_POLICY = {
         "form-action": [SELF],
     }
 }
-HTTPS = env.bool("HTTPS", default=PUBLIC_URL.startswith("https://"))
+HTTPS = _switch("HTTPS", default=_public.scheme == "https")
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-if env.bool("BEHIND_PROXY", default=False):
+if _switch("BEHIND_PROXY", default=False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -238,14 +306,45 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "integration_hub.accounts.authentication.BearerToken",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["integration_hub.core.rest.permissions.MayCall"],
+    "DEFAULT_PAGINATION_CLASS": "integration_hub.core.rest.paging.KeyPaging",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "integration_hub.core.rest.problems.problem_handler",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Integration Hub",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "DESCRIPTION": "Everything the console does. Lists page by key, errors are application/problem+json (RFC 9457), launches take an Idempotency-Key.",
+    "SERVE_PERMISSIONS": ["integration_hub.core.rest.permissions.MayCall"],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "integration_hub.core.rest.problems.add_problems"],
 }
 
-UNFOLD = {"SITE_TITLE": "Integration Hub", "SITE_HEADER": "Integration Hub"}
+# --- the console ------------------------------------------------------------------------------------------------------
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "pythonjsonlogger.json.JsonFormatter", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+CSRF_FAILURE_VIEW = "integration_hub.core.pages.csrf_failed"
+ENVIRONMENT = env.str("ENVIRONMENT", default="")  # shown in the head of every page: Production, Staging
+ORGANISATION = env.str("ORGANISATION", default="")  # shown under the hub's name
+UNFOLD = {
+    "SITE_TITLE": "Integration Hub",
+    "SITE_HEADER": "Integration Hub",
+    "SITE_SUBHEADER": ORGANISATION,
+    "SITE_URL": None,
+    "ENVIRONMENT": "integration_hub.core.pages.environment",
+    "SHOW_LANGUAGES": True,
+    "SIDEBAR": {"navigation": "integration_hub.core.pages.sidebar"},
+    "ACCOUNT": {"navigation": "integration_hub.core.pages.account_links"},
 }
+
+LOGGING = logs.settings(
+    _one_of("LOG_FORMAT", ("json", "console"), default="json"),
+    _one_of("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
+)

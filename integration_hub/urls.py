@@ -1,8 +1,17 @@
-"""All addresses of the hub. Each app lists its own in its urls.py; the console lives under the admin site."""
+"""All addresses of the hub. Each app lists its own in its urls.py; the console lives in the shell of the admin site, which comes last."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+
+from integration_hub.core.language import set_language
 
 urlpatterns = [
+    path("language/", set_language, name="set_language"),
+    path("api/v1/", include("integration_hub.api.urls")),
     path("", admin.site.urls),
 ]
+
+handler400 = "integration_hub.core.pages.bad_request"
+handler403 = "integration_hub.core.pages.forbidden"
+handler404 = "integration_hub.core.pages.not_found"
+handler500 = "integration_hub.core.pages.server_error"

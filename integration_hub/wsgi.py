@@ -1,7 +1,6 @@
-import os
+from integration_hub.entry import plain_refusal
 
-from django.core.wsgi import get_wsgi_application
+with plain_refusal(code=3):  # gunicorn does not try again after 3
+    from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
-
-application = get_wsgi_application()
+    application = get_wsgi_application()

@@ -13,10 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from sandbox.entities import Entity
 from sandbox.faults import KINDS
 from sandbox.fields import merged
 from sandbox.store import Key
-from sandbox.systems.base import Entity, System
+from sandbox.systems.base import System
 from sandbox.world import World
 
 Order = dict[str, Any]

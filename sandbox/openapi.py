@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.entities import Entity
 from sandbox.fields import object_schema
-from sandbox.systems.base import Entity, System
+from sandbox.systems.base import System
 
 Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}

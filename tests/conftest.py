@@ -1,22 +1,51 @@
 """The fixed cast and the switches all tests share. A folder's own fixtures lie in its conftest.py."""
 
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 # Before Django reads its settings: a data folder of this run's own, and no broker but where a test starts one.
 _folder = Path(tempfile.mkdtemp(prefix="hub-test-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+(_folder / "static").mkdir()
 os.environ["HUB_TESTING"] = "1"
 os.environ["DATA_DIR"] = str(_folder)
 os.environ.setdefault("BROKER_URL", "memory://")
 os.environ.setdefault("SECRET_KEY", "test-" + "x" * 50)
 os.environ.setdefault("CREDENTIAL_KEYS", "k1:dGVzdC10ZXN0LXRlc3QtdGVzdC10ZXN0LXRlc3QtMTI")
 os.environ.setdefault("ALLOWED_NETWORKS", "127.0.0.0/8")  # the systems that tests speak to run on this machine
+# Named here and not in pyproject.toml, from which it would be loaded before this file.
+os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"
 
+import django
 import pytest
+
+django.setup()
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import Role
+from tests import services
+
+
+def pytest_addoption(parser):
+    parser.addoption("--only-database", action="store_true", help="run only the tests that use the database (for a second database)")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--only-database"):
+        using = [
+            item for item in items if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
+        ]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(using)])
+        items[:] = using
+
+
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("service"):
+        for name in marker.args:
+            services.require(name)
 
 
 @pytest.fixture
@@ -44,3 +73,48 @@ administrator, integrator, operator, approver, auditor, viewer = map(_cast, Role
 @pytest.fixture
 def hub():
     return Actor.hub()
+
+
+@pytest.fixture
+def api():
+    """A function that gives a client with a token of this actor: api(operator).get("/api/v1/systems/"); without an actor, a stranger's."""
+    from django.test import Client
+
+    from integration_hub.accounts import services
+    from integration_hub.accounts.roles import PERMISSIONS
+
+    def client(actor=None, scopes=None):
+        if actor is None:
+            return Client()
+        allowed = [name for name in PERMISSIONS if actor.allows(name)]
+        _token, key = services.create_token(name="tests", scopes=scopes or allowed, by=actor)
+        return Client(headers={"Authorization": f"Bearer {key}"})
+
+    return client
+
+
+@pytest.fixture
+def memory(monkeypatch):
+    """The connector "memory" of fakes.py is installed, and its systems are as new."""
+    from connectors import registry
+    from tests.fakes import MemoryConnector
+
+    monkeypatch.setitem(registry.BUILT_IN, "memory", "tests.fakes:MemoryConnector")
+    registry.kinds.cache_clear()
+    registry.connector_class.cache_clear()
+    MemoryConnector.stores.clear()
+    yield MemoryConnector
+    registry.kinds.cache_clear()
+    registry.connector_class.cache_clear()
+
+
+@pytest.fixture
+def make_system(memory):
+    """A function that makes a registered system of kind memory, past the services: make_system("CRM", requests_per_second=5)."""
+    from integration_hub.systems.models import System
+
+    def make(name="CRM", **more):
+        more.setdefault("settings", {"address": name.lower()})
+        return System.objects.create(name=name, slug=name.lower(), connector="memory", **more)
+
+    return make

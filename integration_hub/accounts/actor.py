@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from django.utils.translation import gettext as _
 from integration_hub.accounts.roles import PERMISSIONS, Role
 
 if TYPE_CHECKING:
-    from integration_hub.accounts.models import User
+    from integration_hub.accounts.models import Token, User
 
 
 class Forbidden(PermissionDenied):
@@ -33,12 +34,23 @@ class Actor:
         return cls("person", user.get_full_name() or user.username, user.pk, Role(user.role))
 
     @classmethod
+    def of_token(cls, token: Token) -> Actor:
+        """The token's owner, narrowed to its scopes; named after both."""
+        owner = cls.of(token.user)
+        return cls("token", f"{owner.name} · {token.name}", owner.user_id, owner.role, frozenset(token.scopes))
+
+    @classmethod
     def hub(cls) -> Actor:
         return cls("hub", "Integration Hub")
 
     @classmethod
     def schedule(cls) -> Actor:
         return cls("schedule", "Schedule")
+
+    @classmethod
+    def command(cls) -> Actor:
+        """Whoever types commands on the hub's own machine: may do all, and is named after the account there."""
+        return cls("hub", f"{_account()} (command line)")
 
     def allows(self, permission: str) -> bool:
         """Whether this actor may do `permission`, a key of PERMISSIONS; an unknown one is a programming error and raises KeyError."""
@@ -53,6 +65,13 @@ class Actor:
             raise Forbidden(
                 _("{name} may not do this ({permission}). Ask an administrator for a role that may.").format(name=self.name, permission=permission)
             )
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        return "unknown"
 
 
 NOBODY = Actor("person", "", None, None, frozenset())

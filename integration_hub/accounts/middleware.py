@@ -13,5 +13,5 @@ class ActorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         user = request.user
-        request.actor = Actor.of(user) if user.is_authenticated else NOBODY  # type: ignore[attr-defined, arg-type]
+        request.actor = Actor.of(user) if user.is_authenticated else NOBODY  # type: ignore[attr-defined]
         return self.get_response(request)

@@ -6,3 +6,9 @@ class AuditConfig(AppConfig):
     name = "integration_hub.audit"
     label = "audit"
     verbose_name = _("Audit log")
+
+    def ready(self) -> None:
+        from integration_hub.audit import services, signals  # noqa: F401  signals: sign-ins are told by Django itself
+        from integration_hub.core.registry import recorders
+
+        recorders.register("audit", services.record)

@@ -8,9 +8,15 @@ class CoreConfig(AppConfig):
     verbose_name = _("Core")
 
     def ready(self) -> None:
-        from integration_hub.core import outbox
+        import integration_hub.celery  # noqa: F401 so that tasks sent from the web find our app
+        from integration_hub.core import heartbeat, outbox
         from integration_hub.core.crypto import keyring
+        from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import sweeps
+        from integration_hub.core.rest import idempotency
 
         keyring()  # a wrong CREDENTIAL_KEYS stops the start, not the first use of a credential
         sweeps.register("outbox", outbox.sweep)
+        sweeps.register("idempotency keys", idempotency.forget_keys)
+        sweeps.register("lost workers", heartbeat.forget_lost)
+        navigation.register("overview", NavEntry("overview", _("Overview"), "dashboard", "admin:index", order=0, words="home dashboard start"))

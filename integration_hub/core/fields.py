@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import FieldError
 from django.db import models
@@ -42,6 +42,12 @@ class Sealed:
         return Sealed, (self.ciphertext,)
 
 
+if TYPE_CHECKING:
+    _TextField = models.TextField[Any, Any]  # reads as Sealed
+else:
+    _TextField = models.TextField
+
+
 class _SealingAttribute(DeferredAttribute):
     """What is assigned to the field is sealed at once, so that no plain secret lies on a model instance."""
 
@@ -49,9 +55,11 @@ class _SealingAttribute(DeferredAttribute):
         instance.__dict__[self.field.attname] = self.field.to_python(value)
 
 
-class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
+class EncryptedJSONField(_TextField):
     """JSON, encrypted at rest with a key id. Reads as a `Sealed`; cannot be searched, and leaves the database (dumpdata) only as ciphertext."""
 
+    _pyi_private_set_type: Any
+    _pyi_private_get_type: Any
     descriptor_class = _SealingAttribute
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -84,7 +92,7 @@ class EncryptedJSONField(models.TextField):  # type: ignore[type-arg]
         raise FieldError(f"{self.name} is encrypted and cannot be searched.")
 
 
-class _SealedAs(models.Lookup):  # type: ignore[type-arg]
+class _SealedAs(models.Lookup):
     """The stored ciphertext is this one: for replacing it only if nobody else has."""
 
     lookup_name = "sealed_as"

@@ -1,4 +1,38 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
 from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
+    LOST_AFTER = timedelta(seconds=20)
+
+    def alive(self) -> HeartbeatQuerySet:
+        """Those seen lately, by the database's clock."""
+        return self.filter(seen_at__gt=Now() - self.LOST_AFTER)
+
+
+class Heartbeat(models.Model):
+    """A worker or scheduler that says every few seconds that it lives (core/heartbeat.py)."""
+
+    class Kind(models.TextChoices):
+        WORKER = "worker", _("Worker")
+        SCHEDULER = "scheduler", _("Scheduler")
+
+    name = models.CharField(max_length=200, unique=True)
+    kind = models.CharField(max_length=20, choices=Kind)
+    host = models.CharField(max_length=200)
+    queues = models.JSONField(default=list)
+    version = models.CharField(max_length=40)
+    seen_at = models.DateTimeField()
+
+    objects = HeartbeatQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Message(models.Model):
@@ -16,3 +50,23 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.subject}"
+
+
+class IdempotencyKey(models.Model):
+    """A launch through the API and its answer, kept for a day: sent again under the same key it gets the same answer and has no second effect."""
+
+    owner = models.CharField(max_length=50)  # keys of one person never meet those of another
+    key = models.CharField(max_length=200)
+    method = models.CharField(max_length=10)
+    path = models.CharField(max_length=500)
+    body_hash = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(default=0)
+    answer = models.JSONField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_by_age")]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"

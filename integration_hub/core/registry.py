@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator
+from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -31,9 +31,13 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._things)
 
+    def values(self) -> ValuesView[T]:
+        return self._things.values()
+
     def items(self) -> ItemsView[str, T]:
         return self._things.items()
 
 
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
 uses: Registry[Callable[..., list[str]]] = Registry("uses")  # (object) → names of what needs it, so that nothing in use is deleted
+recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction

@@ -68,7 +68,7 @@ class Step(BaseModel):
         except ExpressionError as error:
             raise _refuse(error.text.template, **error.text.values) from None
         except ValidationError as error:
-            text = _sentence(error.errors(include_url=False)[0], skip=0)
+            text = sentence(error.errors(include_url=False)[0], skip=0)
             raise _refuse(text.template, **text.values) from None
         return self
 
@@ -185,15 +185,15 @@ _SENTENCES = {
 
 def _refuse(template: str, /, **values: Any) -> PydanticCustomError:
     """A refusal of our own inside pydantic's: its text is kept apart from its values."""
-    return PydanticCustomError("hub", "{template}", {"template": template, "values": values})  # type: ignore[arg-type]
+    return PydanticCustomError("hub", "{template}", {"template": template, "values": values})
 
 
 def _problem(detail: Any, stored: Any) -> Problem:
     field, step = _field_and_step(list(detail["loc"]), stored)
-    return Problem(_sentence(detail, skip=4 if step else 2 if field else 0), field, step)
+    return Problem(sentence(detail, skip=4 if step else 2 if field else 0), field, step)
 
 
-def _sentence(detail: Any, *, skip: int) -> Text:
+def sentence(detail: Any, *, skip: int) -> Text:
     """One of pydantic's findings as a sentence; `skip` leaves out what the place already says."""
     context = detail.get("ctx") or {}
     if detail["type"] == "hub":

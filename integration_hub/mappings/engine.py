@@ -88,6 +88,7 @@ class Origin:
     column: str | None = None  # the origin is this very column
     failure: Callable[[], pl.Expr] | None = None  # true where a formula failed
     text: str = ""
+    constant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +132,20 @@ def compile_mapping(definition: Definition | dict[str, Any], source: Entity, tar
             plans.append(compiler.plan(number, mapping))
         except _Refused as refused:
             problems.append(refused.problem)
+    problems += [problem for plan in plans if plan.origin.constant for problem in _unfit_constants(read, source, target, plan)]
     if problems:
         raise DefinitionError(problems)
     return CompiledMapping(read, source, target, tuple(plans))
+
+
+def _unfit_constants(definition: Definition, source: Entity, target: Entity, plan: FieldPlan) -> Iterator[Problem]:
+    """A constant that would fail fails for every record: better said now."""
+    import polars as pl
+
+    empty = pl.DataFrame([pl.Series(name, [None], dtype) for name, dtype in source.frame_schema().items()])
+    rejected = CompiledMapping(definition, source, target, (plan,)).apply(Page(empty, None)).rejected
+    for row in rejected.iter_rows(named=True):
+        yield Problem(Text(row["template"], json.loads(row["values"])), row["field"])
 
 
 class _Refused(Exception):
@@ -148,6 +160,8 @@ class _Compiler:
         self.types = {f.name: f.type for f in source.fields}
 
     def plan(self, number: int, mapping: FieldMapping) -> FieldPlan:
+        import polars as pl
+
         step = 0
         try:
             target = self._target(mapping.target)
@@ -160,6 +174,7 @@ class _Compiler:
                     ops.append(self._written_as_text(step, told.transform, declared.label, declared.takes, type_))
                     type_ = T.TEXT
                 ops.append(self._step(step, told, type_))
+                ops[-1].build(pl.col("_"))  # says now what it cannot be built of
                 type_ = ops[-1].after
             step = 0
             ops += self._into_target(len(mapping.steps) + 1, type_, target)
@@ -321,7 +336,7 @@ def _constant(value: Any) -> Origin:
 
         return pl.lit(plain, frame_type(type_))
 
-    return Origin(literal, type_, (), text=str(plain))
+    return Origin(literal, type_, (), text=str(plain), constant=True)
 
 
 def _pieces(origin: Origin, ops: Sequence[Op]) -> tuple[Piece, ...]:
@@ -418,7 +433,7 @@ class CompiledMapping:
         fields: pl.Expr = pl.lit(None, pl.String)
         value: pl.Expr = pl.lit(None, pl.String)
         types = {plan.target.name: plan.target.type for plan in self.plans}
-        for alternative in reversed(self.definition.match):
+        for alternative in reversed(self.definition.match if types.keys() >= {n for a in self.definition.match for n in a} else ()):
             texts = [convert(pl.col(name), types[name], T.TEXT) for name in alternative]
             key = (
                 texts[0]

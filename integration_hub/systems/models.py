@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import models
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -22,6 +24,10 @@ class SystemQuerySet(models.QuerySet["System"]):
     def due(self) -> SystemQuerySet:
         """Those whose health is to be looked at now."""
         return self.filter(next_check_at__lte=Now())
+
+    def untold(self) -> SystemQuerySet:
+        """Those whose state is news to whoever asked for e-mail, for half a minute already: the message was lost."""
+        return self.exclude(told_state=F("state")).filter(state_since__lte=Now() - timedelta(seconds=30))
 
 
 class System(models.Model):
@@ -46,6 +52,7 @@ class System(models.Model):
 
     state = models.CharField(_("state"), max_length=20, choices=State, default=State.UNKNOWN)
     state_since = models.DateTimeField(_("since"), null=True)
+    told_state = models.CharField(max_length=20, default=State.UNKNOWN)  # the last one told by e-mail
     error = models.JSONField(_("last error"), null=True)  # a text of core.texts; null while all is well
     last_answer_at = models.DateTimeField(_("last answer"), null=True)
     latency_ms = models.PositiveIntegerField(_("latency"), null=True)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import abc
 import base64
 import binascii
+import contextlib
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import orjson
 
-from sandbox.fields import Checker, Field, Problem, merged
+from sandbox.entities import BASE_TIME, DAY, Entity, Making
+from sandbox.fields import Problem, merged
 from sandbox.http import Answer, NotJson, Request, json_answer
 from sandbox.people import dice
 from sandbox.store import Clock, Journal, Key, Memory, Record, Table
 from sandbox.times import TimeStyle
-
-BASE_TIME = 1_767_571_200_000  # 2026-01-05T00:00:00Z: when the demo company began to keep records
-DAY = 86_400_000
 
 
 class Refused(Exception):
@@ -55,55 +53,13 @@ def write_cursor(stamp: int, key: Key) -> str:
     return base64.urlsafe_b64encode(orjson.dumps([stamp, key])).rstrip(b"=").decode()
 
 
-def read_cursor(text: str) -> tuple[int, Key]:
-    try:
+def read_cursor(text: str, keys: type[Key]) -> tuple[int, Key]:
+    """The place that a cursor names, in a table whose keys are of this type."""
+    with contextlib.suppress(ValueError, TypeError, binascii.Error):
         stamp, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except (ValueError, binascii.Error):
-        raise invalid([Problem("cursor", "invalid", "The cursor is not one of ours.")]) from None
-    return stamp, key
-
-
-@dataclass(frozen=True)
-class Making:
-    """What a record is made from: its number, its own chance, when it was made, and whether it may be dirty (a few percent are)."""
-
-    seed: int
-    number: int
-    chance: random.Random
-    created: int
-    changed: int
-    is_dirty: bool
-
-    def flaw(self, *kinds: str) -> str:
-        """Which of these flaws this record has; "" mostly."""
-        return self.chance.choice(kinds) if self.is_dirty else ""
-
-
-@dataclass(frozen=True)
-class Entity:
-    """One kind of record in a system. `make` makes a demo record; `edits` are the fields that life changes, and how."""
-
-    name: str
-    key: str
-    changed: str
-    fields: tuple[Field, ...]
-    make: Callable[[Making], Record]
-    base_count: int
-    new_key: Callable[[int], Key]
-    created: str = ""
-    lookups: tuple[str, ...] = ()
-    unique: tuple[str, ...] = ()
-    edits: dict[str, Callable[[random.Random], Any]] = field(default_factory=dict)
-    grows: bool = False  # life adds records
-    dirt: float = 0.0
-    checker: Checker = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "checker", Checker(self.fields))
-
-    @property
-    def is_alive(self) -> bool:
-        return self.grows or bool(self.edits)
+        if isinstance(stamp, int) and isinstance(key, keys):
+            return stamp, key
+    raise invalid([Problem("cursor", "invalid", "The cursor is not one of ours.")])
 
 
 class System(abc.ABC):
@@ -205,7 +161,7 @@ class System(abc.ABC):
         return text
 
     def record(self, entity: Entity, key: Key) -> Record:
-        found = self.tables[entity.name].rows.get(key)
+        found = self.tables[entity.name].rows.get(key) if isinstance(key, str | int) else None
         if found is None:
             raise not_found(entity.name, key)
         return found

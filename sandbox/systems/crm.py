@@ -6,242 +6,19 @@ from typing import Any
 
 import orjson
 
-from sandbox.fields import BOOLEAN, COUNTRY, CURRENCY, DATE, EMAIL, INTEGER, NUMBER, TEXTS, Field, Problem, moment
+from sandbox.entities import Entity
+from sandbox.fields import Problem
 from sandbox.http import Answer, Request, json_answer
-from sandbox.openapi import TEXT as ANY_TEXT
-from sandbox.openapi import WHOLE, Document, listed, model_name, or_null, ref, shape
-from sandbox.people import company, person
+from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, as_object, invalid, read_cursor, write_cursor
+from sandbox.systems.base import Refused, System, as_object, invalid, read_cursor, write_cursor
+from sandbox.systems.crm_entities import ACCOUNTS, CONTACTS, OPPORTUNITIES, USERS
 from sandbox.systems.oauth import OAuth
 from sandbox.times import ISO_Z
 
 PARAMETERS = ("limit", "cursor", "updated_since", "updated_before", "fields")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
-INDUSTRIES = ("Manufacturing", "Electronics", "Energy", "Life sciences", "Logistics", "Food", "Software", "Other")
-OFFERS = ("pressure sensors", "flow meters", "温度变送器", "calibration service", "年度维保")
 BATCH_LIMIT = 200
-
-_TIMES = (Field("created_at", moment(ISO_Z), read_only=True), Field("updated_at", moment(ISO_Z), read_only=True))
-_ADDRESS = Field(
-    "address",
-    within=(
-        Field("street", max_length=120),
-        Field("city", max_length=60),
-        Field("postal_code", max_length=12),
-        Field("country", COUNTRY, note="ISO 3166-1 alpha-2"),
-    ),
-)
-
-
-def _address(of: Any, flaw: str = "") -> Record:
-    return {"street": of.street, "city": of.city, "postal_code": of.postal_code, "country": "Atlantis" if flaw == "country" else of.country}
-
-
-def make_user(m: Making) -> Record:
-    """The first users are the first employees of the OA; some still lack their employee number."""
-    from sandbox.systems.oa import employee
-
-    who = employee(m.seed, m.number)
-    return {
-        "id": f"usr_{m.number:06}",
-        "external_id": None,
-        "employee_id": f"U{m.number:06}" if m.number % 3 else None,
-        "full_name": who.name,
-        "email": f"{who.mailbox}@hailan.example",
-        "phone": who.mobile,
-        "title": m.chance.choice(("Account manager", "Sales director", "客户经理", "Support engineer")),
-        "locale": "zh-CN" if who.is_chinese else "en-GB",
-        "is_active": True,
-        "created_at": ISO_Z.write(m.created),
-        "updated_at": ISO_Z.write(m.changed),
-    }
-
-
-def make_account(m: Making) -> Record:
-    of = company(m.seed, m.number)
-    flaw = m.flaw("country", "phone", "tax_id", "name")
-    return {
-        "id": f"acc_{m.number:06}",
-        "external_id": None,
-        "name": f"  {of.name}  " if flaw == "name" else of.name,
-        "industry": m.chance.choice(INDUSTRIES),
-        "tax_id": None if flaw == "tax_id" else of.tax_number,
-        "website": f"https://www.{of.domain}",
-        "phone": "n/a" if flaw == "phone" else of.address.phone,
-        "address": _address(of.address, flaw),
-        "annual_revenue": {"amount": round(m.chance.lognormvariate(15, 1.2), 2), "currency": "CNY" if of.address.country == "CN" else "EUR"},
-        "employee_count": m.chance.randrange(5, 4000),
-        "status": m.chance.choice(("prospect", "customer", "customer", "customer", "former")),
-        "owner_id": f"usr_{m.chance.randrange(1, 13):06}",
-        "tags": m.chance.sample(("key account", "export", "oem", "重点客户", "reseller"), m.chance.randrange(3)),
-        "created_at": ISO_Z.write(m.created),
-        "updated_at": ISO_Z.write(m.changed),
-    }
-
-
-def make_contact(m: Making) -> Record:
-    number = m.chance.randrange(1, 181)
-    of = company(m.seed, number)
-    who = person(m.chance, m.number, chinese=0.9 if of.address.country == "CN" else 0.05)
-    flaw = m.flaw("email", "no email", "country", "mobile")
-    return {
-        "id": f"con_{m.number:06}",
-        "external_id": None,
-        "account_id": f"acc_{number:06}",
-        "name": {"first": who.given, "last": who.family},
-        "email": None if flaw == "no email" else f"{who.mailbox}.{of.domain}" if flaw == "email" else f"{who.mailbox}@{of.domain}",
-        "mobile": "13O-not-a-number" if flaw == "mobile" else who.mobile,
-        "job_title": m.chance.choice(("Buyer", "采购经理", "Head of production", "CEO", "总经理", "Engineer", None)),
-        "language": "zh" if who.is_chinese else "en",
-        "marketing_consent": m.chance.random() < 0.8,
-        "score": round(m.chance.random() * 100, 1),
-        "birthday": f"{m.chance.randrange(1958, 2003)}-{m.chance.randrange(1, 13):02}-{m.chance.randrange(1, 29):02}"
-        if m.chance.random() < 0.6
-        else None,
-        "address": _address(of.address, flaw),
-        "created_at": ISO_Z.write(m.created),
-        "updated_at": ISO_Z.write(m.changed),
-    }
-
-
-def make_opportunity(m: Making) -> Record:
-    number = m.chance.randrange(1, 181)
-    stage, probability = m.chance.choice((("qualified", 0.2), ("proposal", 0.5), ("negotiation", 0.75), ("won", 1.0), ("lost", 0.0)))
-    return {
-        "id": f"opp_{m.number:06}",
-        "external_id": None,
-        "account_id": f"acc_{number:06}",
-        "name": f"{company(m.seed, number).short_name}: {m.chance.choice(OFFERS)}",
-        "stage": stage,
-        "probability": probability,
-        "amount": round(m.chance.lognormvariate(11, 1), 2),
-        "currency": m.chance.choice(("CNY", "EUR", "USD")),
-        "close_date": f"2026-{m.chance.randrange(1, 13):02}-{m.chance.randrange(1, 29):02}",
-        "owner_id": f"usr_{m.chance.randrange(1, 13):06}",
-        "created_at": ISO_Z.write(m.created),
-        "updated_at": ISO_Z.write(m.changed),
-    }
-
-
-def _id(note: str = "") -> tuple[Field, ...]:
-    return (
-        Field("id", read_only=True, note="given by the CRM"),
-        Field("external_id", max_length=64, note="the record's key in another system; unique; key of the upsert"),
-    )
-
-
-USERS = Entity(
-    name="users",
-    key="id",
-    changed="updated_at",
-    created="created_at",
-    new_key=lambda n: f"usr_{n:06}",
-    base_count=12,
-    make=make_user,
-    lookups=("external_id", "employee_id", "email"),
-    unique=("external_id",),
-    fields=(
-        *_id(),
-        Field("employee_id", max_length=32, note="number of the employee in the OA"),
-        Field("full_name", required=True, max_length=80),
-        Field("email", EMAIL, required=True, max_length=120),
-        Field("phone", max_length=40),
-        Field("title", max_length=80),
-        Field("locale", choices=("zh-CN", "en-GB")),
-        Field("is_active", BOOLEAN),
-        *_TIMES,
-    ),
-)
-ACCOUNTS = Entity(
-    name="accounts",
-    key="id",
-    changed="updated_at",
-    created="created_at",
-    new_key=lambda n: f"acc_{n:06}",
-    base_count=180,
-    make=make_account,
-    dirt=0.05,
-    grows=True,
-    lookups=("external_id", "tax_id", "name", "owner_id"),
-    unique=("external_id",),
-    edits={
-        "phone": lambda chance: f"+86 21 {chance.randrange(5000_0000, 8999_9999)}",
-        "employee_count": lambda chance: chance.randrange(5, 4000),
-        "status": lambda chance: chance.choice(("prospect", "customer", "former")),
-        "address": lambda chance: {"street": f"人民路{chance.randrange(1, 980)}号"},
-    },
-    fields=(
-        *_id(),
-        Field("name", required=True, max_length=120),
-        Field("industry", choices=INDUSTRIES),
-        Field("tax_id", max_length=32),
-        Field("website", max_length=200),
-        Field("phone", max_length=40),
-        _ADDRESS,
-        Field("annual_revenue", within=(Field("amount", NUMBER), Field("currency", CURRENCY))),
-        Field("employee_count", INTEGER),
-        Field("status", choices=("prospect", "customer", "former")),
-        Field("owner_id", note="id of a user"),
-        Field("tags", TEXTS),
-        *_TIMES,
-    ),
-)
-CONTACTS = Entity(
-    name="contacts",
-    key="id",
-    changed="updated_at",
-    created="created_at",
-    new_key=lambda n: f"con_{n:06}",
-    base_count=400,
-    make=make_contact,
-    dirt=0.05,
-    grows=True,
-    lookups=("external_id", "email", "account_id"),
-    unique=("external_id",),
-    edits={
-        "job_title": lambda chance: chance.choice(("Buyer", "采购经理", "Plant manager", "总经理")),
-        "marketing_consent": lambda chance: chance.random() < 0.7,
-        "score": lambda chance: round(chance.random() * 100, 1),
-    },
-    fields=(
-        *_id(),
-        Field("account_id", note="id of an account"),
-        Field("name", within=(Field("first", max_length=60), Field("last", max_length=60))),
-        Field("email", EMAIL, max_length=120),
-        Field("mobile", max_length=40),
-        Field("job_title", max_length=80),
-        Field("language", choices=("zh", "en")),
-        Field("marketing_consent", BOOLEAN),
-        Field("score", NUMBER),
-        Field("birthday", DATE),
-        _ADDRESS,
-        *_TIMES,
-    ),
-)
-OPPORTUNITIES = Entity(
-    name="opportunities",
-    key="id",
-    changed="updated_at",
-    created="created_at",
-    new_key=lambda n: f"opp_{n:06}",
-    base_count=220,
-    make=make_opportunity,
-    lookups=("external_id", "account_id"),
-    unique=("external_id",),
-    fields=(
-        *_id(),
-        Field("account_id", required=True, note="id of an account"),
-        Field("name", required=True, max_length=120),
-        Field("stage", choices=("qualified", "proposal", "negotiation", "won", "lost")),
-        Field("probability", NUMBER),
-        Field("amount", NUMBER),
-        Field("currency", CURRENCY),
-        Field("close_date", DATE),
-        Field("owner_id", note="id of a user"),
-        *_TIMES,
-    ),
-)
 
 
 class Crm(System):
@@ -369,7 +146,7 @@ class Crm(System):
         if "updated_since" in query:
             stamp = self.moment(query["updated_since"], "updated_since")
         if query.get("cursor"):
-            stamp, key = read_cursor(query["cursor"])
+            stamp, key = read_cursor(query["cursor"], str)
         before = self.moment(query["updated_before"], "updated_before") if "updated_before" in query else None
         keys = table.changed_after(stamp, key, limit + 1, before)
         if len(keys) <= limit:
@@ -411,11 +188,11 @@ class Crm(System):
     def openapi(self, origin: str) -> dict[str, Any]:
         error = shape(
             "type title status detail",
-            type=ANY_TEXT,
-            title=ANY_TEXT,
+            type=TEXT,
+            title=TEXT,
             status=WHOLE,
-            detail=ANY_TEXT,
-            errors=listed(shape("*", field=ANY_TEXT, code=ANY_TEXT, message=ANY_TEXT)),
+            detail=TEXT,
+            errors=listed(shape("*", field=TEXT, code=TEXT, message=TEXT)),
         )
         flows = {
             "clientCredentials": {"tokenUrl": "/crm/oauth/token", "scopes": {}},
@@ -428,36 +205,34 @@ class Crm(System):
         }
         document = Document(self, origin, security={"oauth": {"type": "oauth2", "flows": flows}}, error=error)
         problem: dict[str, Any] = {"error_media": "application/problem+json"}
-        token = shape(
-            "access_token token_type expires_in", access_token=ANY_TEXT, token_type=ANY_TEXT, expires_in=WHOLE, scope=ANY_TEXT, refresh_token=ANY_TEXT
-        )
-        document.schemas["TokenError"] = shape("*", error=ANY_TEXT, error_description=ANY_TEXT)
+        token = shape("access_token token_type expires_in", access_token=TEXT, token_type=TEXT, expires_in=WHOLE, scope=TEXT, refresh_token=TEXT)
+        document.schemas["TokenError"] = shape("*", error=TEXT, error_description=TEXT)
         form = shape(
             "grant_type",
-            **dict.fromkeys(("grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token"), ANY_TEXT),
+            **dict.fromkeys(("grant_type", "client_id", "client_secret", "code", "redirect_uri", "code_verifier", "refresh_token"), TEXT),
         )
         document.add(
             "POST", "/oauth/token", "Get tokens", {200: token, 400: ref("TokenError"), 401: ref("TokenError")},
             body=form, media="application/x-www-form-urlencoded", errors="", is_open=True,
         )  # fmt: skip
-        document.add("GET", "/v1/me", "Who am I", {200: shape("*", client_id=ANY_TEXT, organization=ANY_TEXT)}, **problem)
+        document.add("GET", "/v1/me", "Who am I", {200: shape("*", client_id=TEXT, organization=TEXT)}, **problem)
         for entity in self.entities:
             name, path = model_name(entity), f"/v1/{entity.name}"
             one, write = ref(name), ref(f"{name}Write")
-            paging = {"limit": WHOLE, "cursor": ANY_TEXT, "updated_since": ANY_TEXT, "updated_before": ANY_TEXT, "fields": ANY_TEXT}
-            query = {**paging, **dict.fromkeys((entity.key, *entity.lookups), ANY_TEXT)}
+            paging = {"limit": WHOLE, "cursor": TEXT, "updated_since": TEXT, "updated_before": TEXT, "fields": TEXT}
+            query = {**paging, **dict.fromkeys((entity.key, *entity.lookups), TEXT)}
             document.add(
                 "GET",
                 path,
                 f"List {entity.name}",
-                {200: shape("*", data=listed({"anyOf": [one, {"type": "object"}]}), next_cursor=or_null(ANY_TEXT))},
+                {200: shape("*", data=listed({"anyOf": [one, {"type": "object"}]}), next_cursor=or_null(TEXT))},
                 query=query,
                 **problem,
             )
             document.add("POST", path, f"Create one of {entity.name}", {201: one}, body=ref(f"{name}Create"), **problem)
-            document.add("GET", f"{path}/count", f"Count {entity.name}", {200: shape("*", count=WHOLE)}, query={"updated_since": ANY_TEXT}, **problem)
-            operation = shape("method", method={"enum": ["create", "update", "upsert", "delete"]}, id=ANY_TEXT, record={"type": "object"})
-            result = shape("index status", index=WHOLE, status=WHOLE, id=ANY_TEXT, detail=ANY_TEXT, errors=listed({"type": "object"}))
+            document.add("GET", f"{path}/count", f"Count {entity.name}", {200: shape("*", count=WHOLE)}, query={"updated_since": TEXT}, **problem)
+            operation = shape("method", method={"enum": ["create", "update", "upsert", "delete"]}, id=TEXT, record={"type": "object"})
+            result = shape("index status", index=WHOLE, status=WHOLE, id=TEXT, detail=TEXT, errors=listed({"type": "object"}))
             results = shape("*", results=listed(result))
             document.add(
                 "POST",

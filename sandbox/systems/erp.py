@@ -9,12 +9,13 @@ import hashlib
 from functools import lru_cache
 from typing import Any
 
+from sandbox.entities import BASE_TIME, DAY, Entity, Making
 from sandbox.fields import ANY_LIST, COMPACT_DATE, COUNTRY, CURRENCY, DECIMAL, EMAIL, FLAG, Field, Problem, moment
 from sandbox.http import JSON, Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, dice
 from sandbox.store import Key, Record
-from sandbox.systems.base import BASE_TIME, DAY, Entity, Making, Refused, System, as_object, invalid
+from sandbox.systems.base import Refused, System, as_object, invalid
 from sandbox.times import COMPACT
 
 PARAMETERS = ("OFFSET", "LIMIT", "CHANGED_SINCE")

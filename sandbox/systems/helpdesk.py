@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox.entities import DAY, Entity, Making
 from sandbox.fields import EMAIL, INTEGER, TEXTS, Field, Problem, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, person
 from sandbox.store import Key, Record
-from sandbox.systems.base import DAY, Entity, Making, Refused, System, as_object, invalid, read_cursor, write_cursor
+from sandbox.systems.base import Refused, System, as_object, invalid, read_cursor, write_cursor
 from sandbox.systems.oauth import basic_credentials
 from sandbox.times import EPOCH_SECONDS
 
@@ -158,15 +159,18 @@ class HelpDesk(System):
             request.what = f"lookup {entity.name}"
             keys = keys[: self.max_page_size]
         else:
-            stamp, key = (
-                read_cursor(query["cursor"]) if query.get("cursor") else (self.number(query.get("updated-since"), 0, "updated-since") * 1000, None)
-            )
+            stamp, key = self._place(query)
             keys = table.changed_after(stamp, key, limit + 1)
             if len(keys) > limit:
                 keys.pop()
                 following = self.faulty_next(request, write_cursor(table.stamps[keys[-1]], keys[-1]), query.get("cursor", ""))
         records = self.faulty_page(request, [table.rows[key] for key in keys])
         return json_answer({entity.name: records, "meta": {"has-more": following is not None, "next-cursor": following}})
+
+    def _place(self, query: dict[str, str]) -> tuple[int, Key | None]:
+        if query.get("cursor"):
+            return read_cursor(query["cursor"], int)
+        return self.number(query.get("updated-since"), 0, "updated-since") * 1000, None
 
     def openapi(self, origin: str) -> dict[str, Any]:
         error = shape("*", errors=listed(shape("status code detail", status=TEXT, code=TEXT, detail=TEXT, source={"type": "object"})))

@@ -6,13 +6,14 @@ from typing import Any
 
 import orjson
 
+from sandbox.entities import Entity, Making
 from sandbox.fields import BOOLEAN, COUNTRY, EMAIL, TEXTS, Field, Problem, moment
 from sandbox.http import JSON, Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, ref, shape
 from sandbox.people import dice
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, as_object
-from sandbox.systems.crm import CONTACTS
+from sandbox.systems.base import Refused, System, as_object
+from sandbox.systems.crm_entities import CONTACTS
 from sandbox.times import ISO_OFFSET
 
 TOKEN = "marketing-demo-token"  # noqa: S105  the demo's, on the index page for all to see

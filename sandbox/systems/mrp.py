@@ -9,12 +9,13 @@ import hashlib
 import hmac
 from typing import Any
 
-from sandbox.fields import INTEGER, NUMBER, Field, moment
+from sandbox.entities import DAY, Entity, Making
+from sandbox.fields import INTEGER, POSITIVE, Field, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, or_null, ref, shape
 from sandbox.people import company, dice
 from sandbox.store import Key, Record
-from sandbox.systems.base import DAY, Entity, Making, Refused, System, as_object
+from sandbox.systems.base import Refused, System, as_object
 from sandbox.systems.erp import SALES_ORDERS
 from sandbox.times import PLANT
 
@@ -59,7 +60,7 @@ PRODUCTION_ORDERS = Entity(
         Field("SalesOrderRef", max_length=20, note="ORDER_NO of the ERP; not unique by itself"),
         Field("CustomerRef", max_length=20),
         Field("ItemCode", required=True, max_length=20),
-        Field("Quantity", NUMBER, required=True),
+        Field("Quantity", POSITIVE, required=True),
         Field("DueDate", moment(PLANT), required=True),
         Field("Priority", INTEGER, choices=(1, 2, 3)),
         Field("Status", choices=STATUSES),

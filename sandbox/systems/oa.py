@@ -7,12 +7,13 @@ import secrets
 from functools import lru_cache
 from typing import Any
 
+from sandbox.entities import Entity, Making
 from sandbox.fields import ANY_LIST, DATE, EMAIL, INTEGER, Field, moment
 from sandbox.http import Answer, Request, json_answer
 from sandbox.openapi import TEXT, WHOLE, Document, listed, model_name, ref, shape
 from sandbox.people import Person, dice, person
 from sandbox.store import Key, Record
-from sandbox.systems.base import Entity, Making, Refused, System, as_object
+from sandbox.systems.base import Refused, System, as_object
 from sandbox.times import EPOCH_MILLISECONDS, LOCAL
 
 PARAMETERS = ("access_token", "pageNo", "pageSize", "modifiedSince")

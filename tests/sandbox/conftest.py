@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from dialects import DIALECTS, CrmDialect, Dialect, ErpDialect, HelpDeskDialect, MarketingDialect, MrpDialect, OaDialect
 
 from sandbox.testing import RunningSandbox, running
+from tests.sandbox.dialects import DIALECTS, CrmDialect, Dialect, ErpDialect, HelpDeskDialect, MarketingDialect, MrpDialect, OaDialect
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,8 @@ from .errors import ExpressionError
 MAX_LENGTH = 100
 _WORDS = {
     "YYYY": "%Y", "yyyy": "%Y", "YY": "%y", "yy": "%y", "MMMM": "%B", "MMM": "%b", "Month": "%B", "Mon": "%b", "MM": "%m", "DD": "%d", "dd": "%d",
-    "HH24": "%H", "HH12": "%I", "HH": "%H", "hh": "%I", "MI": "%M", "mm": "%M", "SS": "%S", "ss": "%S", "MS": "%3f", "SSS": "%3f", "A": "%p", "AM": "%p",
+    "HH24": "%H", "HH12": "%I", "HH": "%H", "hh": "%I", "MI": "%M", "mm": "%M", "SS": "%S", "ss": "%S", "MS": "%3f", "SSS": "%3f",
+    "A": "%p", "AM": "%p",
     "ZZ": "%z", "Z": "%#z",
 }  # fmt: skip
 _WORD = re.compile("|".join(sorted(_WORDS, key=len, reverse=True)) + r"|M|D|H")

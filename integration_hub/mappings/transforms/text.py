@@ -194,3 +194,138 @@ def split(
     if_missing: IfMissing = "reject",
 ) -> "pl.Expr":
     return value.str.split(separator).list.get(part - 1 if part > 0 else part, null_on_oob=True)
+
+
+@transform(
+    _("Without accents"),
+    _("Takes the marks off letters."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("Café Ångström", "Cafe Angstrom")],
+)
+def remove_accents(value: "pl.Expr") -> "pl.Expr":
+    return value.str.normalize("NFD").str.replace_all(r"\p{Mn}", "").str.normalize("NFC")
+
+
+@transform(
+    _("Normalise Unicode"),
+    _("Makes one form of characters that look alike to people but not to machines. NFKC also makes ａ and ① plain."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("e\u0301", "\u00e9"), Example("ＡＢ①", "AB1", {"form": "NFKC"})],
+)
+def normalize_unicode(
+    value: "pl.Expr",
+    form: Annotated[Literal["NFC", "NFD", "NFKC", "NFKD"], Parameter(title=_("Form"))] = "NFC",
+) -> "pl.Expr":
+    return value.str.normalize(form)
+
+
+@transform(
+    _("Slug"),
+    _("Lower-case letters and digits with hyphens between them, as in addresses of pages. Letters of all scripts are kept."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("Café Zürich, No. 5", "cafe-zurich-no-5")],
+)
+def slug(value: "pl.Expr") -> "pl.Expr":
+    return remove_accents(value).str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]+", "-").str.strip_chars("-")
+
+
+@transform(
+    _("Remove control characters"),
+    _("Takes away NUL and other characters that do not print; tabs and line breaks stay."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("A\x00nn\u200b\n", "Ann\n")],
+)
+def remove_control(value: "pl.Expr") -> "pl.Expr":
+    return value.str.replace_all(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u{80}-\u{9f}\u{200b}\u{feff}]", "")
+
+
+@transform(
+    _("Keep characters"),
+    _("Keeps only digits, only letters, or both."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("+49 (30) 12-34", "49301234"), Example("a1-b2", "ab", {"keep": "letters"})],
+)
+def keep_characters(
+    value: "pl.Expr",
+    keep: Annotated[Literal["digits", "letters", "letters and digits"], Parameter(title=_("Keep"))] = "digits",
+) -> "pl.Expr":
+    others = {"digits": r"[^0-9]+", "letters": r"\P{L}+", "letters and digits": r"[^\p{L}\p{N}]+"}[keep]
+    return value.str.replace_all(others, "")
+
+
+@transform(
+    _("Strip HTML"),
+    _("Takes away tags and comments, makes line breaks of paragraphs, and reads the common entities."),
+    group=GROUP,
+    takes=T.TEXT,
+    examples=[Example("<p>Ann &amp; Lee</p><br>2 &lt; 3", "Ann & Lee\n\n2 < 3")],
+)
+def strip_html(value: "pl.Expr") -> "pl.Expr":
+    broken = value.str.replace_all(r"(?is)<!--.*?-->|<(script|style)\b.*?</(script|style)\s*>", "").str.replace_all(
+        r"(?i)<br\s*/?>|</(p|div|li|tr|h[1-6])\s*>", "\n"
+    )
+    bare = broken.str.replace_all(r"(?s)</?[a-zA-Z][^>]*>", "")
+    # & last, so that &amp;lt; is not read twice
+    return (
+        bare.str.replace_many(["&lt;", "&gt;", "&quot;", "&#39;", "&apos;", "&nbsp;"], ["<", ">", '"', "'", "'", " "])
+        .str.replace_all("&amp;", "&", literal=True)
+        .str.strip_chars()
+    )
+
+
+@transform(
+    _("E-mail address"),
+    _("Trims, writes the part after the @ (or all of it) in lower case, and refuses what is no address."),
+    group=GROUP,
+    takes=T.TEXT,
+    reason=_("“{value}” is not an e-mail address."),
+    examples=[Example(" Ann.Lee@Example.COM ", "ann.lee@example.com"), Example("Ann@Example.com", "Ann@example.com", {"keep_local_case": True})],
+)
+def email(
+    value: "pl.Expr",
+    keep_local_case: Annotated[bool, Parameter(title=_("Keep upper case before the @"))] = False,
+) -> "pl.Expr":
+    import polars as pl
+
+    bare = value.str.strip_chars()
+    fits = bare.str.contains(r"^[^\s@<>\",;:\\()\[\]]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}\p{N}-]{2,63}$")
+    lower = (
+        pl.concat_str(bare.str.extract(r"^(.*)@", 1), pl.lit("@"), bare.str.extract(r"@([^@]*)$", 1).str.to_lowercase())
+        if keep_local_case
+        else bare.str.to_lowercase()
+    )
+    return pl.when(fits).then(lower)
+
+
+@transform(
+    _("Phone number"),
+    _("Writes a phone number as + and digits (E.164). A number without country code gets this one; a single 0 before it is dropped."),
+    group=GROUP,
+    takes=T.TEXT,
+    reason=_("“{value}” is not a phone number."),
+    examples=[
+        Example("+49 (0)30 12-34", "+49301234"),
+        Example("0049 30 1234", "+49301234"),
+        Example("030/1234", "+49301234", {"country": "49"}),
+    ],
+)
+def phone(
+    value: "pl.Expr",
+    country: Annotated[str, Parameter(title=_("Country code"), pattern=r"^[1-9]\d{0,2}$")] = "86",
+) -> "pl.Expr":
+    import polars as pl
+
+    digits = value.str.replace(r"\(0\)", "").str.replace_all(r"[\s()./\u{a0}-]", "")
+    full = (
+        pl.when(digits.str.starts_with("+"))
+        .then(digits)
+        .when(digits.str.starts_with("00"))
+        .then(pl.concat_str(pl.lit("+"), digits.str.slice(2)))
+        .otherwise(pl.concat_str(pl.lit(f"+{country}"), digits.str.strip_prefix("0")))
+    )
+    return pl.when(full.str.contains(r"^\+[1-9]\d{5,14}$")).then(full)

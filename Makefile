@@ -1,0 +1,56 @@
+# `make` alone explains the targets. Each sets up what it needs in .venv, from Python 3.11 or newer and a package index alone.
+
+PYTHON ?= python3
+PORT ?= 8000
+export PORT
+
+RUN := .venv/bin/python
+CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types layers migrations bench faults vendor lock python environment development
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+run: environment ## Run the hub with its demo on http://localhost:8000 (PORT=8001 for another port)
+	@exec $(RUN) manage.py start --demo
+
+test: lint ## All of lint, then all tests on SQLite, and on PostgreSQL those that use the database
+	@sh scripts/test.sh
+
+lint: format types layers migrations ## Format, style, types, layers and migrations
+
+format: development
+	@echo "ruff" && .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet .
+
+types: development
+	@echo "mypy" && $(CHECKING) .venv/bin/mypy --no-error-summary
+
+layers: development
+	@echo "import layers" && said=$$(.venv/bin/lint-imports --no-logo 2>&1) || { echo "$$said"; exit 1; }
+
+migrations: development
+	@echo "migrations" && said=$$($(CHECKING) $(RUN) manage.py makemigrations --check --dry-run 2>&1) || { echo "$$said"; exit 1; }
+
+bench: development ## Measure speed and memory beside their limits, into benchmarks/results.json
+	@exec $(RUN) -m benchmarks
+
+faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away
+	@exec $(RUN) -m pytest -m faults
+
+vendor: environment ## Fetch the browser libraries of static/vendor anew, at their pinned versions
+	@sh scripts/vendor.sh
+
+lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
+	@sh scripts/lock.sh
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "Integration Hub needs Python 3.11 or newer, and $(PYTHON) is not: install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
+
+environment: python
+	@$(PYTHON) scripts/environment.py requirements.txt
+
+development: python
+	@$(PYTHON) scripts/environment.py requirements-dev.txt

@@ -1,0 +1,24 @@
+"""/api/v1: every part registers its views here; what they do lies in the apps."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from integration_hub.accounts.api import PersonViewSet, TokenViewSet
+from integration_hub.api.views import ReferencePage
+from integration_hub.systems.api import ConnectorsView, EntityViewSet, SystemViewSet
+
+app_name = "api"
+
+router = SimpleRouter()
+router.register("tokens", TokenViewSet)
+router.register("people", PersonViewSet)
+router.register("systems", SystemViewSet)
+router.register(r"systems/(?P<slug>[-\w]+)/entities", EntityViewSet, basename="entity")
+
+urlpatterns = [
+    path("connectors/", ConnectorsView.as_view(), name="connectors"),
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("reference/", ReferencePage.as_view(), name="reference"),
+    path("", include(router.urls)),
+]

@@ -1,0 +1,11 @@
+from django.utils.translation import gettext_lazy as _
+
+from integration_hub.core.pages import HubPage
+
+
+class ReferencePage(HubPage):
+    """The API's reference, drawn in the browser from the schema by the Swagger UI that lies with the hub: nothing is fetched from elsewhere."""
+
+    title = _("API reference")
+    nav = "reference"
+    template_name = "api/reference.html"

@@ -1,0 +1,582 @@
+"""SQL expressions: read by sqlglot, checked against a list of what is allowed, and built into Polars from the tree.
+
+What a person wrote never reaches Polars as an expression. sqlglot knows hundreds of functions and rewrites many; here it is told of none, so
+that every call arrives as a name with arguments and is looked up in our own table (`functions.FUNCTIONS`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlglot import exp, parse_one
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.postgres import PostgresParser
+
+from connectors.base import FieldType, _
+
+from . import values as v
+from .conversions import conversion, convert
+from .errors import ExpressionError, did_you_mean
+from .functions import ALIASES, FUNCTIONS
+from .paths import Segment, json_at, resolve
+from .patterns import check_pattern
+from .values import Value
+
+if TYPE_CHECKING:
+    import polars as pl
+
+T = FieldType
+MAX_LENGTH = 2_000
+MAX_DEPTH = 32
+MAX_NODES = 200
+MAX_LIKE = 200
+
+
+class _Parser(PostgresParser):
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+        name: PostgresParser.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST", "EXTRACT", "TRIM", "SUBSTRING", "POSITION")
+    }
+    STATEMENT_PARSERS: ClassVar[dict[Any, Any]] = {}  # so that `comment`, `user` or `set` are names of fields
+
+
+class _Tokenizer(Postgres.Tokenizer):
+    COMMANDS: ClassVar[set[Any]] = set()
+
+
+class HubSQL(Postgres):
+    """PostgreSQL's grammar, with lists counted from 0 as JSON does."""
+
+    INDEX_OFFSET = 0
+    Parser = _Parser
+    Tokenizer = _Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression that was checked against the fields of an entity. `fields`: those it reads. `type` None: it is always null."""
+
+    text: str
+    fields: tuple[str, ...]
+    type: FieldType | None
+    value: Value
+
+    def to_polars(self) -> pl.Expr:
+        return self.value.build()
+
+    @property
+    def failure(self) -> Callable[[], pl.Expr] | None:
+        """Builds what is true for records for which the expression failed (a division by zero, a bad cast); None: it cannot fail."""
+        return self.value.failed
+
+
+def parse(text: str, fields: Mapping[str, FieldType]) -> Expression:
+    """Read an expression over these fields. Raises ExpressionError, with the place."""
+    tree = read_tree(text)
+    return compile_tree(tree, fields, text=text)
+
+
+def parse_condition(text: str, fields: Mapping[str, FieldType]) -> Expression:
+    """An expression that must say true or false."""
+    return as_condition(parse(text, fields))
+
+
+def as_condition(expression: Expression) -> Expression:
+    if expression.type is not T.BOOLEAN:
+        raise ExpressionError(_("A condition must be true or false, but this is {type}."), type=v.name_of(expression.type), line=1, column=1)
+    return expression
+
+
+def compile_tree(tree: exp.Expr, fields: Mapping[str, FieldType], *, text: str | None = None) -> Expression:
+    """An Expression from a tree, however it was made."""
+    _check_size(tree)
+    builder = _Builder(fields)
+    value = builder.build(tree)
+    return Expression(text if text is not None else tree.sql(dialect=HubSQL), tuple(builder.used), value.type, value)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_tree(text: str) -> exp.Expr:
+    """The tree of a text within all limits; what is in it is not yet checked."""
+    if not text.strip():
+        raise ExpressionError(_("The expression is empty."), line=1, column=1)
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(_("The expression has {length} characters; {limit} are allowed."), length=len(text), limit=MAX_LENGTH)
+    if "\0" in text or any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise ExpressionError(_("The expression contains characters that are no text."))
+    _check_depth(text)
+    try:
+        tree = parse_one(text, dialect=HubSQL)
+    except ParseError as error:
+        raise _syntax_error(error) from None
+    except TokenError:
+        raise _token_error(text) from None
+    except RecursionError:
+        raise _too_deep() from None
+    except Exception:  # the parser's own faults on odd input
+        raise ExpressionError(_("This cannot be read as an expression.")) from None
+    return tree
+
+
+def _too_deep(line: int | None = None, column: int | None = None) -> ExpressionError:
+    return ExpressionError(_("The expression is nested more than {limit} levels deep."), limit=MAX_DEPTH, line=line, column=column)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for found in re.finditer(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|--[^\n]*|[(\[{)\]}]|\bcase\b|\bend\b", text, re.IGNORECASE):
+        sign = found[0].lower()
+        if sign in "([{" or sign == "case":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _too_deep(*_line_and_column(text, found.start()))
+        elif sign in ")]}" or sign == "end":
+            depth -= 1
+
+
+def _line_and_column(text: str, place: int) -> tuple[int, int]:
+    return text.count("\n", 0, place) + 1, place - (text.rfind("\n", 0, place) + 1) + 1
+
+
+def _syntax_error(error: ParseError) -> ExpressionError:
+    first = error.errors[0] if error.errors else {}
+    near = str(first.get("highlight") or "")
+    line, column = first.get("line"), first.get("col")
+    if isinstance(column, int):
+        column = max(1, column - len(near) + 1)
+    description = str(first.get("description") or "")
+    if description.startswith("Expecting )"):
+        return ExpressionError(_("A closing parenthesis is missing after “{near}”."), near=near, line=line, column=column)
+    if description.startswith(("Required keyword", "Required argument")):
+        return ExpressionError(_("Something is missing after “{near}”."), near=near, line=line, column=column)
+    return ExpressionError(_("“{near}” is not expected here."), near=near, line=line, column=column)
+
+
+def _token_error(text: str) -> ExpressionError:
+    rest = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", lambda found: " " * len(found[0]), text)
+    place = min((rest.find(sign) for sign in "'\"" if sign in rest), default=0)
+    line, column = _line_and_column(text, place)
+    return ExpressionError(_("A quotation mark is opened here but never closed."), line=line, column=column)
+
+
+_SMALL = (exp.Identifier, exp.DataType, exp.Var, exp.JSONPath, exp.JSONPathPart, exp.DataTypeParam)
+
+
+def _check_size(tree: exp.Expr) -> None:
+    count = 0
+    waiting: list[tuple[exp.Expr, int]] = [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        count += not isinstance(node, _SMALL)
+        if count > MAX_NODES:
+            raise ExpressionError(_("The expression has more than {limit} parts. Make several fields or steps of it."), limit=MAX_NODES)
+        if depth > MAX_NODES:
+            raise _too_deep()
+        waiting += [(child, depth + 1) for child in node.iter_expressions()]
+
+
+def _place(node: exp.Expr) -> tuple[int | None, int | None]:
+    """Where a node stands in the text: sqlglot tells the end of names; the first name in a node is near enough."""
+    for part in node.walk(bfs=False):
+        if "line" in part.meta:
+            return part.meta["line"], max(1, part.meta["col"] - (part.meta["end"] - part.meta["start"]))
+    return None, None
+
+
+# --- building ---------------------------------------------------------------------------------------------------------
+
+CASTS = {
+    exp.DType.TEXT: T.TEXT, exp.DType.VARCHAR: T.TEXT, exp.DType.CHAR: T.TEXT, exp.DType.INT: T.INTEGER, exp.DType.BIGINT: T.INTEGER,
+    exp.DType.DOUBLE: T.NUMBER, exp.DType.FLOAT: T.NUMBER, exp.DType.DECIMAL: T.DECIMAL, exp.DType.BOOLEAN: T.BOOLEAN, exp.DType.DATE: T.DATE,
+    exp.DType.TIME: T.TIME, exp.DType.TIMESTAMP: T.DATETIME, exp.DType.TIMESTAMPTZ: T.DATETIME, exp.DType.JSON: T.JSON, exp.DType.JSONB: T.JSON,
+}  # fmt: skip
+INTERVALS = {"second": "s", "minute": "m", "hour": "h", "day": "d", "week": "w", "month": "mo", "year": "y"}
+MOST = {"s": 10**10, "m": 10**9, "h": 10**7, "d": 400_000, "w": 60_000, "mo": 12_000, "y": 1_000}
+
+
+class _Builder:
+    def __init__(self, fields: Mapping[str, FieldType]) -> None:
+        self.fields = fields
+        self.used: dict[str, None] = {}
+
+    def build(self, node: exp.Expr) -> Value:
+        build = ALLOWED.get(type(node))
+        try:
+            if build is None:
+                raise ExpressionError(_("“{what}” is not allowed in an expression."), what=_shown(node))
+            return build(self, node)
+        except ExpressionError as error:
+            if error.line is None:
+                error.line, error.column = _place(node)
+            raise
+        except RecursionError:
+            raise _too_deep() from None
+
+    def many(self, nodes: Sequence[exp.Expr]) -> list[Value]:
+        return [self.build(node) for node in nodes]
+
+    # fields
+
+    def path(self, node: exp.Expr) -> Value:
+        segments = _segments(node)
+        line, column = _place(node)
+        shown = ".".join(str(s) for s in segments)
+        path = resolve(segments, self.fields, shown=shown, line=line, column=column)
+        self.used[path.field] = None
+        return v.column(path.to_polars, path.type)
+
+    def json(self, node: exp.Expr) -> Value:
+        """`a -> 'b' ->> 'c'`: the text of what lies there."""
+        inside: list[Segment] = []
+        below: exp.Expr = node
+        while isinstance(below, exp.JSONExtract | exp.JSONExtractScalar):
+            inside = [*_json_segments(below.expression), *inside]
+            below = _without_parens(below.this)
+        value = v.need(self.build(below), T.JSON)
+        return v.lenient(T.TEXT, lambda: json_at(value.build(), inside), value.failed)
+
+    # logic
+
+    def comparison(self, sign: str) -> Callable[[exp.Expr], Value]:
+        return lambda node: v.compare(sign, self.build(node.this), self.build(node.expression))
+
+    def is_(self, node: exp.Expr) -> Value:
+        value, what = self.build(node.this), node.expression
+        negate = bool(node.args.get("negate"))
+        if isinstance(what, exp.Null):
+            return v.lenient(T.BOOLEAN, lambda: value.build().is_not_null() if negate else value.build().is_null(), value.failed)
+        if isinstance(what, exp.Boolean):
+            wanted = bool(what.this)
+            condition = v.need(value, T.BOOLEAN)
+            return v.lenient(T.BOOLEAN, lambda: (condition.build() == wanted).fill_null(False) ^ negate, condition.failed)
+        raise ExpressionError(_("After IS comes NULL, TRUE or FALSE."))
+
+    def distinct(self, node: exp.Expr) -> Value:
+        left, right = v.same_type(self.build(node.this), self.build(node.expression))
+        failed = v.any_of([left.failed, right.failed])
+        if isinstance(node, exp.NullSafeNEQ):
+            return v.lenient(T.BOOLEAN, lambda: left.build().ne_missing(right.build()), failed)
+        return v.lenient(T.BOOLEAN, lambda: left.build().eq_missing(right.build()), failed)
+
+    def in_(self, node: exp.Expr) -> Value:
+        if node.args.get("query") or node.args.get("unnest") or node.args.get("field") or not node.expressions:
+            raise ExpressionError(_("After IN comes a list of values: IN ('a', 'b')."))
+        value, options = self.build(node.this), self.many(node.expressions)
+        type_ = v.common_type([value, *options]) or T.TEXT
+        typed, wanted = v.as_type(value, type_), [v.as_type(option, type_) for option in options]
+        if not all(option.is_literal for option in wanted):
+            found = v.compare("=", typed, wanted[0])
+            for option in wanted[1:]:
+                found = v.logic(found, v.compare("=", typed, option), lambda a, b: a | b)
+            return found
+        return v.strict(T.BOOLEAN, [typed], lambda x: _among(x, [option.literal for option in wanted], type_), growth=1.0)
+
+    def between(self, node: exp.Expr) -> Value:
+        value = self.build(node.this)
+        low, high = v.compare(">=", value, self.build(node.args["low"])), v.compare("<=", value, self.build(node.args["high"]))
+        return v.logic(low, high, lambda a, b: a & b)
+
+    def not_(self, node: exp.Expr) -> Value:
+        return v.strict(T.BOOLEAN, [v.need(self.build(node.this), T.BOOLEAN)], lambda x: ~x)
+
+    def like(self, node: exp.Expr) -> Value:
+        pattern = self.build(node.expression)
+        if not pattern.is_literal or not isinstance(pattern.literal, str) or len(pattern.literal) > MAX_LIKE:
+            raise ExpressionError(_("After LIKE comes a pattern of at most {limit} characters in quotes, such as 'A%'."), limit=MAX_LIKE)
+        written, fold = like_pattern(pattern.literal), "(?is)" if isinstance(node, exp.ILike) else "(?s)"
+        return v.strict(T.BOOLEAN, [v.as_text(self.build(node.this))], lambda x: x.str.contains(f"{fold}^{written}$"), growth=1.0)
+
+    def matches(self, node: exp.Expr) -> Value:
+        pattern = self.build(node.expression)
+        if not pattern.is_literal or not isinstance(pattern.literal, str):
+            raise ExpressionError(_("A pattern must be written out in quotes."))
+        check_pattern(pattern.literal)
+        written = ("(?i)" if isinstance(node, exp.RegexpILike) else "") + pattern.literal
+        return v.strict(T.BOOLEAN, [v.as_text(self.build(node.this))], lambda x: x.str.contains(written), growth=1.0)
+
+    def case(self, node: exp.Expr) -> Value:
+        branches = node.args["ifs"]
+        if node.this is not None:
+            subject = self.build(node.this)
+            conditions = [v.compare("=", subject, self.build(branch.this)) for branch in branches]
+        else:
+            conditions = [self.build(branch.this) for branch in branches]
+        otherwise = self.build(node.args["default"]) if node.args.get("default") else v.null()
+        return v.choose(conditions, [self.build(branch.args["true"]) for branch in branches], otherwise)
+
+    def if_(self, node: exp.Expr) -> Value:
+        otherwise = self.build(node.args["false"]) if node.args.get("false") else v.null()
+        return v.choose([self.build(node.this)], [self.build(node.args["true"])], otherwise)
+
+    # what deserves a word of its own
+
+    def zoned(self, node: exp.Expr) -> Value:
+        raise ExpressionError(_("Write to_datetime(…, format, zone), to_char(…, format, zone) or date(…, zone) instead of AT TIME ZONE."))
+
+    def alias(self, node: exp.Expr) -> Value:
+        line, column = _place(node.args["alias"])
+        raise ExpressionError(_("“{near}” is not expected here."), near=node.alias, line=line, column=column)
+
+    # values
+
+    def literal(self, node: exp.Expr) -> Value:
+        if node.args["is_string"]:
+            return v.literal(str(node.this), T.TEXT)
+        text = str(node.this)
+        if text.isdigit():
+            return v.literal(v.read_literal(text, T.INTEGER), T.INTEGER)
+        return v.literal(v.read_literal(text, T.NUMBER), T.NUMBER)
+
+    def negative(self, node: exp.Expr) -> Value:
+        inner = node.this
+        if isinstance(inner, exp.Literal) and not inner.args["is_string"] and str(inner.this).isdigit():
+            return v.literal(v.read_literal(f"-{inner.this}", T.INTEGER), T.INTEGER)
+        return v.negative(self.build(inner))
+
+    def arithmetic(self, sign: str) -> Callable[[exp.Expr], Value]:
+        def build(node: exp.Expr) -> Value:
+            if sign in "+-" and isinstance(node.expression, exp.Interval):
+                return self._shifted(node, sign)
+            if sign == "+" and isinstance(node.this, exp.Interval):
+                return self._shifted(exp.Add(this=node.expression, expression=node.this), sign)
+            return v.arithmetic(sign, self.build(node.this), self.build(node.expression))
+
+        return build
+
+    def _shifted(self, node: exp.Expr, sign: str) -> Value:
+        value = self.build(node.this)
+        if value.is_literal and value.type is T.TEXT:
+            value = v.as_type(value, T.DATETIME)
+        if value.type not in (T.DATE, T.DATETIME):
+            raise ExpressionError(_("An INTERVAL is added to a date or a time, but this is {type}."), type=v.name_of(value.type))
+        offset = _interval(node.expression)
+        type_ = value.type
+        if type_ is T.DATE and offset[-1] in "smh" and not offset.endswith("mo"):
+            value, type_ = v.as_type(value, T.DATETIME), T.DATETIME
+        return v.strict(type_, [value], lambda x: x.dt.offset_by(offset if sign == "+" else f"-{offset}" if offset[0] != "-" else offset[1:]))
+
+    def cast(self, node: exp.Expr) -> Value:
+        kind = node.args["to"]
+        type_ = CASTS.get(kind.this)
+        if type_ is None:
+            raise ExpressionError(
+                _("There is no type {type}. Use text, integer, double precision, numeric, boolean, date, time, timestamp or json."),
+                type=_shown(kind).lower(),
+            )
+        value = self.build(node.this)
+        if value.type is None or (value.is_literal and value.type is T.TEXT and type_ is not T.JSON):
+            return v.as_type(value, type_)
+        from_ = value.type
+        if from_ is T.INTEGER and type_ is T.NUMBER:
+            return v.as_type(value, type_)
+        way = conversion(from_, type_)
+        if way is None:
+            raise ExpressionError(_("{type} cannot be made {wanted}."), type=str(from_), wanted=str(type_))
+        if isinstance(node, exp.TryCast):
+            return v.lenient(type_, lambda: convert(value.build(), from_, type_), value.failed, growth=value.growth)
+        return v.strict(type_, [value], lambda x: convert(x, from_, type_), fallible=way.can_fail)
+
+    def joined(self, node: exp.Expr) -> Value:
+        import polars as pl
+
+        left, right = v.as_text(self.build(node.this)), v.as_text(self.build(node.expression))
+        return v.strict(T.TEXT, [left, right], lambda a, b: pl.concat_str(a, b), growth=left.growth + right.growth)
+
+    # functions
+
+    def call(self, node: exp.Expr) -> Value:
+        name = str(node.this).lower()
+        name = ALIASES.get(name, name)
+        return self.function(name, self.many(node.expressions))
+
+    def function(self, name: str, arguments: Sequence[Value]) -> Value:
+        if name not in FUNCTIONS:
+            suggestion = did_you_mean(name, [*FUNCTIONS, *ALIASES])
+            if suggestion:
+                raise ExpressionError(_("There is no function {function}. Did you mean {suggestion}?"), function=name, suggestion=suggestion)
+            raise ExpressionError(_("There is no function {function}."), function=name)
+        return FUNCTIONS[name].call(arguments)
+
+    def trim(self, node: exp.Expr) -> Value:
+        name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(str(node.args.get("position") or ""), "trim")
+        return self.function(name, self.many([node.this, *([node.expression] if node.expression else [])]))
+
+    def substring(self, node: exp.Expr) -> Value:
+        start = node.args.get("start") or exp.Literal.number(1)
+        return self.function("substring", self.many([node.this, start, *([node.args["length"]] if node.args.get("length") else [])]))
+
+    def extract(self, node: exp.Expr) -> Value:
+        return self.function("date_part", [v.literal(str(node.this.this).lower(), T.TEXT), self.build(node.expression)])
+
+    def position(self, node: exp.Expr) -> Value:
+        return self.function("strpos", self.many([node.this, node.args["substr"]]))
+
+
+def _shown(node: exp.Expr) -> str:
+    """A node as a person would recognise it."""
+    try:
+        return node.sql(dialect=HubSQL)[:60]
+    except Exception:
+        return type(node).__name__
+
+
+def _without_parens(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node
+
+
+def _segments(node: exp.Expr) -> list[Segment]:
+    """`a.b[0].c` as it hangs in the tree → its segments."""
+    if isinstance(node, exp.Column):
+        parts = [node.args.get(part) for part in ("catalog", "db", "table", "this")]
+        if any(isinstance(part, exp.Star) for part in parts):
+            raise ExpressionError(_("“{what}” is not allowed in an expression."), what="*")
+        return [str(part.this) for part in parts if part is not None]
+    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        return [*_segments(node.this), str(node.expression.this)]
+    if isinstance(node, exp.Bracket) and len(node.expressions) == 1:
+        return [*_segments(node.this), _index(node.expressions[0])]
+    raise ExpressionError(_("“{what}” is not a path. Write it like address.city or lines[0].sku."), what=_shown(node))
+
+
+def _index(node: exp.Expr) -> Segment:
+    if isinstance(node, exp.Literal):
+        text = str(node.this)
+        if node.args["is_string"]:
+            return text
+        if text.isdigit() and len(text) <= 9:
+            return int(text)
+    if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and isinstance(index := _index(node.this), int):
+        return -index
+    raise ExpressionError(_("In brackets comes a whole number or a name in quotes."))
+
+
+def _json_segments(path: exp.Expr) -> list[Segment]:
+    if not isinstance(path, exp.JSONPath):
+        raise ExpressionError(_("After -> comes a name in quotes or a whole number."))
+    segments: list[Segment] = []
+    for part in path.expressions:
+        if isinstance(part, exp.JSONPathRoot):
+            continue
+        if (
+            not isinstance(part, exp.JSONPathKey | exp.JSONPathSubscript)
+            or not isinstance(part.this, str | int)
+            or re.search(r"[\\\x00-\x1f]", str(part.this))
+        ):
+            raise ExpressionError(_("After -> comes a name in quotes or a whole number."))
+        segments.append(part.this)
+    return segments
+
+
+def like_pattern(pattern: str) -> str:
+    r"""A LIKE pattern as a regular expression: % is any text, _ any character, \% and \_ themselves."""
+    written = []
+    place = 0
+    while place < len(pattern):
+        sign = pattern[place]
+        if sign == "\\" and place + 1 < len(pattern):
+            place += 1
+            written.append(escape(pattern[place]))
+        else:
+            written.append({"%": ".*", "_": "."}.get(sign) or escape(sign))
+        place += 1
+    return "".join(written)
+
+
+def escape(text: str) -> str:
+    return re.sub(r"([\\.+*?()|\[\]{}^$#&\-~])", r"\\\1", text)
+
+
+def _among(value: pl.Expr, options: list[Any], type_: FieldType) -> pl.Expr:
+    """As in SQL: with a null in the list, what is not found is null."""
+    import polars as pl
+
+    from connectors.base import frame_type
+
+    known = pl.Series([option for option in options if option is not None], dtype=frame_type(type_))
+    found = value.is_in(known.implode())
+    return pl.when(found).then(pl.lit(True)) if len(known) < len(options) else found
+
+
+def _interval(node: exp.Expr) -> str:
+    """INTERVAL '3 days' → 3d."""
+    amount, unit = node.this, node.args.get("unit")
+    text = str(amount.this) if isinstance(amount, exp.Literal) else ""
+    name = str(unit.this).lower().rstrip("s") if isinstance(unit, exp.Var) else ""
+    short = INTERVALS.get(name)
+    if short is None or not re.fullmatch(r"-?\d{1,11}", text) or abs(int(text)) > MOST[short]:
+        raise ExpressionError(_("An interval is written INTERVAL '3 days', with second, minute, hour, day, week, month or year."))
+    return f"{text}{short}"
+
+
+_Build = Callable[[_Builder, Any], Value]
+
+
+def _binary(method: str, sign: str) -> _Build:
+    def build(builder: _Builder, node: Any) -> Value:
+        built: Value = getattr(builder, method)(sign)(node)
+        return built
+
+    return build
+
+
+def _logic(operator: Callable[[Any, Any], Any]) -> _Build:
+    return lambda builder, node: v.logic(builder.build(node.this), builder.build(node.expression), operator)
+
+
+ALLOWED: dict[type[exp.Expr], _Build] = {
+    exp.Column: _Builder.path,
+    exp.Dot: _Builder.path,
+    exp.Bracket: _Builder.path,
+    exp.JSONExtract: _Builder.json,
+    exp.JSONExtractScalar: _Builder.json,
+    exp.Literal: _Builder.literal,
+    exp.Null: lambda builder, node: v.null(),
+    exp.Boolean: lambda builder, node: v.literal(bool(node.this), T.BOOLEAN),
+    exp.Paren: lambda builder, node: builder.build(node.this),
+    exp.Neg: _Builder.negative,
+    exp.And: _logic(lambda a, b: a & b),
+    exp.Or: _logic(lambda a, b: a | b),
+    exp.Not: _Builder.not_,
+    exp.EQ: _binary("comparison", "="),
+    exp.NEQ: _binary("comparison", "<>"),
+    exp.LT: _binary("comparison", "<"),
+    exp.LTE: _binary("comparison", "<="),
+    exp.GT: _binary("comparison", ">"),
+    exp.GTE: _binary("comparison", ">="),
+    exp.NullSafeEQ: _Builder.distinct,
+    exp.NullSafeNEQ: _Builder.distinct,
+    exp.Is: _Builder.is_,
+    exp.In: _Builder.in_,
+    exp.Between: _Builder.between,
+    exp.Like: _Builder.like,
+    exp.ILike: _Builder.like,
+    exp.RegexpLike: _Builder.matches,
+    exp.RegexpILike: _Builder.matches,
+    exp.Case: _Builder.case,
+    exp.If: _Builder.if_,
+    exp.Add: _binary("arithmetic", "+"),
+    exp.Sub: _binary("arithmetic", "-"),
+    exp.Mul: _binary("arithmetic", "*"),
+    exp.Div: _binary("arithmetic", "/"),
+    exp.Mod: _binary("arithmetic", "%"),
+    exp.DPipe: _Builder.joined,
+    exp.Cast: _Builder.cast,
+    exp.TryCast: _Builder.cast,
+    exp.Anonymous: _Builder.call,
+    exp.Trim: _Builder.trim,
+    exp.Substring: _Builder.substring,
+    exp.Extract: _Builder.extract,
+    exp.StrPosition: _Builder.position,
+    exp.AtTimeZone: _Builder.zoned,
+    exp.Alias: _Builder.alias,
+    exp.CurrentDate: lambda builder, node: builder.function("today", []),
+    exp.CurrentTimestamp: lambda builder, node: builder.function("now", []),
+}

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework.pagination import BasePagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from integration_hub.core.paging import key_page
+
+
+class KeyPaging(BasePagination):
+    """`{"items": […], "next": address or null, "previous": …}`, paged by key: `?after=` and `?before=` are marks that the addresses hold.
+
+    A view says its order as `order`: columns of an index, none nullable, the last one unique. `?limit=` up to 200.
+    """
+
+    size, largest = 50, 200
+
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
+        self.request = request
+        limit = request.query_params.get("limit", "")
+        size = min(self.largest, max(1, int(limit))) if limit.isdecimal() and len(limit) < 5 else self.size
+        self.page = key_page(queryset, request._request, order=getattr(view, "order", ("-pk",)), size=size, counted=False)
+        return list(self.page.items)
+
+    def get_paginated_response(self, data: Any) -> Response:
+        return Response({"items": data, "next": self._address("after", self.page.older), "previous": self._address("before", self.page.newer)})
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        address = {"type": ["string", "null"], "format": "uri"}
+        return {
+            "type": "object",
+            "required": ["items", "next", "previous"],
+            "properties": {"items": schema, "next": address, "previous": address},
+        }
+
+    def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
+        said = {"after": "Mark of the page before, from its `next`.", "before": "Mark of the page behind, from its `previous`."}
+        marks = [{"name": name, "in": "query", "schema": {"type": "string"}, "description": text} for name, text in said.items()]
+        limit = {"type": "integer", "minimum": 1, "maximum": self.largest, "default": self.size}
+        return [*marks, {"name": "limit", "in": "query", "schema": limit, "description": "Items on a page."}]
+
+    def _address(self, name: str, mark: str) -> str | None:
+        if not mark:
+            return None
+        parameters = self.request.query_params.copy()
+        for other in ("after", "before"):
+            parameters.pop(other, None)
+        parameters[name] = mark
+        return str(self.request.build_absolute_uri(f"{self.request.path}?{parameters.urlencode()}"))

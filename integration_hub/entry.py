@@ -1,0 +1,31 @@
+"""The doors through which a process comes in: manage.py, the web server, the workers and the scheduler."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
+
+
+@contextmanager
+def plain_refusal(code: int = 2) -> Iterator[None]:
+    """A wrong or missing setting ends the process with the one sentence that names it, not with a traceback."""
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        yield
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)  # noqa: T201 the settings, and with them the logs, are what is missing
+        raise SystemExit(code) from None
+
+
+def require_broker() -> None:
+    """For what cannot work without: web server, workers, scheduler. Raises ImproperlyConfigured where no broker is set and none is embedded."""
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+
+    if "BROKER_URL" not in os.environ and not os.path.exists(settings.BROKER_URL.removeprefix("redis+socket://")):
+        raise ImproperlyConfigured(
+            "BROKER_URL is not set. Set it to the address of Redis, Valkey or RabbitMQ, such as redis://host:6379/0, or use manage.py start."
+        )

@@ -1,0 +1,56 @@
+"""What a mapping would make of sample records. Run it in an evaluator: formulas that people are still writing are bounded there.
+
+Plain JSON in, plain JSON out; nothing of Django is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from connectors.base import Entity, Text
+
+from .definition import DefinitionError
+from .engine import compile_mapping
+from .records import page_of, plain_records
+from .trace import trace
+
+
+def preview(
+    definition: dict[str, Any], source: dict[str, Any], target: dict[str, Any], records: list[dict[str, Any]], traced: int | None = 0
+) -> dict[str, Any]:
+    """{problems} of a definition that cannot run; else {records, trace}.
+
+    records: for each, {record: the target's values, sent: the fields that are sent, match: {field, value}} or {rejected: {field, step,
+    transform, value, reason}}. trace: each field of the record `traced`, as `trace.FieldTrace`. Texts are {template, values}.
+    """
+    entities = Entity.model_validate(source), Entity.model_validate(target)
+    try:
+        mapping = compile_mapping(definition, *entities)
+    except DefinitionError as error:
+        return {"problems": [{"field": p.field, "step": p.step, "text": _plain(p.text)} for p in error.problems], "records": [], "trace": []}
+    page = page_of(records, entities[0])
+    mapped = mapping.apply(page)
+    told: list[dict[str, Any]] = [{} for _record in records]
+    for row in mapped.rejected.iter_rows(named=True):
+        reason = {"template": row["template"], "values": json.loads(row["values"])}
+        told[row["row"]] = {"rejected": {**{k: row[k] for k in ("field", "step", "transform", "value")}, "reason": reason}}
+    fields = [plan.target for plan in mapping.plans]
+    masks = mapped.send.to_dicts() if mapped.send is not None else [{}] * mapped.frame.height
+    rows = zip(mapped.frame["row"], plain_records(mapped.frame, fields), masks, mapped.match.iter_rows(named=True), strict=True)
+    for number, record, mask, match in rows:
+        sent = [f.name for f in fields if mask.get(f.name, True)]
+        told[number] = {"record": record, "sent": sent, "match": {"field": json.loads(match["match_field"] or "null"), "value": match["match_value"]}}
+    steps = [_plain(field) for field in trace(mapping, page, traced)] if traced is not None and traced < len(records) else []
+    return {"problems": [], "records": told, "trace": steps}
+
+
+def _plain(thing: Any) -> Any:
+    if isinstance(thing, Text):
+        return {"template": thing.template, "values": dict(thing.values)}
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return {f.name: _plain(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
+    if isinstance(thing, tuple | list):
+        return [_plain(part) for part in thing]
+    return str(thing) if isinstance(thing, str) else thing

@@ -1,0 +1,53 @@
+"""The books of a run: everything that came in went out somewhere. Recomputed from page rows, change sets and open rows, not from the counters.
+
+In: read = mapped from + filtered + rejected + parked + duplicate.
+Out: produced + missing = created + updated + unchanged + deleted + kept + conflicting + withheld + moved + refused + unknown + not sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
+
+from integration_hub.syncs.models import COUNTS, ChangeSet, PageRow, Run
+
+_ENDS = ("created", "updated", "unchanged", "refused", "moved", "unknown", "not_sent")
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The sums of a run: `counts` by COUNTS; `in_difference` and `out_difference` are zero where the books come out."""
+
+    counts: dict[str, int]
+    in_difference: int
+    out_difference: int
+    counter_differences: dict[str, int]
+
+    @property
+    def balance(self) -> bool:
+        return self.in_difference == 0 and self.out_difference == 0 and not self.counter_differences
+
+
+def books_of(run: Run) -> Books:
+    """Recount a run. A live run's sets that are still under way count as not sent (planned) or unknown (sending)."""
+    pages = PageRow.objects.filter(partition__run=run).aggregate(
+        **{
+            f"sum_{n}": Coalesce(Sum(n), 0)
+            for n in ("read", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+        }
+    )
+    sets = ChangeSet.objects.filter(run=run).aggregate(
+        total=Coalesce(Sum("rows"), 0),
+        under_way=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+        **{f"sum_{n}": Coalesce(Sum(n), 0) for n in _ENDS},
+    )
+    counts = {name: pages.get(f"sum_{name}", 0) + sets.get(f"sum_{name}", 0) for name in COUNTS}
+    counts["not_sent"] += sets["under_way"]
+    mapped_from = counts["produced"]  # one record makes one record; split records will make several
+    in_difference = counts["read"] - (mapped_from + counts["filtered"] + counts["rejected"] + counts["parked"] + counts["duplicate"])
+    out_difference = counts["produced"] - sum(counts[name] for name in _ENDS)
+    counters = run.partitions.aggregate(**{n: Coalesce(Sum(f"{n}_count"), 0) for n in COUNTS if n != "not_sent"})
+    differences = {name: counts[name] - counted for name, counted in counters.items() if counts[name] != counted}
+    return Books(counts, in_difference, out_difference, differences)

@@ -1,0 +1,146 @@
+"""A worker carries a partition: under its lease, for some thirty seconds, then it goes back to the queue. What goes wrong decides what comes next."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+
+from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from integration_hub.core import leases, texts
+from integration_hub.core.leases import Lease, LeaseLost
+from integration_hub.mappings.definition import DefinitionError
+from integration_hub.syncs import pipeline, stages
+from integration_hub.syncs.leftovers import settle_leftovers
+from integration_hub.syncs.models import Link, Partition, Run
+from integration_hub.syncs.states import PartitionState, RunState
+from integration_hub.syncs.work import Aborted, prepare
+from integration_hub.systems.connection import connect
+
+log = logging.getLogger(__name__)
+
+SLICE_SECONDS = 30.0
+LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
+TRIES = {SystemDown: 10, BadAnswer: 4}  # in a row, without progress
+WAIT_AT_MOST = 60.0
+
+
+def carry_partition(partition_id: int) -> None:
+    """Take a partition and work on it. A message that came twice, or late, finds nothing to do."""
+    partition = Partition.objects.to_carry().filter(pk=partition_id).first()
+    lease = leases.take(partition) if partition is not None else None
+    if partition is None or lease is None:
+        log.info("nothing to carry", extra={"partition": partition_id})
+        return
+    with lease:
+        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
+        run = partition.run
+        if partition.lost_leases >= LOST_AT_MOST:
+            fail(
+                run,
+                lease,
+                Text(
+                    _("Page {page} has cost {count} workers their lives. Look into their memory, or make the pages of {entity} smaller."),
+                    {"page": partition.page_number + 1, "count": partition.lost_leases, "entity": run.source.label or run.source.name},
+                ),
+            )
+        else:
+            Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
+            carry(partition, lease)
+    stages.advance(run.pk)
+
+
+def carry(partition: Partition, lease: Lease) -> None:
+    run = partition.run
+    try:
+        if run.state == RunState.QUEUED:
+            measure(run, opener(run, lease))
+            stages.begin(run)
+        work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
+        settle_leftovers(work, lease)
+        done = pipeline.carry(work, lease)
+        state = PartitionState.WAITING
+        if done:
+            state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
+        lease.fence(state=state, not_before=None, sent_at=None, error=None)
+        if state == PartitionState.WAITING:
+            stages.send(partition.pk)
+    except (LeaseLost, Stopped, Aborted):
+        log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+    except DefinitionError as error:
+        fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": str(error)}))
+    except SettingsError as error:
+        fail(run, lease, error.text)
+    except ConnectorError as error:
+        wait_or_fail(partition, lease, error)
+    except Exception as error:  # a fault of ours: say so, try again, then fail loudly
+        log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        wait_or_fail(
+            partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300])
+        )
+
+
+def measure(run: Run, open: Any) -> None:
+    """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
+    source, target = run.source.as_schema(), run.target.as_schema()
+    found: dict[str, Any] = {}
+    if source.capabilities.count and run.keys is None and not run.since_value:
+        with open("source") as connector:
+            found["expected_count"] = connector.count(source)
+    if target.capabilities.count and not Link.objects.filter(pair=run.pair_id).exists():
+        with open("target") as connector:
+            found["first_load"] = connector.count(target) == 0
+    cursor = source.field(source.cursor_field or "")
+    if run.keys is None and source.capabilities.upper_bound and cursor is not None and cursor.type == FieldType.DATETIME:
+        found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if found:
+        Run.objects.filter(pk=run.pk).update(**found)
+
+
+def opener(run: Run, lease: Lease) -> Any:
+    """Connectors for the steps of this run, each of its own, with the lease as their deadline."""
+
+    def open(which: str) -> AbstractContextManager[Connector]:
+        entity = run.source if which == "source" else run.target
+        return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline)
+
+    return open
+
+
+def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
+    """Give the partition back until another try makes sense, or fail the run after too many without progress. Busy is no failure."""
+    run = partition.run
+    partition.refresh_from_db(fields=["failures"])
+    failures = partition.failures + (0 if isinstance(error, SystemBusy) else 1)
+    allowed = next((count for kind, count in TRIES.items() if isinstance(error, kind)), TRIES[BadAnswer])
+    if failures >= allowed:
+        fail(run, lease, error.text)
+        return
+    wait = getattr(error, "retry_after", None)
+    seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
+    stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
+    try:
+        lease.fence(
+            state=PartitionState.WAITING,
+            not_before=timezone.now() + timedelta(seconds=seconds),
+            sent_at=None,
+            error=texts.stored(error.text),
+        )
+        Partition.objects.filter(pk=partition.pk).update(failures=failures, busy_seconds=F("busy_seconds"))
+    except LeaseLost:
+        log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+
+
+def fail(run: Run, lease: Lease, reason: Text) -> None:
+    """The run cannot go on without a person."""
+    try:
+        lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
+    except LeaseLost:
+        log.warning("stopped: the lease is over", extra={"run": run.pk})
+        return
+    Run.objects.filter(pk=run.pk, ended_at=None).update(error=texts.stored(reason))
+    stages.say(run, "{problem}", "error", problem=reason)

@@ -1,0 +1,51 @@
+"""Change sets as column files: what a page would change or did change, record by record, with before and after.
+
+One Parquet file a page, compressed; under 64 KiB it lies in its index row, else in the storage, where it is on the disk before the row is
+committed. A file has a row a changed record:
+
+    row, operation (create, update, adopt), source_key, part, target_key (null for a create), match_fields (JSON) and match_value by which it is
+    looked up, link_id and the link's newest change when it was compared, print (what `sent_print` becomes), and the structs
+    after, before (null where not known), send (which fields are sent) and source (the source record)
+
+"adopt" writes nothing: the target already is as it should be, and only the link or its print changes.
+"""
+
+from __future__ import annotations
+
+import io
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from integration_hub.syncs.models import ChangeSet, OutcomeFile
+
+if TYPE_CHECKING:
+    import polars as pl
+
+INLINE_BYTES = 64 * 1024
+
+
+def written(frame: pl.DataFrame) -> bytes:
+    """The frame as a compressed column file."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    return buffer.getvalue()
+
+
+def placed(content: bytes, run_id: int) -> dict[str, Any]:
+    """Where the bytes go: {"content": …} for a few, {"file": …} for many, which are then on the disk. A file whose row is never committed is swept."""
+    if len(content) < INLINE_BYTES:
+        return {"content": content}
+    return {"file": default_storage.save(f"runs/{run_id}/{uuid.uuid4().hex}.parquet", ContentFile(content))}
+
+
+def frame_of(row: ChangeSet | OutcomeFile) -> pl.DataFrame:
+    """The frame of a change set or of its outcomes."""
+    import polars as pl
+
+    if row.content is not None:
+        return pl.read_parquet(io.BytesIO(bytes(row.content)))
+    with default_storage.open(row.file) as file:
+        return pl.read_parquet(io.BytesIO(file.read()))

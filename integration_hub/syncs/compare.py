@@ -1,0 +1,414 @@
+"""Comparing: what a mapped page means for the target, record by record.
+
+A print decides most records: what was sent last is still what would be sent, so there is nothing to do and nothing is asked. What would be updated
+is looked up in the target first, so that before and after are real; what would be created is looked up by its match key, adopted where it is
+found once and rejected where twice. One-way is a policy: the source owns every field of the mapping.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from connectors.base import KEY, Connector, Text, _
+from integration_hub.core import bulk
+from integration_hub.core.keys import canonical_key
+from integration_hub.syncs.models import Link, OpenRow
+from integration_hub.syncs.prints import field_hashes, packed, unpacked
+from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.work import Counts, Left, Work
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+LOOKUP_AT_ONCE = 500
+GOOD_FOR = (OpenState.REFUSED, OpenState.UNKNOWN)  # not written again by itself
+
+
+@dataclass
+class MappedPage:
+    """A page after mapping: `source` has the source record of each row of `target`, `keys` its key; `match` the match key, null where it has none."""
+
+    number: int
+    position: Any
+    last: bool
+    source: pl.DataFrame
+    target: pl.DataFrame
+    send: np.ndarray  # a row a record, a column a field of the mapping
+    keys: list[str]
+    match_fields: list[str | None]
+    match_values: list[str | None]
+    counts: Counts
+    left: list[Left]
+    last_value: str = ""
+    last_key: str = ""
+    wanted: bool = False  # a page of named records
+
+
+@dataclass
+class Compared:
+    """What a page comes to: the change set's frame (None: nothing to do), counts, and what is left open."""
+
+    page: MappedPage
+    changes: pl.DataFrame | None
+    passed: list[str] = field(default_factory=list)  # keys with an open row that are right now
+    held: set[str] = field(default_factory=set)  # what must not be touched by a later page before this one is recorded
+
+
+class Seen:
+    """Which match keys this run has met, in 8 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
+    at half a million keys, and then the target is asked; never no wrongly. Good only for a first load that nobody took over: it is not stored."""
+
+    BITS = 26
+    HASHES = 4
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self._bits = np.zeros(1 << (self.BITS - 3), dtype=np.uint8)
+
+    def add(self, hashes: np.ndarray) -> np.ndarray:
+        """Which of these were seen before; all of them are seen from now on."""
+        import numpy as np
+
+        before = np.ones(len(hashes), dtype=bool)
+        first, step = hashes, (hashes >> np.uint64(32)) | np.uint64(1)
+        for n in range(self.HASHES):
+            place = (first + np.uint64(n) * step) & np.uint64((1 << self.BITS) - 1)
+            byte, bit = (place >> np.uint64(3)).astype(np.int64), (np.uint64(1) << (place & np.uint64(7))).astype(np.uint8)
+            before &= (self._bits[byte] & bit) != 0
+            np.bitwise_or.at(self._bits, byte, bit)
+        return before
+
+
+def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) -> Compared:
+    """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing."""
+    import numpy as np
+
+    links = _links(work, page.keys)
+    open_rows = _open_rows(work, page.keys)
+    hashes = field_hashes(page.target, work.fields)
+    width = max(work.slots, default=-1) + 1
+    stored = unpacked([links[key].print if key in links else None for key in page.keys], width)
+    slots = np.array(work.slots, dtype=int)
+    linked = np.array([key in links for key in page.keys], dtype=bool)
+    differs = page.send & (hashes != stored[:, slots])
+    prints = stored.copy()
+    prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
+
+    draft = _Draft(work, page, target, links, packed(prints), list(packed(np.where(page.send, hashes, 0))))
+    kept = draft.keep_what_waits(open_rows)
+    replayed = {key for key, row in open_rows.items() if row.replay_at is not None}
+    gone = draft.updates(np.flatnonzero(linked & differs.any(axis=1) & ~kept), differs, hashes, replayed)
+    draft.creates([*np.flatnonzero(~linked & ~kept).tolist(), *gone], hashes, seen)
+    page.counts.produced = len(page.keys)
+    page.counts.unchanged += int((linked & ~differs.any(axis=1) & ~kept).sum())
+    same = {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
+    return Compared(page, draft.frame(), passed=[key for key in open_rows if key in same], held=draft.held())
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A live link as it is compared with."""
+
+    id: int
+    target_key: str
+    print: bytes | None
+    change_set_id: int | None
+    change_row: int | None
+
+
+def _links(work: Work, keys: Sequence[str]) -> dict[str, _Known]:
+    columns = [work.source_key, "id", work.target_key, "sent_print", "change_set_id", "change_row"]
+    rows = bulk.fetch(Link, columns, key=work.source_key, values=keys, where="ended_at IS NULL", pair=work.run.pair_id)
+    return {row[0]: _Known(*row[1:]) for row in rows}
+
+
+def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
+    if not rows.exists():
+        return {}
+    wanted = set(keys)
+    found = rows.filter(key__in=wanted) if len(wanted) <= LOOKUP_AT_ONCE else (row for row in rows.iterator() if row.key in wanted)
+    return {row.key: row for row in found}
+
+
+class _Draft:
+    """A change set in the making."""
+
+    def __init__(
+        self, work: Work, page: MappedPage, target: Connector, links: dict[str, _Known], prints: list[bytes], source_prints: list[bytes]
+    ) -> None:
+        self.work, self.page, self.target, self.links, self.prints, self.source_prints = work, page, target, links, prints, source_prints
+        self.rows: list[int] = []  # of the page
+        self.operations: list[str] = []
+        self.target_keys: list[str | None] = []
+        self.befores: list[tuple[pl.DataFrame, int] | None] = []
+        self.sends: list[np.ndarray] = []
+
+    def keep_what_waits(self, open_rows: dict[str, OpenRow]) -> np.ndarray:
+        """Which records are left alone: refused for good and unchanged since, or of unknown outcome. A person's replay lets them go on."""
+        import numpy as np
+
+        kept = np.zeros(len(self.page.keys), dtype=bool)
+        for number, key in enumerate(self.page.keys):
+            row = open_rows.get(key)
+            if row is None or row.state not in GOOD_FOR or row.replay_at is not None:
+                continue
+            if row.state == OpenState.UNKNOWN:
+                kept[number] = True
+                self.page.counts.unknown += 1
+            elif not row.again and row.mapping_version_id == self.work.run.mapping_version_id and self.source_prints[number] == row.source_print:
+                kept[number] = True
+                self.page.counts.refused += 1
+        return kept
+
+    def updates(self, rows: np.ndarray, differs: np.ndarray, hashes: np.ndarray, replayed: set[str]) -> list[int]:
+        """Linked records whose print differs: what really differs in the target is sent. Returns those that are gone there and that a person
+        wants created again."""
+        gone: list[int] = []
+        if not len(rows):
+            return gone
+        keys = {int(row): self.links[self.page.keys[row]].target_key for row in rows}
+        if not self.work.target.capabilities.lookup_by_key:
+            for row in rows:
+                self._add(int(row), "update", keys[int(row)], None, differs[row])
+            return gone
+        found, at, found_hashes = self._look_up(KEY, sorted(set(keys.values())))
+        for row in rows:
+            place = at.get(keys[int(row)])
+            if place is None and self.page.keys[row] in replayed:
+                gone.append(int(row))
+                continue
+            if place is None:
+                self._leave(
+                    int(row),
+                    OpenState.MOVED,
+                    Text(_("{system} no longer has {entity} {key}. Replay it to create it again, or dismiss it."), self._named(key=keys[int(row)])),
+                )
+                continue
+            self._update_or_adopt(int(row), keys[int(row)], (found, place[0]), differs[row] & (hashes[row] != found_hashes[place[0]]))
+        return gone
+
+    def creates(self, rows: list[int], hashes: np.ndarray, seen: Seen | None) -> None:
+        """Records without a link: looked up by their match key, adopted where the target has them once."""
+        firsts: dict[tuple[str | None, str | None], int] = {}
+        wanted: list[int] = []
+        for row in rows:
+            match = (self.page.match_fields[row], self.page.match_values[row])
+            if match[1] is not None and firsts.setdefault(match, row) != row:
+                self._leave(
+                    row,
+                    OpenState.REJECTED,
+                    Text(
+                        _("Shares its match key {value} with record {other} of the source; the target can hold only one of them."),
+                        {"value": match[1], "other": self.page.keys[firsts[match]]},
+                    ),
+                    field=", ".join(json.loads(match[0] or "[]")),
+                    step="match",
+                )
+                continue
+            wanted.append(row)
+        found = self._match(self._to_look_up(wanted, seen))
+        for row in wanted:
+            matches = found.get(row, [])
+            if len(matches) > 1:
+                self._leave(
+                    row,
+                    OpenState.REJECTED,
+                    Text(
+                        _("{system} has {count} {entity} with the match key {value}. Merge them there, then replay."),
+                        self._named(count=len(matches), value=self.page.match_values[row]),
+                    ),
+                    step="match",
+                )
+            elif matches:
+                frame, place, key, found_hashes = matches[0]
+                self._update_or_adopt(row, key, (frame, place), self.page.send[row] & (hashes[row] != found_hashes))
+            else:
+                self._add(row, "create", None, None, self.page.send[row])
+        self._refuse_linked()
+
+    def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
+        """In an undisturbed first load only match keys that may have been met before; else all that have one."""
+        import polars as pl
+        import polars_hash as plh
+
+        rows = [row for row in rows if self.page.match_values[row] is not None]
+        if seen is None or not rows:
+            return rows
+        values = pl.DataFrame({"v": [f"{self.page.match_fields[row]}{self.page.match_values[row]}" for row in rows]})
+        hashes = values.select(plh.col("v").nchash.xxhash64()).to_series().to_numpy()
+        return [row for row, met in zip(rows, seen.add(hashes), strict=True) if met]
+
+    def _match(self, rows: list[int]) -> dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]]:
+        """Row → the target's records with its match key. Asked for in bulk, once for each alternative of match fields."""
+        result: dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]] = {}
+        alternatives: dict[str, list[int]] = {}
+        for row in rows:
+            alternatives.setdefault(self.page.match_fields[row] or "[]", []).append(row)
+        for names, group in alternatives.items():
+            fields = json.loads(names)
+            by = lookup_field(self.work.target, fields)
+            if by is None:
+                continue
+            asked = canonical_key(self.page.target, fields if by == KEY else [by])
+            found, __, hashes = self._look_up(by, sorted({asked[row] for row in group}))
+            if not found.height:
+                continue
+            match_values = canonical_key(found, fields).to_list()
+            keys = canonical_key(found, self.work.target.key).to_list()
+            at: dict[str, list[int]] = {}
+            for place, value in enumerate(match_values):
+                at.setdefault(value, []).append(place)
+            for row in group:
+                places = at.get(self.page.match_values[row] or "", [])
+                result[row] = [(found, place, keys[place], hashes[place]) for place in places]
+        return result
+
+    def _look_up(self, by: str, values: list[str]) -> tuple[pl.DataFrame, dict[str, list[int]], np.ndarray]:
+        """The target's records: their frame, key → places in it, and the prints of the mapping's fields."""
+        import polars as pl
+
+        names = [f.name for f in self.work.target.fields if f.name in {*self.work.fields, *self.work.target.key, by}]
+        match = {name for names_ in self.page.match_fields if names_ for name in json.loads(names_)}
+        names += [name for name in sorted(match) if name not in names]
+        frames = [
+            self.target.lookup(self.work.target, by, values[start : start + LOOKUP_AT_ONCE], names) for start in range(0, len(values), LOOKUP_AT_ONCE)
+        ]
+        found = pl.concat(frames) if frames else pl.DataFrame(schema=self.work.target.frame_schema(names))
+        at: dict[str, list[int]] = {}
+        for place, key in enumerate(canonical_key(found, self.work.target.key).to_list()):
+            at.setdefault(key, []).append(place)
+        return found, at, field_hashes(found, self.work.fields)
+
+    def _update_or_adopt(self, row: int, key: str, before: tuple[pl.DataFrame, int], differs: np.ndarray) -> None:
+        self._add(row, "update" if differs.any() else "adopt", key, before, differs)
+
+    def _refuse_linked(self) -> None:
+        """An adoption of a record that another source record is linked to is a reject, unless the mapping joins several."""
+        adopted = {
+            key: place
+            for place, key in enumerate(self.target_keys)
+            if key is not None and self.page.keys[self.rows[place]] not in self.links and self.operations[place] != "create"
+        }
+        if not adopted:
+            return
+        rows = bulk.fetch(
+            Link,
+            [self.work.target_key, self.work.source_key],
+            key=self.work.target_key,
+            values=list(adopted),
+            where="ended_at IS NULL",
+            pair=self.work.run.pair_id,
+        )
+        owners = dict(rows)
+        seen: set[str] = set()
+        taken = []
+        for place, key in enumerate(self.target_keys):
+            if adopted.get(key or "") is None or self.page.keys[self.rows[place]] in self.links or key is None:
+                continue
+            if key in owners or key in seen:
+                taken.append(place)
+            seen.add(key)
+        for place in reversed(taken):
+            row, key = self.rows[place], self.target_keys[place]
+            for column in (self.rows, self.operations, self.target_keys, self.befores, self.sends):
+                del column[place]
+            self._leave(
+                row,
+                OpenState.REJECTED,
+                Text(
+                    _("Its match key {value} is that of {entity} {key} in {system}, which already belongs to record {other} of the source."),
+                    self._named(value=self.page.match_values[row], key=key, other=owners.get(key or "", "")),
+                ),
+                step="match",
+            )
+
+    def _add(self, row: int, operation: str, key: str | None, before: tuple[pl.DataFrame, int] | None, send: np.ndarray) -> None:
+        self.rows.append(row)
+        self.operations.append(operation)
+        self.target_keys.append(key)
+        self.befores.append(before)
+        self.sends.append(send)
+
+    def _leave(self, row: int, state: str, reason: Text, **more: Any) -> None:
+        self.page.left.append(
+            Left(self.page.keys[row], state, reason, self.page.source.row(row, named=True), source_print=self.source_prints[row], **more)
+        )
+        if state == OpenState.MOVED:
+            self.page.counts.moved += 1
+        else:
+            self.page.counts.refused += 1
+
+    def _named(self, **values: Any) -> dict[str, Any]:
+        return {"system": self.work.system, "entity": self.work.target.label or self.work.target.name, **values}
+
+    def held(self) -> set[str]:
+        """What a later page must wait for: source keys, target keys and match keys of what will be written."""
+        held = {f"s{self.page.keys[row]}" for row in self.rows}
+        held |= {f"t{key}" for key in self.target_keys if key is not None}
+        held |= {f"m{self.page.match_fields[row]}{self.page.match_values[row]}" for row in self.rows if self.page.match_values[row] is not None}
+        return held
+
+    def frame(self) -> pl.DataFrame | None:
+        """The change set as its file holds it; None where there is nothing to do."""
+        import numpy as np
+        import polars as pl
+
+        if not self.rows:
+            return None
+        page, rows = self.page, self.rows
+        links = [self.links.get(page.keys[row]) for row in rows]
+        send = np.array(self.sends)
+        after = page.target.select(self.work.fields)[rows]
+        return pl.DataFrame(
+            {
+                "row": pl.Series(range(len(rows)), dtype=pl.UInt32),
+                "operation": pl.Series(self.operations, dtype=pl.String),
+                "source_key": pl.Series([page.keys[row] for row in rows], dtype=pl.String),
+                "part": pl.Series([""] * len(rows), dtype=pl.String),
+                "target_key": pl.Series(self.target_keys, dtype=pl.String),
+                "match_fields": pl.Series([page.match_fields[row] for row in rows], dtype=pl.String),
+                "match_value": pl.Series([page.match_values[row] for row in rows], dtype=pl.String),
+                "link_id": pl.Series([link.id if link else None for link in links], dtype=pl.Int64),
+                "link_change_set": pl.Series([link.change_set_id if link else None for link in links], dtype=pl.Int64),
+                "link_change_row": pl.Series([link.change_row if link else None for link in links], dtype=pl.Int64),
+                "print": pl.Series([self.prints[row] for row in rows], dtype=pl.Binary),
+                "source_print": pl.Series([self.source_prints[row] for row in rows], dtype=pl.Binary),
+                "after": after.to_struct("after"),
+                "before": self._before_column(after),
+                "before_known": pl.Series([before is not None for before in self.befores], dtype=pl.Boolean),
+                "send": pl.DataFrame({name: send[:, n] for n, name in enumerate(self.work.fields)}).to_struct("send"),
+                "source": page.source[rows].to_struct("source"),
+            }
+        )
+
+    def _before_column(self, after: pl.DataFrame) -> pl.Series:
+        """The target's values of the mapping's fields as they were looked up; null records where they were not."""
+        import polars as pl
+
+        looked_up = [before for before in self.befores if before is not None]
+        if not looked_up:
+            return after.clear(n=after.height).to_struct("before")
+        frames: list[pl.DataFrame] = []
+        offsets: dict[int, int] = {}
+        height = 0
+        for frame, __ in looked_up:
+            if id(frame) not in offsets:
+                offsets[id(frame)] = height
+                frames.append(frame.select(self.work.fields))
+                height += frame.height
+        whole = pl.concat([*frames, after.clear(n=1)])
+        places = [offsets[id(before[0])] + before[1] if before is not None else height for before in self.befores]
+        return whole[places].to_struct("before")
+
+
+def lookup_field(target: Any, fields: list[str]) -> str | None:
+    """By what the target can be asked for records with these match fields: its key, or one of the fields; None where it can't be asked."""
+    if tuple(fields) == tuple(target.key) and target.capabilities.lookup_by_key:
+        return KEY
+    return next((name for name in fields if name in target.capabilities.lookup_by), None)

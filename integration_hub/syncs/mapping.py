@@ -1,0 +1,137 @@
+"""Mapping a page: what is filtered out, doubled or rejected leaves it here; the rest are the target's records, each beside its source record."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from connectors.base import FieldType, Misfit, Page, Text, _
+from integration_hub.core.keys import canonical_key, canonical_text
+from integration_hub.syncs.compare import MappedPage
+from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.work import Counts, Left, Work
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage:
+    """Filter and map a page of source records. Every record read ends in exactly one of: mapped, filtered, rejected, duplicate."""
+    import numpy as np
+    import polars as pl
+
+    counts = Counts(read=page.frame.height)
+    keys = canonical_key(page.frame, work.source.key)
+    left = dict(unreadable(work, page, keys))
+    readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
+    chosen = readable & passes(work, page.frame)
+    counts.rejected, counts.filtered = len(left), int((readable & ~chosen).sum())
+    placed = pl.DataFrame({"key": keys, "chosen": chosen}).with_row_index("row")
+    kept = placed.select(pl.col("chosen") & (pl.col("row") == pl.col("row").filter(pl.col("chosen")).max().over("key"))).to_series().fill_null(False)
+    counts.duplicate = int((chosen & ~kept).sum())
+
+    part = page if kept.all() else only(page, kept)
+    keys = keys.filter(kept)
+    outcome = work.mapping.apply(part)
+    for rejected in outcome.rejected.iter_rows(named=True):
+        left[len(left) + page.frame.height] = Left(
+            keys[rejected["row"]],
+            OpenState.REJECTED,
+            Text(rejected["template"], json.loads(rejected["values"])),
+            part.frame.row(rejected["row"], named=True),
+            field=rejected["field"],
+            step=rejected["transform"],
+            value=rejected["value"] or "",
+        )
+    counts.rejected += outcome.rejected.height
+    rows = outcome.frame["row"]
+    value, key = greatest(work, page.frame)
+    return MappedPage(
+        number=number,
+        position=page.position,
+        last=page.position is None and not wanted,
+        source=part.frame[rows],
+        target=outcome.frame,
+        send=send_mask(outcome, work.fields) if outcome.frame.height else np.zeros((0, len(work.fields)), dtype=bool),
+        keys=keys.gather(rows).to_list(),
+        match_fields=outcome.match["match_field"].to_list(),
+        match_values=outcome.match["match_value"].to_list(),
+        counts=counts,
+        left=list(left.values()),
+        last_value="" if wanted else value,
+        last_key="" if wanted else key,
+        wanted=wanted,
+    )
+
+
+def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, Left]]:
+    """Records that cannot even be told apart or filtered: no key, or a misfit in the key, the filter or the whole record."""
+    decisive = {"", *work.source.key, *(work.filter.fields if work.filter else ())}
+    misfits = {m.row: m for m in reversed(page.misfits) if m.field in decisive}
+    for row in sorted({*misfits, *(row for row, key in enumerate(keys) if key is None)}):
+        record = page.frame.row(row, named=True)
+        misfit = misfits.get(row)
+        reason = misfit.reason if misfit else Text(_("The record has no {field}, which identifies it."), {"field": ", ".join(work.source.key)})
+        key = keys[row] or f"#{hashlib.sha256(repr((record, misfit and misfit.text)).encode('utf-8', 'replace')).hexdigest()[:16]}"
+        yield (
+            row,
+            Left(
+                key,
+                OpenState.REJECTED,
+                reason,
+                record,
+                field=misfit.field if misfit else work.source.key[0],
+                step="read",
+                value=misfit.text if misfit else "",
+            ),
+        )
+
+
+def passes(work: Work, frame: pl.DataFrame) -> pl.Series:
+    """Which records the sync's filter is true for."""
+    import polars as pl
+
+    if work.filter is None:
+        return pl.Series([True] * frame.height, dtype=pl.Boolean)
+    return frame.select(work.filter.to_polars().fill_null(False).alias("passes")).to_series()
+
+
+def only(page: Page, kept: pl.Series) -> Page:
+    """The page with only these rows; its misfits move with their rows."""
+    places = {row: place for place, row in enumerate(kept.arg_true())}
+    return Page(
+        frame=page.frame.filter(kept),
+        position=page.position,
+        misfits=[Misfit(places[m.row], m.field, m.text, m.reason) for m in page.misfits if m.row in places],
+        absent=page.absent.filter(kept) if page.absent is not None else None,
+    )
+
+
+def send_mask(outcome: Any, fields: list[str]) -> Any:
+    """A row a record, a column a field: whether it is sent."""
+    import numpy as np
+
+    mask = np.ones((outcome.frame.height, len(fields)), dtype=bool)
+    if outcome.send is not None:
+        for number, name in enumerate(fields):
+            if name in outcome.send.columns:
+                mask[:, number] = outcome.send[name].to_numpy()
+    return mask
+
+
+def greatest(work: Work, frame: pl.DataFrame) -> tuple[str, str]:
+    """The greatest (cursor field, key) on a page, in canonical text; ("", "") where there is none."""
+    import polars as pl
+
+    name = work.source.cursor_field
+    if name is None or not frame.height or frame[name].null_count() == frame.height:
+        return "", ""
+    top = frame.filter(pl.col(name) == pl.col(name).max())
+    return top.select(canonical_text(pl.col(name), frame.schema[name])).item(0, 0), max(key for key in canonical_key(top, work.source.key) if key)
+
+
+def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
+    """Orders cursors: numbers as numbers, all else as their canonical text."""
+    return (float(value) if kind in (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL) else value, key)

@@ -1,0 +1,95 @@
+"""Open rows: written when a run leaves a record, replaced by a later reading, closed when it went through."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db.models import F
+from django.utils import timezone
+
+from integration_hub.core import texts
+from integration_hub.syncs.models import OpenRow, Run, Sync
+from integration_hub.syncs.states import Closed
+from integration_hub.syncs.work import Left
+
+VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
+DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
+
+
+def packed_record(record: dict[str, Any]) -> bytes:
+    return zlib.compress(json.dumps(record, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
+
+
+def unpacked_record(stored: bytes) -> dict[str, Any]:
+    """The source record of an open row: field → value, times and decimals as text."""
+    return json.loads(zlib.decompress(bytes(stored)))  # type: ignore[no-any-return]
+
+
+def cause_of(left: Left) -> str:
+    """The same for records that failed alike: state, field, step and sentence, and the value where one correction clears all that have it."""
+    value = left.value if left.step in VALUE_IS_THE_CAUSE else ""
+    kept = {name: text for name, text in left.reason.values.items() if name not in DIFFERS}
+    what = json.dumps([left.state, left.field, left.step, left.reason.template, kept, value], sort_keys=True, default=str)
+    return hashlib.sha256(re.sub(r"\s+", " ", what).encode()).hexdigest()[:32]
+
+
+def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_id: int | None = None) -> None:
+    """Write an open row for each of these records, in the caller's transaction; one that is open already is replaced."""
+    if not lefts:
+        return
+    now = timezone.now()
+    newest = {(left.key, left.part): left for left in lefts}
+    known = {
+        (row.key, row.part): row
+        for row in OpenRow.objects.open().filter(sync=sync, side=side, key__in=[left.key for left in newest.values()]).select_for_update()
+    }
+    changed: list[OpenRow] = []
+    new: list[OpenRow] = []
+    for place, left in newest.items():
+        row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key[:500], part=left.part, first_at=now, tries=0)
+        row.state, row.again, row.cause = left.state, left.again, cause_of(left)
+        row.reason, row.field, row.step, row.value = texts.stored(left.reason), left.field, left.step, left.value[:200]
+        row.record, row.source_print = packed_record(left.record), left.source_print
+        row.run, row.mapping_version = run, run.mapping_version
+        row.change_set_id, row.change_row = change_set_id, left.change_row
+        row.tries, row.last_at, row.replay_at = row.tries + 1, now, None
+        (changed if row.pk else new).append(row)
+    OpenRow.objects.bulk_create(new, batch_size=500)
+    OpenRow.objects.bulk_update(changed, _REPLACED, batch_size=200)
+
+
+_REPLACED = [
+    "state", "again", "cause", "reason", "field", "step", "value", "record", "source_print", "run", "mapping_version", "change_set_id", "change_row",
+    "tries", "last_at", "replay_at",
+]  # fmt: skip
+
+
+def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None) -> None:
+    """The records went through: their open rows end, in the caller's transaction."""
+    wanted = list(keys)
+    if wanted:
+        rows = OpenRow.objects.open().filter(sync=sync, side=side, key__in=wanted)
+        now = at or timezone.now()
+        rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, last_at=now, tries=F("tries") + 1)
+        rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now, tries=F("tries") + 1)
+
+
+def typed(texts_: Any, dtype: Any) -> Any:
+    """A column of kept text values in the dtype of its field; what no longer fits becomes null."""
+    import polars as pl
+
+    if dtype == pl.String:
+        return texts_
+    if isinstance(dtype, pl.Datetime):
+        return texts_.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if dtype == pl.Boolean:
+        return texts_.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
+    if dtype == pl.Binary:
+        return texts_.cast(pl.Binary)
+    return texts_.cast(dtype, strict=False)

@@ -1,0 +1,136 @@
+"""The inside of a sync: six steps in one straight line.
+
+    read → map → compare → write → record → next
+
+Each step is a generator over the one before; `ahead` lets the next page be read, mapped and compared while this one is written. Recording is always
+in order. A position is never taken from memory: after any end, reading goes on behind the last page that was planned, and writing goes on from the
+change sets that are not settled, taken from their files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+from django.db.models import F
+
+from integration_hub.core.ahead import ahead
+from integration_hub.core.leases import Lease
+from integration_hub.syncs import changesets, openrows
+from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
+from integration_hub.syncs.mapping import map_page
+from integration_hub.syncs.models import ChangeSet, PageRow
+from integration_hub.syncs.reading import read
+from integration_hub.syncs.record import record
+from integration_hub.syncs.states import ChangeSetState, RunState
+from integration_hub.syncs.work import Work
+from integration_hub.syncs.write import PlannedSet, sent
+
+if TYPE_CHECKING:
+    from connectors.base import Page
+
+
+def carry(work: Work, lease: Lease) -> bool:
+    """Do a partition's work in the run's stage until it is done or its turn is over. True: done."""
+    if work.run.state == RunState.COMPARING:
+        for __ in compared(work, lease, ahead(mapped(work, ahead(read(work))))):
+            pass
+    else:
+        write(work, lease)
+    work.partition.refresh_from_db()
+    return work.partition.read_done and (work.run.state == RunState.COMPARING or not unsettled(work).exists())
+
+
+def write(work: Work, lease: Lease) -> None:
+    """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
+    planned = compared(work, lease, ahead(mapped(work, ahead(read(work)))))
+    portions = ahead(sent(work, lease, chain(taken_up(work), ahead(planned) if not work.partition.read_done else ())))
+    try:
+        for portion in portions:
+            record(work, lease, portion)
+    finally:
+        work.in_flight.abort()
+        portions.close()  # type: ignore[attr-defined]
+
+
+def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPage]:
+    """Each page of source records as the target's records, with what was filtered out, doubled or rejected."""
+    for number, (page, wanted) in enumerate(pages, start=work.partition.page_number + 1):
+        yield map_page(work, page, number=number, wanted=wanted)
+
+
+def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
+    """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
+    undisturbed = work.run.first_load and work.partition.page_number == 0 and work.partition.lost_leases == 0
+    seen = Seen() if undisturbed else None
+    with work.open("target") as target:
+        for page in pages:
+            work.in_flight.wait_for(keys_of(page))
+            result = compare(work, page, target, seen)
+            work.in_flight.hold(page.number, result.held)
+            change_set = plan(work, lease, result)
+            if change_set is not None and result.changes is not None:
+                yield PlannedSet(change_set, result.changes)
+
+
+def keys_of(page: MappedPage) -> Iterator[str]:
+    """What this page may touch, in the form in which it is held."""
+    yield from (f"s{key}" for key in page.keys)
+    yield from (f"m{fields}{value}" for fields, value in zip(page.match_fields, page.match_values, strict=True) if value is not None)
+
+
+def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
+    """One commit: change set, page row, open rows, counters and the position behind the page. The file is on the disk before it."""
+    page, counts, changes = result.page, result.page.counts, result.changes
+    place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
+    with transaction.atomic():
+        change_set = None
+        if changes is not None:
+            operations = changes["operation"].to_list()
+            change_set = ChangeSet.objects.create(
+                run=work.run,
+                partition=work.partition,
+                page=page.number,
+                rows=changes.height,
+                creates=operations.count("create"),
+                updates=operations.count("update"),
+                **place,
+            )
+        PageRow.objects.create(
+            partition=work.partition,
+            number=page.number,
+            last_value=page.last_value,
+            last_key=page.last_key,
+            **{n: getattr(counts, n) for n in _PAGE_COUNTS},
+        )
+        openrows.leave(work.sync, work.run, work.sync.source_side, page.left)
+        openrows.close(work.sync, work.sync.source_side, result.passed)
+        position = {} if page.wanted else {"position": page.position, "read_done": page.last}
+        lease.fence(
+            page_number=page.number,
+            wanted_done=not page.wanted or page.last,
+            failures=0,
+            **position,
+            **{f"{name}_count": F(f"{name}_count") + getattr(counts, name) for name in _PAGE_COUNTS},
+        )
+    return change_set
+
+
+_PAGE_COUNTS = ("read", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+
+
+def unsettled(work: Work):  # type: ignore[no-untyped-def]
+    return work.partition.change_sets.filter(state__in=(ChangeSetState.PLANNED, ChangeSetState.SENDING)).order_by("pk")
+
+
+def taken_up(work: Work) -> Iterator[PlannedSet]:
+    """The change sets that were planned before and are not settled, from their files; later pages wait for what they touch."""
+    for pk in list(unsettled(work).values_list("pk", flat=True)):
+        change_set = ChangeSet.objects.get(pk=pk)
+        changes = changesets.frame_of(change_set)
+        keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
+        matches = zip(changes["match_fields"], changes["match_value"], strict=True)
+        work.in_flight.hold(change_set.page, chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        yield PlannedSet(change_set, changes)

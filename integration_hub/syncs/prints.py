@@ -1,0 +1,66 @@
+"""Prints: what was last agreed on of a record, eight bytes a field.
+
+A field's print is xxhash64 over its canonical text (core/keys.py), so that it is the same on every machine and with every release of a library;
+golden values in a test hold it there. Zero means *not known*, so a hash of zero is stored as one. A field's place, its slot, is given once.
+Source of the hash: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md, seed 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from integration_hub.core.keys import canonical_text
+from integration_hub.syncs.models import Pair, Slot
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+VERSION = 1
+NULL_HASH = 0x9AE16A3B2F90404F  # stands for null: known to be empty
+
+
+def field_hashes(values: pl.DataFrame, fields: Sequence[str]) -> np.ndarray:
+    """The prints of these fields: one row a record, one column a field, unsigned 64 bit, never zero."""
+    import numpy as np
+    import polars as pl
+    import polars_hash as plh
+
+    if not fields:
+        return np.zeros((values.height, 0), dtype="<u8")
+    texts = values.select(canonical_text(pl.col(name), values.schema[name]).alias(name) for name in fields)
+    hashed = texts.select(plh.col(name).nchash.xxhash64().fill_null(NULL_HASH).replace(0, 1).alias(name) for name in fields)
+    return np.column_stack([hashed[name].to_numpy() for name in fields]).astype("<u8", copy=False)
+
+
+def packed(prints: np.ndarray) -> list[bytes]:
+    """Each row as bytes, to be stored."""
+    width = prints.shape[1] * 8
+    if not width:
+        return [b""] * prints.shape[0]
+    whole = prints.astype("<u8", copy=False).tobytes()
+    return [whole[start : start + width] for start in range(0, len(whole), width)]
+
+
+def unpacked(stored: Sequence[bytes | None], width: int) -> np.ndarray:
+    """Stored prints as rows of at least `width` slots; what is past a print's end, or not there at all, is zero: not known."""
+    import numpy as np
+
+    width = max([width, *(len(one) // 8 for one in stored if one)])
+    whole = b"".join(bytes(one or b"").ljust(width * 8, b"\0") for one in stored)
+    return np.frombuffer(whole, dtype="<u8").reshape(len(stored), width)
+
+
+def slots_of(pair: Pair, side: str, fields: Sequence[str]) -> list[int]:
+    """The slot of each field; new fields get the next free ones, once and for all."""
+    with transaction.atomic():
+        Pair.objects.select_for_update().get(pk=pair.pk)
+        known = dict(pair.slots.filter(side=side).values_list("field", "number"))
+        new = [name for name in fields if name not in known]
+        first = max(known.values(), default=-1) + 1
+        known.update({name: number for number, name in enumerate(new, start=first)})
+        Slot.objects.bulk_create(Slot(pair=pair, side=side, field=name, number=known[name]) for name in new)
+    return [known[name] for name in fields]

@@ -1,0 +1,146 @@
+"""Reading: the source's pages from where the partition stands, small ones joined; first the records that somebody or an earlier run left for this one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from connectors.base import KEY, Connector, Cursor, FieldType, Page
+from integration_hub.syncs import openrows
+from integration_hub.syncs.models import OpenRow
+from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.work import Work
+
+if TYPE_CHECKING:
+    import polars as pl
+
+PAGE_ROWS = 2000  # small pages are joined up to so many records,
+PAGE_SECONDS = 0.5  # or until so long has passed
+WANTED_ROWS = 500
+
+
+def read(work: Work) -> Iterator[tuple[Page, bool]]:
+    """Pages with whether they hold named records. Ends when the source is read or the turn is over; the partition knows which."""
+    with work.open("source") as source:
+        if not work.partition.wanted_done:
+            yield from ((page, True) for page in wanted(work, source))
+        if work.run.keys is not None:
+            yield nothing(work), False
+            return
+        pages = source.read(
+            work.source,
+            since(work),
+            position=work.partition.position,
+            until=work.run.read_until or None,
+            fields=work.source_fields,
+        )
+        for page in joined(pages):
+            yield page, False
+            if work.turn_is_over():
+                return
+
+
+def since(work: Work) -> Cursor | None:
+    """Where an incremental run starts: at its cursor less the lookback, which costs nothing, since what is unchanged is recognised."""
+    if not work.run.since_value:
+        return None
+    value = work.run.since_value
+    field = work.source.field(work.source.cursor_field or "")
+    if field is not None and field.type == FieldType.DATETIME:
+        from datetime import datetime
+
+        moment = datetime.fromisoformat(value) - timedelta(seconds=work.sync.lookback_seconds)
+        return Cursor(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "")
+    return Cursor(value, "")
+
+
+def joined(pages: Iterable[Page]) -> Iterator[Page]:
+    """Small pages as larger ones, in which mapping, comparing and committing cost less a record."""
+    waiting: list[Page] = []
+    rows, started = 0, time.monotonic()
+    for page in pages:
+        waiting.append(page)
+        rows += page.frame.height
+        if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+            yield join(waiting)
+            waiting, rows, started = [], 0, time.monotonic()
+    if waiting:
+        yield join(waiting)
+
+
+def join(pages: list[Page]) -> Page:
+    import polars as pl
+
+    from connectors.base import Misfit
+
+    if len(pages) == 1:
+        return pages[0]
+    misfits: list[Misfit] = []
+    offset = 0
+    for page in pages:
+        misfits += [Misfit(m.row + offset, m.field, m.text, m.reason) for m in page.misfits]
+        offset += page.frame.height
+    return Page(
+        frame=pl.concat([page.frame for page in pages]),
+        position=pages[-1].position,
+        misfits=misfits,
+        absent=_joined_absent(pages),
+        deleted=[key for page in pages for key in page.deleted],
+    )
+
+
+def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
+    import polars as pl
+
+    names = sorted({name for page in pages if page.absent is not None for name in page.absent.columns})
+    if not names:
+        return None
+    parts = []
+    for page in pages:
+        known = page.absent if page.absent is not None else pl.DataFrame(schema=dict.fromkeys(names, pl.Boolean), height=page.frame.height)
+        parts.append(
+            pl.DataFrame(
+                {name: known[name] if name in known.columns else pl.Series([False] * page.frame.height, dtype=pl.Boolean) for name in names}
+            ).fill_null(False)
+        )
+    return pl.concat(parts)
+
+
+def wanted(work: Work, source: Connector) -> Iterator[Page]:
+    """Named records: those the run was started for, or the open rows whose turn it is, read anew, or as they were kept where the source can't be asked."""
+    keys = work.run.keys if work.run.keys is not None else list(_open_keys(work))
+    for start in range(0, len(keys), WANTED_ROWS):
+        some = keys[start : start + WANTED_ROWS]
+        if work.source.capabilities.lookup_by_key:
+            yield Page(source.lookup(work.source, KEY, some, work.source_fields), position=None)
+        else:
+            yield as_kept(work, some)
+
+
+def _open_keys(work: Work) -> Iterable[str]:
+    from django.db.models import Q
+
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
+    return rows.filter(Q(again=True) | Q(replay_at__isnull=False)).exclude(state=OpenState.WITHHELD).order_by("pk").values_list("key", flat=True)
+
+
+def as_kept(work: Work, keys: list[str]) -> Page:
+    """The source records as their open rows hold them."""
+    import polars as pl
+
+    schema = work.source.frame_schema(work.source_fields)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)
+    records = [openrows.unpacked_record(row.record) for row in rows]
+    columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
+    return Page(
+        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]), position=None
+    )
+
+
+def nothing(work: Work) -> Page:
+    """The empty last page of a run over named records."""
+    import polars as pl
+
+    return Page(pl.DataFrame(schema=work.source.frame_schema(work.source_fields)), position=None)

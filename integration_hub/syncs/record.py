@@ -1,0 +1,217 @@
+"""Recording: one fenced transaction settles a portion. Outcomes, links and prints, open rows, counters and position stand together or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from connectors.base import Outcome, Result, Text, _
+from integration_hub.core import bulk, texts
+from integration_hub.core.leases import Lease
+from integration_hub.syncs import changesets, openrows
+from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.prints import VERSION
+from integration_hub.syncs.states import ChangeSetState, OpenState
+from integration_hub.syncs.work import Left, Work
+from integration_hub.syncs.write import Portion, moved_reason
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LINK_COLUMNS = ("pair", "a_key", "b_key", "part", "a_many", "b_many", "sent_print", "print_version", "change_set_id", "change_row", "made_at")
+
+
+@dataclass
+class Settled:
+    """A portion's rows by what became of them."""
+
+    created: list[tuple[int, str, str, bytes, str]] = field(default_factory=list)  # row, source key, target key, print, counted as: makes a link
+    ended: list[int] = field(default_factory=list)  # links whose record is gone and was created anew
+    updated: list[tuple[int, int, bytes]] = field(default_factory=list)  # row, link, print
+    left: list[Left] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)  # source keys of what went through
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("created", "updated", "unchanged", "refused", "moved", "unknown"), 0))
+
+
+def record(work: Work, lease: Lease, portion: Portion) -> None:
+    """Settle a portion. A link that uniqueness refuses becomes a reject, never a failed portion."""
+    settled = settle(work, portion)
+    try:
+        commit(work, lease, portion, settled)
+    except IntegrityError:
+        reject_taken(work, portion, settled)
+        commit(work, lease, portion, settled)
+    if portion.is_last:
+        work.in_flight.release(portion.change_set.page)
+
+
+def settle(work: Work, portion: Portion) -> Settled:
+    """What became of each row, in memory."""
+    result = Settled()
+    columns = ("row", "operation", "source_key", "target_key", "link_id", "print")
+    for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(portion.changes.select(columns).iter_rows()):
+        outcome = portion.outcomes.get(row)
+        if row in portion.moved:
+            result.counts["moved"] += 1
+            result.left.append(_left(portion, place, OpenState.MOVED, moved_reason(work, target_key), again=True))
+        elif outcome is None or outcome.result == Result.WRITTEN:
+            key = (outcome.key if outcome else None) or target_key
+            counted = "unchanged" if outcome is None else "created" if operation == "create" else "updated"
+            result.counts[counted] += 1
+            result.keys.append(source_key)
+            if link_id is not None and operation == "create":
+                result.ended.append(link_id)
+            if link_id is None or operation == "create":
+                result.created.append((row, source_key, key or "", print_, counted))
+            else:
+                result.updated.append((row, link_id, print_))
+        else:
+            state = OpenState.UNKNOWN if outcome.result == Result.UNKNOWN else OpenState.REFUSED
+            result.counts[state.value] += 1
+            reason = outcome.reason or Text(_("{system} refused it without a reason."), {"system": work.system})
+            result.left.append(_left(portion, place, state, reason, again=outcome.again))
+    without = [row for row, __, key, *___ in result.created if not key]
+    if without:
+        _unlinkable(work, portion, result, set(without))
+    return result
+
+
+def _unlinkable(work: Work, portion: Portion, result: Settled, rows: set[int]) -> None:
+    """Created, but the answer did not say under which key: it cannot be linked, so a person must look."""
+    gone = [one for one in result.created if one[0] in rows]
+    result.created = [one for one in result.created if one[0] not in rows]
+    for row, source_key, *__ in gone:
+        place = row - portion.first
+        result.keys.remove(source_key)
+        result.counts["created"] -= 1
+        result.counts["unknown"] += 1
+        reason = Text(
+            _("{system} created it but did not say under which key. Say in its settings where the answer holds the key."), {"system": work.system}
+        )
+        result.left.append(_left(portion, place, OpenState.UNKNOWN, reason))
+
+
+def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None:
+    change_set, now = portion.change_set, timezone.now()
+    outcomes = outcome_frame(portion)
+    place = changesets.placed(changesets.written(outcomes), work.run.pk) if outcomes is not None else {}
+    with transaction.atomic():
+        _write_links(work, change_set, settled)
+        if outcomes is not None:
+            OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
+        openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+        if work.open_keys_exist():
+            openrows.close(work.sync, work.sync.source_side, settled.keys, at=now)
+        counts = {name: F(name) + count for name, count in settled.counts.items() if count}
+        done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
+        ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
+        lease.fence(failures=0, **{f"{name}_count": F(f"{name}_count") + count for name, count in settled.counts.items() if count})
+    change_set.settled = portion.last + 1
+
+
+def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[int]) -> None:
+    """Link what an ended run had written after all, leave what nobody can tell, and call the rest settled: it will be read again."""
+    change_set = portion.change_set
+    told = set(portion.outcomes) - not_there
+    portion.changes = portion.changes.filter(portion.changes["row"].is_in(sorted(told)))
+    settled = settle(work, portion)
+    with transaction.atomic():
+        _write_links(work, change_set, settled)
+        openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+        ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
+        lease.fence()
+
+
+def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
+    now, is_a = timezone.now(), work.source_key == "a_key"
+    if settled.ended:
+        Link.objects.filter(pk__in=settled.ended).update(ended_at=now)
+    rows = (
+        (work.run.pair_id, source if is_a else target, target if is_a else source, "", False, False, print_, VERSION, change_set.pk, row, now)
+        for row, source, target, print_, __ in settled.created
+    )
+    bulk.insert(Link, LINK_COLUMNS, rows)
+    changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
+    bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
+
+
+def outcome_frame(portion: Portion) -> pl.DataFrame | None:
+    """What the plan could not know: keys given by the target, values read back, refusals. None where all went as planned."""
+    import polars as pl
+
+    told = [o for o in portion.outcomes.values() if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
+    moved = sorted(portion.moved)
+    if not told and not moved:
+        return None
+    nothing: list[str | None] = [None] * len(moved)
+    return pl.DataFrame(
+        {
+            "row": pl.Series([o.row for o in told] + moved, dtype=pl.UInt32),
+            "result": pl.Series([str(o.result) for o in told] + ["moved"] * len(moved), dtype=pl.String),
+            "target_key": pl.Series([o.key for o in told] + nothing, dtype=pl.String),
+            "record": pl.Series([_record_text(o) for o in told] + nothing, dtype=pl.String),
+            "reason": pl.Series([_reason_text(o) for o in told] + nothing, dtype=pl.String),
+        }
+    )
+
+
+def _record_text(outcome: Outcome) -> str | None:
+    return json.dumps(dict(outcome.record), default=str, ensure_ascii=False) if outcome.record else None
+
+
+def _reason_text(outcome: Outcome) -> str | None:
+    return json.dumps(texts.stored(outcome.reason), ensure_ascii=False) if outcome.reason else None
+
+
+def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
+    """Find the links that uniqueness refuses and make rejects of them."""
+    keys = [target for __, ___, target, *____ in settled.created]
+    taken = dict(
+        bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where="ended_at IS NULL", pair=work.run.pair_id)
+    )
+    linked = {
+        row[0]
+        for row in bulk.fetch(
+            Link,
+            [work.source_key],
+            key=work.source_key,
+            values=[source for __, source, *___ in settled.created],
+            where="ended_at IS NULL",
+            pair=work.run.pair_id,
+        )
+    }
+    kept, seen = [], set()
+    for row, source, target, print_, counted in settled.created:
+        if target in taken or target in seen or (source in linked and not settled.ended):
+            settled.counts[counted] -= 1
+            settled.counts["refused"] += 1
+            settled.keys.remove(source)
+            place = row - portion.first
+            reason = Text(
+                _("{system} answered with record {key}, which already belongs to record {other} of the source."),
+                {"system": work.system, "key": target, "other": taken.get(target, "")},
+            )
+            settled.left.append(_left(portion, place, OpenState.REFUSED, reason))
+        else:
+            kept.append((row, source, target, print_, counted))
+        seen.add(target)
+    settled.created = kept
+
+
+def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again: bool = False) -> Left:
+    changes = portion.changes
+    return Left(
+        changes["source_key"][place],
+        state.value,
+        reason,
+        changes["source"][place],
+        again=again,
+        step="write",
+        source_print=changes["source_print"][place],
+        change_row=changes["row"][place],
+    )

@@ -1,0 +1,336 @@
+"""What can be done with syncs and runs, one function a use case; pages, API, commands and tasks call these alike."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.audit import services as audit
+from integration_hub.core.expressions.errors import ExpressionError
+from integration_hub.syncs import schedule, stages
+from integration_hub.syncs.models import OpenRow, Pair, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
+from integration_hub.systems.models import Entity
+
+log = logging.getLogger(__name__)
+
+
+class PairBusy(Exception):
+    """Another run of the pair is writing; `run` is it."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        super().__init__(_("Run {number} of {name} is still going on this pair. Wait for it, or cancel it.").format(number=run.pk, name=run.name))
+
+
+class NotPossible(Exception):
+    """It cannot be done as things are; the text says why and what to do."""
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand") -> Run:
+    """Create a run and hand its partition to the workers once the transaction commits.
+
+    `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only. Raises PairBusy while
+    another writing run of the pair is going, NotPossible where the sync cannot run as it is.
+    """
+    by.require("syncs.run", sync)
+    version = sync.mapping.latest
+    if version is None:
+        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+    if not dry and sync.target.system.read_only:
+        raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
+    if keys is not None:
+        keys = _checked_keys(sync, keys)
+    cursor = None
+    if sync.mode == Mode.INCREMENTAL and not full and keys is None:
+        cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                sync=sync,
+                pair=sync.pair,
+                name=sync.name,
+                direction=sync.direction,
+                mode=Mode.INCREMENTAL if cursor else Mode.FULL,
+                mapping_version=version,
+                settings={"filter": sync.filter, "compare_first": sync.compare_first},
+                keys=keys,
+                dry=dry,
+                trigger=trigger,
+                actor_kind=by.kind,
+                actor_name=by.name,
+                actor_id=by.user_id,
+                since_value=cursor.value if cursor else "",
+                since_key=cursor.key if cursor else "",
+                expected_count=len(keys) if keys is not None else None,
+            )
+            partition = Partition.objects.create(run=run)
+            audit.record("run.started", run, by=by)
+            stages.send(partition.pk)
+    except IntegrityError:
+        going = Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).first()
+        if going is None:
+            raise
+        raise PairBusy(going) from None
+    return run
+
+
+def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
+    wanted = list(dict.fromkeys(key for key in keys if key))
+    if not wanted:
+        raise NotPossible(_("Name at least one record by its key."))
+    if len(wanted) > 10_000:
+        raise NotPossible(_("At most 10,000 records can be named at once; these are {count}.").format(count=len(wanted)))
+    schema = sync.source.as_schema()
+    if not schema.capabilities.lookup_by_key:
+        raise NotPossible(_("{entity} cannot be asked for single records, so a run cannot be limited to some.").format(entity=sync.source))
+    return wanted
+
+
+def cancel_run(run: Run, *, by: Actor) -> None:
+    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor."""
+    by.require("syncs.cancel", run)
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, ended_at=None, cancel_at=None).update(cancel_at=timezone.now(), state=_unpaused(run)):
+            return
+        audit.record("run.cancelled", run, by=by)
+        stages.say(run, "{name} asked to cancel it", "warning", name=by.name)
+        _advance_later(run)
+
+
+def pause_run(run: Run, *, by: Actor) -> None:
+    """Stop a run at its next safe point; it goes on from there when it is resumed."""
+    by.require("syncs.cancel", run)
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, state__in=LIVE).update(paused_from=F("state"), state=RunState.PAUSED):
+            raise NotPossible(_("Only a run that is going can be paused."))
+        audit.record("run.paused", run, by=by)
+        stages.say(run, "{name} paused it", "warning", name=by.name)
+
+
+def resume_run(run: Run, *, by: Actor) -> None:
+    by.require("syncs.cancel", run)
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, state=RunState.PAUSED).update(state=F("paused_from"), paused_from=""):
+            raise NotPossible(_("Only a paused run can be resumed."))
+        audit.record("run.resumed", run, by=by)
+        stages.say(run, "{name} resumed it", name=by.name)
+        for pk in run.partitions.filter(state__in=(PartitionState.WAITING, PartitionState.LEASED)).values_list("pk", flat=True):
+            stages.send(pk)
+
+
+def _unpaused(run: Run) -> Any:
+    run.refresh_from_db()
+    return run.paused_from if run.state == RunState.PAUSED else F("state")
+
+
+def _advance_later(run: Run) -> None:
+    from integration_hub.core import dispatch
+    from integration_hub.syncs.tasks import advance_run
+
+    dispatch.send(advance_run, run.pk, queue="interactive")
+
+
+# --- syncs ------------------------------------------------------------------------------------------------------------
+
+_CHANGEABLE = (
+    "name", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
+    "objective_seconds", "owner", "notes",
+)  # fmt: skip
+
+
+def create_sync(*, by: Actor, source: Entity, target: Entity, **settings: Any) -> Sync:
+    """Create a sync from `source` to `target`; the pair is shared with every sync between the two, in either direction. Raises ValidationError."""
+    by.require("syncs.change")
+    with transaction.atomic():
+        pair = Pair.objects.filter(a=target, b=source).first()
+        direction = Direction.B_TO_A if pair is not None else Direction.A_TO_B
+        if pair is None:
+            pair, __ = Pair.objects.get_or_create(a=source, b=target)
+        sync = Sync(pair=pair, direction=direction, **settings)
+        _check(sync)
+        sync.next_due_at = schedule.next_due(sync)
+        sync.save()
+        audit.record("sync.created", sync, by=by, changes={name: [None, _plain(getattr(sync, name))] for name in _CHANGEABLE})
+    return sync
+
+
+def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
+    """Change a sync's settings. Raises ValidationError; a run that is going stays on what it began with."""
+    by.require("syncs.change", sync)
+    with transaction.atomic():
+        sync = Sync.objects.select_for_update().get(pk=sync.pk)
+        before = {name: _plain(getattr(sync, name)) for name in _CHANGEABLE}
+        for name, value in settings.items():
+            if name not in _CHANGEABLE:
+                raise TypeError(f"A sync has no setting {name}.")
+            setattr(sync, name, value)
+        _check(sync)
+        changes = {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
+        if not changes:
+            return sync
+        if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
+            sync.next_due_at = schedule.next_due(sync)
+        sync.save()
+        audit.record("sync.changed", sync, by=by, changes=changes)
+    return sync
+
+
+def _check(sync: Sync) -> None:
+    """Refuse what could not run: names taken, a mapping between other entities, a schedule or filter that cannot be understood."""
+    sync.clean_fields(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+    sync.validate_unique()
+    problems: dict[str, str] = {}
+    if (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
+        problems["mapping"] = _("The mapping {name} goes from {source} to {target}, but this sync from {a} to {b}.").format(
+            name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
+        )
+    schema = sync.source.as_schema()
+    if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
+        problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
+    if sync.filter:
+        from integration_hub.core.expressions import language
+
+        try:
+            language.parse(sync.filter, {f.name: f.type for f in schema.fields})
+        except ExpressionError as error:
+            problems["filter"] = str(error)
+    problems.update(schedule.problems(sync))
+    if problems:
+        raise ValidationError(problems)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def pause_sync(sync: Sync, *, by: Actor) -> None:
+    """No more runs by schedule, until it is resumed. A run that is going goes on."""
+    by.require("syncs.cancel", sync)
+    with transaction.atomic():
+        if Sync.objects.filter(pk=sync.pk, paused_at=None).update(paused_at=timezone.now()):
+            audit.record("sync.paused", sync, by=by)
+
+
+def resume_sync(sync: Sync, *, by: Actor) -> None:
+    """Runs by schedule go on; however many were missed, the sync runs once."""
+    by.require("syncs.cancel", sync)
+    with transaction.atomic():
+        if Sync.objects.filter(pk=sync.pk).exclude(paused_at=None).update(paused_at=None):
+            audit.record("sync.resumed", sync, by=by)
+
+
+def delete_sync(sync: Sync, *, by: Actor) -> None:
+    """Delete a sync with its open rows. Its runs stay readable; links stay with the pair. Refused while a run is going."""
+    by.require("syncs.delete", sync)
+    with transaction.atomic():
+        going = Run.objects.filter(sync=sync, ended_at=None).first()
+        if going is not None:
+            raise PairBusy(going)
+        audit.record("sync.deleted", sync, by=by)
+        sync.delete()
+
+
+def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
+    """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read."""
+    by.require("syncs.change", sync)
+    with transaction.atomic():
+        known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+        before = str(known) if known else None
+        if value:
+            value = schedule.cursor_value(sync, value)
+            SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": value, "key": key})
+        elif known:
+            known.delete()
+        audit.record("sync.cursor_set", sync, by=by, changes={"cursor": [before, f"{value}, {key}" if value else None]}, note=note)
+
+
+def start_due_syncs() -> None:
+    """Start every sync that is due. One that finds its pair busy stays due; one that cannot run says so once and waits for its next time."""
+    for sync in Sync.objects.due().select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
+        try:
+            with transaction.atomic():
+                due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
+                if due.update(next_due_at=schedule.next_due(sync)):
+                    start_run(sync, by=Actor.schedule(), trigger="schedule")
+        except PairBusy:
+            continue  # the transaction is rolled back: it stays due
+        except NotPossible as error:
+            Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync))
+            log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+
+
+# --- open rows --------------------------------------------------------------------------------------------------------
+
+
+def replay_rejects(rows: Any, *, by: Actor) -> int:
+    """Have open rows (a queryset) taken up by the next run of their syncs, which is started now, unless one is going that will meet them.
+
+    Returns how many. The source record is read anew where the source can be asked for it.
+    """
+    by.require("rejects.resolve")
+    with transaction.atomic():
+        pks = list(rows.open().filter(replay_at=None).values_list("pk", flat=True))
+        count = 0
+        for start in range(0, len(pks), 500):
+            count += OpenRow.objects.filter(pk__in=pks[start : start + 500]).update(replay_at=timezone.now(), again=True)
+        syncs = list(Sync.objects.filter(pk__in=rows.values("sync_id").distinct()))
+        for sync in syncs:
+            audit.record("rejects.replayed", sync, by=by, note=str(count))
+    for sync in syncs:
+        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:10_000])
+        try:
+            if keys:
+                _start_replay(sync, keys, by=by)
+        except (PairBusy, NotPossible) as error:
+            log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync.pk})
+    return count
+
+
+def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
+    """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
+    version = sync.mapping.latest
+    if version is None:
+        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+    going = Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).first()
+    if going is not None:
+        raise PairBusy(going)
+    try:
+        with transaction.atomic():
+            run = Run.objects.create(
+                sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mode=Mode.FULL, mapping_version=version,
+                settings={"filter": sync.filter, "compare_first": False}, keys=keys, trigger="replay", actor_kind=by.kind, actor_name=by.name,
+                actor_id=by.user_id, expected_count=len(keys),
+            )  # fmt: skip
+            stages.send(Partition.objects.create(run=run).pk)
+            audit.record("run.started", run, by=by)
+    except IntegrityError:
+        raise PairBusy(Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).get()) from None
+    return run
+
+
+def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
+    """Close open rows (a queryset) without doing anything about them; the reason is kept. Returns how many."""
+    by.require("rejects.resolve")
+    if not note.strip():
+        raise ValidationError({"note": _("Say why these records may be left.")})
+    with transaction.atomic():
+        pks = list(rows.open().values_list("pk", "sync_id"))
+        now = timezone.now()
+        for start in range(0, len(pks), 500):
+            some = [pk for pk, __ in pks[start : start + 500]]
+            OpenRow.objects.filter(pk__in=some).update(closed_at=now, closed_as=Closed.DISMISSED, closed_by=by.name, closed_note=note)
+        for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
+            audit.record("rejects.dismissed", sync, by=by, note=f"{len(pks)}: {note}")
+    return len(pks)

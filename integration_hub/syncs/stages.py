@@ -1,0 +1,147 @@
+"""The stages of a run: comparing → writing → closing → its end. Each is entered by one conditional UPDATE; the sweep enters it where nobody did."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from connectors.base import Text, _
+from integration_hub.core import dispatch, outbox, texts
+from integration_hub.syncs import tasks
+from integration_hub.syncs.books import books_of
+from integration_hub.syncs.mapping import cursor_order
+from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.states import ChangeSetState, Mode, PartitionState, RunState
+
+log = logging.getLogger(__name__)
+
+
+def say(run: Run, template: str, /, level: str = "info", **values: Any) -> None:
+    """A line in the run's log."""
+    LogLine.objects.create(run=run, level=level, text=texts.stored(Text(template, values)))
+
+
+def begin(run: Run) -> None:
+    """The first worker has taken a part of it. At once: it starts to write; compared first, or dry: it compares."""
+    compares = run.dry or run.settings.get("compare_first", False)
+    state = RunState.COMPARING if compares else RunState.WRITING
+    if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
+        say(run, _("compares first, writes nothing yet") if compares else _("writes each page as soon as it is compared"))
+    run.refresh_from_db()
+
+
+def advance(run_id: int) -> None:
+    """Move a run to its next stage, if its partitions allow it. Safe to call at any time, by anyone."""
+    run = Run.objects.filter(pk=run_id, ended_at=None).select_related("sync").first()
+    if run is None or run.state == RunState.PAUSED:
+        return
+    states = set(run.partitions.values_list("state", flat=True))
+    if run.cancel_at is not None:
+        if PartitionState.LEASED not in states or not _held(run):
+            close(run, RunState.CANCELLED)
+    elif PartitionState.FAILED in states:
+        if PartitionState.LEASED not in states or not _held(run):
+            close(run, RunState.FAILED)
+    elif run.state == RunState.COMPARING and states == {PartitionState.COMPARED}:
+        if run.dry:
+            close(run, RunState.SUCCEEDED)
+        else:
+            _start_writing(run)
+    elif run.state in (RunState.WRITING, RunState.CLOSING) and states == {PartitionState.DONE}:
+        close(run, RunState.SUCCEEDED)
+
+
+def _held(run: Run) -> bool:
+    return run.partitions.exclude(pk__in=Partition.objects.free().values("pk")).exists()
+
+
+def _start_writing(run: Run) -> None:
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, state=RunState.COMPARING).update(state=RunState.WRITING):
+            return
+        run.partitions.update(state=PartitionState.WAITING, sent_at=None, not_before=None)
+        say(run, _("everything is compared; writes now"))
+    for pk in run.partitions.values_list("pk", flat=True):
+        send(pk)
+
+
+def send(partition_id: int) -> None:
+    """Hand a partition to the workers and note when."""
+    Partition.objects.filter(pk=partition_id).update(sent_at=timezone.now())
+    dispatch.send(tasks.carry_partition, partition_id)
+
+
+def close(run: Run, state: str) -> None:
+    """End a run: drop what was not sent, count, move the cursor, tell. One transaction; who comes second finds it done."""
+    with transaction.atomic():
+        if not Run.objects.filter(pk=run.pk, ended_at=None).update(state=RunState.CLOSING):
+            return
+        if not run.dry:
+            _drop_unsent(run)
+        books = books_of(run)
+        counts = books.counts
+        if state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):
+            state = RunState.WITH_REJECTS
+        now = timezone.now()
+        Run.objects.filter(pk=run.pk).update(state=state, ended_at=now, counts=counts, balanced=books.balance, cancel_at=run.cancel_at)
+        if not books.balance:
+            say(
+                run,
+                _("the books do not balance: in differs by {in_difference}, out by {out_difference}; counters: {counters}"),
+                "error",
+                in_difference=books.in_difference,
+                out_difference=books.out_difference,
+                counters=", ".join(f"{name} {count}" for name, count in books.counter_differences.items()) or "–",
+            )
+        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry:
+            _finish(run)
+        _say_counts(run, state, counts)
+        outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
+
+
+def _say_counts(run: Run, state: str, counts: dict[str, int]) -> None:
+    level = {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
+    told: dict[str, Any] = {name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")}
+    say(run, _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused"), level, **told)
+
+
+def _drop_unsent(run: Run) -> None:
+    """What was planned and not sent is not sent any more. What is on its way stays: the pair's next run finds out what became of it."""
+    ChangeSet.objects.filter(run=run, state=ChangeSetState.PLANNED).update(state=ChangeSetState.DROPPED, not_sent=F("rows") - F("settled"))
+    ChangeSet.objects.filter(run=run, state=ChangeSetState.SENDING, sending_to=F("settled")).update(
+        state=ChangeSetState.DROPPED, not_sent=F("rows") - F("settled")
+    )
+    ChangeSet.objects.filter(run=run, state=ChangeSetState.SENDING, sending_to__gt=F("settled"), not_sent=0).update(
+        not_sent=F("rows") - F("sending_to"), unknown=F("unknown") + F("sending_to") - F("settled")
+    )
+
+
+def _finish(run: Run) -> None:
+    """A run that went through moves the cursor to the greatest that was read, and the sync is as fresh as the run's beginning."""
+    sync = run.sync
+    if sync is None:
+        return
+    if run.keys is None:
+        Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
+        field = run.source.as_schema().field(run.source.as_schema().cursor_field or "")
+        rows = PageRow.objects.filter(partition__run=run).exclude(last_value="").values_list("last_value", "last_key").distinct()
+        if field is not None:
+            newest = max(rows, key=lambda row: cursor_order(field.type, *row), default=None)
+            if newest is not None:
+                known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+                if run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key):
+                    SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
+
+
+def sweep() -> None:
+    """Send again what lost its worker or was never taken; move runs on."""
+    for partition in Partition.objects.to_send().order_by("sent_at")[:200]:
+        send(partition.pk)
+    idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED)
+    ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
+    for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
+        advance(run_id)

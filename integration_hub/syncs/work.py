@@ -1,0 +1,169 @@
+"""What the steps of one piece of work share: the run and what was looked up once for it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from connectors import base
+from integration_hub.mappings.engine import CompiledMapping, compile_mapping
+from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
+from integration_hub.syncs.prints import slots_of
+from integration_hub.syncs.states import Side
+
+if TYPE_CHECKING:
+    from connectors.base import Connector
+    from integration_hub.core.expressions.language import Expression
+
+
+@dataclass
+class Work:
+    """A run's pipeline before it starts: schemas, compiled mapping, slots of the target's fields, the filter, and connectors as they are needed."""
+
+    run: Run
+    sync: Sync
+    partition: Partition
+    source: base.Entity
+    target: base.Entity
+    mapping: CompiledMapping
+    fields: list[str]  # the target fields that the mapping writes
+    slots: list[int]  # their places in a print
+    filter: Expression | None
+    open: Callable[[str], AbstractContextManager[Connector]]  # "source" or "target" → a connector of its own for the calling step
+    ends_at: float  # time.monotonic() after which the partition goes back to the queue, so that others get a turn
+    in_flight: InFlight = field(default_factory=lambda: InFlight())
+    _asked: float = 0.0
+    _stopped: bool = False
+
+    @property
+    def source_key(self) -> str:
+        """The column of a link that holds the source's key."""
+        return "a_key" if self.sync.source_side == Side.A else "b_key"
+
+    @property
+    def target_key(self) -> str:
+        return "b_key" if self.sync.source_side == Side.A else "a_key"
+
+    @property
+    def source_fields(self) -> list[str]:
+        """What has to be read: the fields of the mapping, of the filter, the key and the cursor."""
+        wanted = {*self.mapping.sources, *(self.filter.fields if self.filter else ()), *self.source.key}
+        if self.source.cursor_field:
+            wanted.add(self.source.cursor_field)
+        return [f.name for f in self.source.fields if f.name in wanted]
+
+    def turn_is_over(self) -> bool:
+        """Whether to stop at this safe point: the turn has passed, or the run was paused or cancelled. Asks the database once a second."""
+        now = time.monotonic()
+        if now >= self._asked + 1.0:
+            self._asked = now
+            self._stopped = not Run.objects.filter(pk=self.run.pk, state=self.run.state, cancel_at=None).exists()
+        return self._stopped or now >= self.ends_at
+
+    def open_keys_exist(self) -> bool:
+        """Whether the sync has open rows at all, so that a portion need not look for its own."""
+        return OpenRow.objects.open().filter(sync=self.sync).exists()
+
+    @property
+    def system(self) -> str:
+        """The target's name, for messages."""
+        return self.run.target.system.name
+
+
+def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContextManager[Connector]], *, seconds: float) -> Work:
+    """Everything that a run's steps share. Raises SettingsError where the mapping no longer fits its entities."""
+    version, sync = run.mapping_version, run.sync
+    if sync is None:
+        raise base.SettingsError("The sync of this run was deleted.")
+    source, target = run.source.as_schema(), run.target.as_schema()
+    mapping = compile_mapping(version.definition, source, target)
+    fields = [plan.target.name for plan in mapping.plans]
+    text = run.settings.get("filter", "")
+    if text:
+        from integration_hub.core.expressions.language import parse
+    return Work(
+        run=run,
+        sync=sync,
+        partition=partition,
+        source=source,
+        target=target,
+        mapping=mapping,
+        fields=fields,
+        slots=slots_of(run.pair, sync.target_side, fields),
+        filter=parse(text, {f.name: f.type for f in source.fields}) if text else None,
+        open=open,
+        ends_at=time.monotonic() + seconds,
+    )
+
+
+class Aborted(Exception):
+    """A later step has failed; this one need not go on."""
+
+
+class InFlight:
+    """Keys of what is compared but not yet recorded. A page that shares a key, a match key or a target key with one of them waits for it."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, frozenset[str]] = {}
+        self._changed = threading.Condition()
+        self._aborted = False
+
+    def wait_for(self, keys: Iterable[str]) -> None:
+        """Return when none of these keys is held. Raises Aborted when the work is over."""
+        wanted = frozenset(keys)
+        with self._changed:
+            while not self._aborted and any(not wanted.isdisjoint(held) for held in self._held.values()):
+                self._changed.wait()
+            if self._aborted:
+                raise Aborted
+
+    def hold(self, page: int, keys: Iterable[str]) -> None:
+        with self._changed:
+            self._held[page] = self._held.get(page, frozenset()) | frozenset(keys)
+
+    def release(self, page: int) -> None:
+        with self._changed:
+            self._held.pop(page, None)
+            self._changed.notify_all()
+
+    def abort(self) -> None:
+        with self._changed:
+            self._aborted = True
+            self._changed.notify_all()
+
+
+@dataclass
+class Left:
+    """A record that this run leaves: what its open row will say."""
+
+    key: str
+    state: str
+    reason: base.Text
+    record: dict[str, Any]
+    part: str = ""
+    again: bool = False
+    field: str = ""
+    step: str = ""
+    value: str = ""
+    source_print: bytes | None = None
+    change_row: int | None = None
+
+
+@dataclass
+class Counts:
+    """What became of a page's records before anything is sent."""
+
+    read: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    parked: int = 0
+    duplicate: int = 0
+    produced: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    moved: int = 0
+    unknown: int = 0
