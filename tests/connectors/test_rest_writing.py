@@ -66,7 +66,7 @@ ONE = {"in_flight": 1, "tries": 1}
 def test_a_bad_answer_concerns_its_record_alone(shop: Shop, connect, fault, result, reason):
     shop.faults.extend([None, fault])
 
-    outcomes = write(connect(connection={**ONE, "read_seconds": 0.3}), creates(3))
+    outcomes = write(connect(connection={**ONE, "connect_seconds": 0.1, "read_seconds": 0.3}), creates(3))
 
     assert results(outcomes) == [WRITTEN, result, WRITTEN]
     assert reason in str(outcomes[1].reason)
