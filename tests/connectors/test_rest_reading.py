@@ -56,6 +56,13 @@ def test_a_told_end_saves_the_last_request(shop: Shop, connect, kind, end):
     assert len(shop.asked) == 3
 
 
+def test_a_total_is_compared_with_what_was_read_and_not_with_what_was_asked_for(shop: Shop, connect):
+    shop.has(25)
+    granted = {"pagination": {"type": "page", "size": 20, "size_parameter": "", "total_path": "total"}, "query": {"limit": "10"}}
+
+    assert len(names(read(connect(**listing(**granted))))) == 25
+
+
 def test_the_page_count_ends_a_list(shop: Shop, connect):
     shop.has(20)
 
