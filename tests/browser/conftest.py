@@ -16,6 +16,8 @@ AXE = Path(__file__).with_name("axe.min.js")
 SHOTS = os.environ.get("SHOTS")  # a folder: keep pictures of the pages there, to be looked at
 TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation", e =>
     console.error(`CSP: ${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber} ${e.sample}`))"""
+WIDEST = """[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .slice(-3).map(e => e.outerHTML.slice(0, 200)).join("\\n")"""
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1100}
 
 
@@ -139,7 +141,8 @@ def fits():
 
     def check(page):
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px"
+        wide = page.evaluate(WIDEST) if over > 0 else ""
+        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px: {wide}"
 
     return check
 
