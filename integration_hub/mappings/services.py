@@ -77,3 +77,12 @@ def suggest_mapping(source: Entity, target: Entity, *, by: Actor, samples: Seque
     """A draft from names, types and sample records, for a person to look through."""
     by.require("mappings.change")
     return suggest_definition(source.as_schema(), target.as_schema(), samples)
+
+
+def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
+    """Delete a mapping with its versions. Raises ProtectedError while a sync uses it or a run is kept that used it."""
+    by.require("mappings.delete", mapping)
+    with transaction.atomic():
+        audit.record("mapping.deleted", mapping, by=by)
+        mapping.versions.all().delete()
+        mapping.delete()

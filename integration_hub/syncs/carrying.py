@@ -114,7 +114,7 @@ def opener(run: Run, lease: Lease) -> Any:
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
     """Give the partition back until another try makes sense, or fail the run after too many without progress. Busy is no failure."""
     run = partition.run
-    partition.refresh_from_db(fields=["failures"])
+    partition.refresh_from_db(fields=["failures", "error"])
     failures = partition.failures + (0 if isinstance(error, SystemBusy) else 1)
     allowed = next((count for kind, count in TRIES.items() if isinstance(error, kind)), TRIES[BadAnswer])
     if failures >= allowed:
@@ -122,7 +122,8 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
         return
     wait = getattr(error, "retry_after", None)
     seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
-    stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
+    if partition.error != texts.stored(error.text):  # a long wait is told once
+        stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
     try:
         lease.fence(
             state=PartitionState.WAITING,

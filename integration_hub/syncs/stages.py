@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
-from integration_hub.syncs import tasks
+from integration_hub.syncs import changesets, tasks
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -101,6 +101,7 @@ def close(run: Run, state: str) -> None:
             _finish(run)
         _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
+    changesets.sweep_orphans(run.pk)
 
 
 def _say_counts(run: Run, state: str, counts: dict[str, int]) -> None:

@@ -37,9 +37,7 @@ def arrived(mapped):
 
 
 def reasons(mapped):
-    return [
-        (r["row"], r["step"], r["transform"], r["value"], Text(r["template"], json.loads(r["values"])).__str__()) for r in mapped.rejected.to_dicts()
-    ]
+    return [(r["row"], r["step"], r["transform"], r["value"], str(Text(r["template"], json.loads(r["values"])))) for r in mapped.rejected.to_dicts()]
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------
@@ -95,7 +93,7 @@ def test_a_misfit_of_a_used_field_rejects_with_its_own_reason_and_one_of_another
     frame = pl.DataFrame({"a": [None, "x", "y"], "b": [None, None, None]}, schema_overrides={"a": pl.String, "b": pl.String})
     misfits = [Misfit(0, "a", "\\ud800", Text("“{value}” is broken.", {"value": "\\ud800"})), Misfit(1, "b", "?", Text("no matter"))]
 
-    mapped = mapping.apply(Page(frame, None, misfits + [Misfit(2, "", "{", Text("cut short"))]))
+    mapped = mapping.apply(Page(frame, None, [*misfits, Misfit(2, "", "{", Text("cut short"))]))
 
     assert arrived(mapped) == ["x"]
     assert reasons(mapped) == [(0, 0, "read", "\\ud800", "“\\ud800” is broken."), (2, 0, "read", "{", "cut short")]
@@ -139,7 +137,7 @@ def test_what_must_hold_of_a_value(field, values, good, name):
 def test_allowed_values_are_of_the_targets_type():
     mapped = one("text", "integer", ["1", "3"], allowed=[1, 2])
     assert arrived(mapped) == [1]
-    with pytest.raises(DefinitionError, match="The allowed value “x” is not integer, as z is."):
+    with pytest.raises(DefinitionError, match=r"The allowed value “x” is not integer, as z is\."):
         one("text", "integer", ["1"], allowed=["x"])
 
 
@@ -349,7 +347,7 @@ RECORDS = st.lists(
             "a": TEXTS,
             "b": TEXTS,
             "j": JSONS,
-            "t": st.one_of(st.none(), st.datetimes(dt.datetime(1, 1, 2), dt.datetime(9999, 12, 30))),
+            "t": st.one_of(st.none(), st.datetimes(timezones=st.just(dt.UTC))),
             "absent": st.booleans(),
         }
     ),
@@ -375,8 +373,7 @@ def rows_of(mapped, offset=0):
 def test_a_batch_gives_what_its_records_give_alone(records):
     mapping = compile_mapping(WIDE, WIDE_SOURCE, WIDE_TARGET)
     schema = WIDE_SOURCE.frame_schema()
-    frame = pl.DataFrame({name: pl.Series([r[name] for r in records], dtype=schema[name] if name != "t" else pl.Datetime("us")) for name in schema})
-    frame = frame.with_columns(pl.col("t").dt.replace_time_zone("UTC"))
+    frame = pl.DataFrame({name: pl.Series([r[name] for r in records], dtype=schema[name]) for name in schema})
     absent = pl.DataFrame({"t": [r["absent"] and r["t"] is None for r in records]})
 
     together = rows_of(mapping.apply(Page(frame, None, absent=absent)))
@@ -417,11 +414,7 @@ def test_a_trace_shows_the_value_after_each_step():
     assert (good.value, [(s.number, s.transform, s.value) for s in good.steps], good.result, good.sent) == (
         " 42 ", [(1, "trim", "42"), (2, "pad", "0042"), (3, "convert", "42")], "42", True,
     )  # fmt: skip
-    assert (
-        (str(bad.problem), bad.problem_step, bad.sent) == ("“004x” is not a whole number.", 3, False)
-        or str(bad.problem) == "“04x” is not a whole number."
-        or str(bad.problem) == "“004x” is not a whole number."
-    )
+    assert (str(bad.problem), bad.problem_step, bad.sent) == ("“004x” is not a whole number.", 3, False)
     assert (gone.value, gone.absent, gone.sent) == (None, True, False)
 
 
@@ -482,14 +475,13 @@ def test_records_in_json_become_a_page_and_what_does_not_fit_a_misfit():
         ),
         ({"fields": [{"target": "z", "source": "a"}, {"target": "z", "source": "b"}]}, ["z is mapped twice."]),
         ({"fields": [{"target": "z", "source": "a"}], "match": [["q"]]}, ["The match key q is not among the mapped fields."]),
-        ({"fields": [{"target": "z", "source": "a"}], "match": [[]]}, ["match: Each match key is a list of one or more different target fields."]),
+        ({"fields": [{"target": "z", "source": "a"}], "match": [[]]}, ["Each match key is a list of one or more different target fields."]),
     ],
 )
 def test_a_definition_is_refused_in_sentences_with_their_place(definition, problems):
     with pytest.raises(DefinitionError) as refused:
         read_definition(definition)
-    told = [str(problem) for problem in refused.value.problems]
-    assert told == problems or [t.removeprefix("match: ") for t in told] == [p.removeprefix("match: ") for p in problems]
+    assert [str(problem) for problem in refused.value.problems] == problems
 
 
 @pytest.mark.parametrize(

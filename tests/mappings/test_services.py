@@ -64,7 +64,7 @@ def test_a_published_version_never_changes(mapping, integrator):
 def test_a_wrong_draft_is_kept_but_not_published(mapping, integrator):
     services.change_mapping(mapping, definition=BAD, by=integrator)
 
-    with pytest.raises(DefinitionError, match="There is no field nmae. Did you mean name?"):
+    with pytest.raises(DefinitionError, match=r"There is no field nmae\. Did you mean name\?"):
         services.publish_mapping(mapping, by=integrator)
     assert not mapping.versions.exists()
 
