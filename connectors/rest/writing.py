@@ -190,7 +190,6 @@ class Writing:
     def __init__(self, client: Client, declared: EntitySettings, entity: Entity, changes: Changes) -> None:
         self.client, self.declared, self.entity = client, declared, entity
         self.outcomes: list[Outcome] = []
-        self._arrived = False  # something was sent
         self._stop: ConnectorError | None = None  # why nothing more is sent
         self._jobs = self._plan(changes)
 
@@ -250,7 +249,7 @@ class Writing:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
         await together(self._lane() for _number in range(self.client.settings.connection.in_flight))
         if self._stop is not None:
-            if not self._arrived:
+            if not any(outcome.sent for outcome in self.outcomes):
                 raise self._stop
             for _endpoint, rows in self._jobs:
                 self._not_sent(rows, self._stop)
@@ -291,10 +290,8 @@ class Writing:
                 self._halt(rows, error.cause)
                 return
             except MaybeDone as error:
-                self._arrived = True
                 self._unknown(rows, error.cause.text)
                 return
-            self._arrived = True
             if not self.client.asks_to_wait(answer):
                 self._settle(endpoint, rows, answer)
                 return
@@ -357,7 +354,7 @@ class Writing:
         names = {"system": self.client.host.system, "status": answer.status, "reason": self.client.reason(answer)}
         if answer.status in MAYBE_DONE:
             self._unknown(rows, Text(_("A gateway before {system} gave up with status {status}; the record may have arrived"), names))
-        elif answer.status in (401, 403) or ((code := self.client.code(answer)) and code in self.client.answers.expired_codes):
+        elif answer.status == 401 or ((code := self.client.code(answer)) and code in self.client.answers.expired_codes):
             self._halt(rows, self.client.failure(answer))
         elif answer.status >= 500:
             self._refused(rows, Text(_("{system} failed with status {status}: {reason}"), names), again=True)

@@ -27,7 +27,7 @@ def free_port() -> int:
 
 def environ(folder: Path, **more) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
-    return {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "HUB_TESTING": "1", **more}
+    return {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "SANDBOX_PORT": str(free_port()), "HUB_TESTING": "1", **more}
 
 
 class Hub:
@@ -145,7 +145,7 @@ def test_it_starts_survives_a_killed_worker_refuses_a_second_one_and_stops_witho
 
 def test_all_its_processes_end_with_a_killed_supervisor_and_the_next_start_changes_nothing(start):
     hub = start().wait_until_ready()
-    hub.wait_for(lambda: len(hub.processes()) >= 9)  # broker, web and its worker, scheduler, two workers and their children
+    hub.wait_for(lambda: len(hub.processes()) >= 10)  # broker, sandbox, web and its worker, scheduler, two workers and their children
 
     hub.process.kill()
     hub.process.wait()
