@@ -65,9 +65,7 @@ class SyncForm(forms.Form):
         required=False,
         max_length=2_000,
         widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
-        help_text=gettext_lazy(
-            "An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."
-        ),
+        help_text=gettext_lazy("An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."),
     )
     schedule = forms.ChoiceField(
         label=gettext_lazy("Schedule"),
@@ -105,7 +103,9 @@ class SyncForm(forms.Form):
     owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
     notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
-    def __init__(self, data: Any = None, *, sync: Sync | None = None, chosen: dict[str, str] | None = None, by: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, data: Any = None, *, sync: Sync | None = None, chosen: dict[str, str] | None = None, by: Any = None, **kwargs: Any
+    ) -> None:
         self.sync = sync
         kwargs.setdefault("initial", _initial(sync) if sync else {**(chosen or {}), "owner": getattr(by, "user_id", None)})
         super().__init__(data, use_required_attribute=False, **kwargs)
@@ -194,3 +194,5 @@ class CursorForm(forms.Form):
         help_text=gettext_lazy("Empty removes the cursor, so that the next run reads everything."),
     )
     note = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+

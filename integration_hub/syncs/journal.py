@@ -177,3 +177,4 @@ def name_of(record: Mapping[str, Any]) -> str:
     last = {path.rsplit(".", 1)[-1].lower(): value for path, value in reversed(list(record.items()))}
     likely = [*_NAMES, *(name for name in last if name.endswith(("name", "title"))), "email", "mail"]
     return next((str(last[name])[:200] for name in likely if isinstance(last.get(name), str) and last[name].strip()), "")
+

@@ -112,9 +112,9 @@ class ChangeDetail(OfRun):
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
         if change.result != "written":
             if change.operation == "create":
-                return ngettext(
-                    "{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n
-                ).format(**values)
+                return ngettext("{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n).format(
+                    **values
+                )
             return ngettext(
                 "{name} would be updated in {target}: {n} of {all} field.", "{name} would be updated in {target}: {n} of {all} fields.", all_
             ).format(**values)

@@ -175,10 +175,7 @@ class RunPage(OfRun):
         mode = mode_words(run.mode) if run.keys is None else _("named records only")
         mapping = _("{version}, published {when}").format(version=version_words(version), when=clock(version.published_at))
         rows: list[dict[str, Any]] = [
-            {
-                "name": _("Started by"),
-                "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule"),
-            },
+            {"name": _("Started by"), "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule")},
             {"name": _("Mode"), "value": f"{mode}, {_('compared before writing')}" if compares_first(run) and not run.dry else mode},
             {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
         ]
@@ -305,3 +302,5 @@ class ResumeRun(OnRun):
     def act(self, request: HttpRequest, number: int) -> str | None:
         services.resume_run(self.run, by=self.by)
         return _("It goes on.")
+
+

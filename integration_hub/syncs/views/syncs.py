@@ -426,3 +426,5 @@ class TracePage(OfSync):
             except NotPossible as refusal:
                 context["refusal"] = str(refusal)
         return context
+
+
