@@ -139,7 +139,8 @@ def test_an_empty_hub_shows_three_steps_and_a_started_one_the_next(client, perso
 
 
 def test_the_live_part_comes_without_the_shell(client, person):
-    System.objects.create(name="CRM", slug="crm", connector="rest")
+    for name in ("CRM", "ERP"):
+        System.objects.create(name=name, slug=name.lower(), connector="rest")
     client.force_login(person("viewer"))
 
     whole, part = client.get("/").content, client.get("/", headers={"hx-request": "true"}).content
