@@ -161,7 +161,7 @@ def test_a_token_is_shown_once(signed_in, shot, assert_accessible):
     page.goto("/settings/tokens/")
     page.get_by_role("link", name="Make a token").click()
     page.get_by_label("Name", exact=False).first.fill("CI")
-    page.get_by_label("systems.view").check()
+    page.get_by_label("see systems").check()
     page.get_by_role("button", name="Make the token").click()
 
     key = page.locator("#token-key").inner_text()
