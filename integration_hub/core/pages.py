@@ -297,7 +297,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Says sorry without asking the database, which may be what failed."""
     if request.path.startswith("/api/"):
         return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "", _("Something failed inside the hub; its log says why. Try again in a moment."))
-    return render(None, "hub/error_inside.html", {"CSP_NONCE": ""}, status=HTTPStatus.INTERNAL_SERVER_ERROR)  # type: ignore[arg-type]
+    return render(None, "hub/error_inside.html", {"CSP_NONCE": ""}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:

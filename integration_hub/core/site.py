@@ -25,12 +25,12 @@ class HubSite(UnfoldAdminSite):
     def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
         return []  # the sidebar is ours; the list of models would ask for Django's own permissions on every page
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from integration_hub.core.overview import OverviewPage
 
         return OverviewPage.as_view()(request)  # type: ignore[return-value]
 
-    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from integration_hub.core.palette import PalettePage
 
         return PalettePage.as_view()(request)  # type: ignore[return-value]

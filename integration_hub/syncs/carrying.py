@@ -94,7 +94,8 @@ def measure(run: Run, open: Any) -> None:
     if target.capabilities.count and not Link.objects.filter(pair=run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = connector.count(target) == 0
-    if run.keys is None and source.capabilities.upper_bound and source.cursor_field and source.field(source.cursor_field).type == FieldType.DATETIME:
+    cursor = source.field(source.cursor_field or "")
+    if run.keys is None and source.capabilities.upper_bound and cursor is not None and cursor.type == FieldType.DATETIME:
         found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
@@ -113,7 +114,7 @@ def opener(run: Run, lease: Lease) -> Any:
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
     """Give the partition back until another try makes sense, or fail the run after too many without progress. Busy is no failure."""
     run = partition.run
-    partition.refresh_from_db(fields=["failures"])
+    partition.refresh_from_db(fields=["failures", "error"])
     failures = partition.failures + (0 if isinstance(error, SystemBusy) else 1)
     allowed = next((count for kind, count in TRIES.items() if isinstance(error, kind)), TRIES[BadAnswer])
     if failures >= allowed:
@@ -121,7 +122,8 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
         return
     wait = getattr(error, "retry_after", None)
     seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
-    stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
+    if partition.error != texts.stored(error.text):  # a long wait is told once
+        stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
     try:
         lease.fence(
             state=PartitionState.WAITING,

@@ -23,7 +23,7 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
     import polars as pl
 
     counts = Counts(read=page.frame.height)
-    keys = canonical_key(page.frame, work.source.key)
+    page_keys = keys = canonical_key(page.frame, work.source.key)
     left = dict(unreadable(work, page, keys))
     readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
     chosen = readable & passes(work, page.frame)
@@ -63,6 +63,7 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
         last_value="" if wanted else value,
         last_key="" if wanted else key,
         wanted=wanted,
+        filtered_keys=page_keys.filter(readable & ~chosen).to_list() if counts.filtered else [],
     )
 
 

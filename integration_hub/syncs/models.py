@@ -6,28 +6,41 @@ Nothing is written for a record that did not change. Per page there is a page ro
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Now
+from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.core.leases import Leased, LeasedQuerySet
 from integration_hub.mappings.models import Mapping, MappingVersion
-from integration_hub.syncs.states import LIVE, REJECTS, ChangeSetState, Closed, Direction, Mode, OpenState, PartitionState, RunState, Side
+from integration_hub.syncs.states import (
+    ENDED_WHOLE,
+    LIVE,
+    REJECTS,
+    ChangeSetState,
+    Closed,
+    Direction,
+    Mode,
+    OpenState,
+    PartitionState,
+    RunState,
+    Side,
+    Trigger,
+)
 from integration_hub.systems.models import Entity
 
 if TYPE_CHECKING:
     from integration_hub.accounts.actor import Actor
 
 
-class VisibleQuerySet(models.QuerySet):  # type: ignore[type-arg]
+class VisibleQuerySet(models.QuerySet[Any]):
     permission = "syncs.view"
 
-    def visible_to(self, by: Actor) -> VisibleQuerySet:
+    def visible_to(self, by: Actor) -> Self:
         return self if by.allows(self.permission) else self.none()
 
 
@@ -115,8 +128,25 @@ class Claim(models.Model):
 
 
 class SyncQuerySet(VisibleQuerySet):
-    def due(self) -> SyncQuerySet:
+    def due(self) -> Self:
         return self.filter(next_due_at__lte=Now(), paused_at=None)
+
+    def with_names(self) -> SyncQuerySet:
+        """With all that a sentence about a sync names, in one query."""
+        return self.select_related("pair__a__system", "pair__b__system", "mapping", "owner")
+
+    def late(self) -> SyncQuerySet:
+        """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
+        allowed = ExpressionWrapper(
+            Coalesce(F("last_success_at"), F("made_at")) + F("objective_seconds") * Value(timedelta(seconds=1)), models.DateTimeField()
+        )
+        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+
+    def failing(self) -> SyncQuerySet:
+        """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
+        return self.filter(paused_at=None).annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1])).filter(
+            last_state=RunState.FAILED
+        )
 
 
 class Sync(models.Model):
@@ -150,7 +180,7 @@ class Sync(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("sync", args=[self.pk])
+        return reverse("syncs:detail", args=[self.pk])
 
     @property
     def source_side(self) -> str:
@@ -203,8 +233,15 @@ COUNTS = (
 
 
 class RunQuerySet(VisibleQuerySet):
-    def live(self) -> RunQuerySet:
+    def live(self) -> Self:
         return self.filter(ended_at=None)
+
+    def decisive(self) -> RunQuerySet:
+        """Ended runs that say how their sync stands, newest first."""
+        return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+
+    def with_names(self) -> RunQuerySet:
+        return self.select_related("sync", "pair__a__system", "pair__b__system", "mapping_version__mapping")
 
 
 class Run(models.Model):
@@ -220,7 +257,7 @@ class Run(models.Model):
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
-    trigger = models.CharField(max_length=20)  # schedule, hand, replay, command, api
+    trigger = models.CharField(max_length=20, choices=Trigger)
     actor_kind = models.CharField(max_length=20)
     actor_name = models.CharField(max_length=200)
     actor_id = models.BigIntegerField(null=True)
@@ -247,6 +284,8 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["sync", "-id"], name="runs_of_a_sync"),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
+            models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
+            models.Index(fields=["made_at"], name="runs_by_time"),
             models.Index(fields=["ended_at"], name="runs_by_end"),
             models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
         ]
@@ -255,7 +294,7 @@ class Run(models.Model):
         return _("Run {number} of {name}").format(number=self.pk, name=self.name)
 
     def get_absolute_url(self) -> str:
-        return reverse("run", args=[self.pk])
+        return reverse("runs:detail", args=[self.pk])
 
     @property
     def is_live(self) -> bool:
@@ -278,13 +317,13 @@ class Run(models.Model):
 
 
 class PartitionQuerySet(LeasedQuerySet):
-    def to_carry(self) -> PartitionQuerySet:
+    def to_carry(self) -> Self:
         """Partitions that a worker may take now."""
         waiting = Q(state=PartitionState.WAITING, not_before=None) | Q(state=PartitionState.WAITING, not_before__lte=Now())
         lost = Q(state=PartitionState.LEASED)
         return self.free().filter(waiting | lost, run__state__in=LIVE)
 
-    def to_send(self) -> PartitionQuerySet:
+    def to_send(self) -> Self:
         """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
         return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
 
@@ -318,7 +357,7 @@ class Partition(Leased):
     unknown_count = models.PositiveBigIntegerField(default=0)
     not_sent_count = models.PositiveBigIntegerField(default=0)
 
-    objects = PartitionQuerySet.as_manager()
+    objects = PartitionQuerySet.as_manager()  # type: ignore[misc]  # the abstract model's manager is an instance for mypy
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="partition_number")]
@@ -413,10 +452,10 @@ class OutcomeFile(models.Model):
 class OpenRowQuerySet(VisibleQuerySet):
     permission = "rejects.view"
 
-    def open(self) -> OpenRowQuerySet:
+    def open(self) -> Self:
         return self.filter(closed_at=None)
 
-    def rejects(self) -> OpenRowQuerySet:
+    def rejects(self) -> Self:
         return self.open().filter(state__in=REJECTS)
 
 
@@ -457,6 +496,7 @@ class OpenRow(models.Model):
             models.Index(fields=["sync", "cause", "id"], name="open_rows_by_cause", condition=Q(closed_at=None)),
             models.Index(fields=["cause", "-last_at"], name="open_rows_newest", condition=Q(closed_at=None)),
             models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
+            models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

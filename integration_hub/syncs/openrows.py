@@ -49,7 +49,8 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
         (row.key, row.part): row
         for row in OpenRow.objects.open().filter(sync=sync, side=side, key__in=[left.key for left in newest.values()]).select_for_update()
     }
-    changed, new = [], []
+    changed: list[OpenRow] = []
+    new: list[OpenRow] = []
     for place, left in newest.items():
         row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key[:500], part=left.part, first_at=now, tries=0)
         row.state, row.again, row.cause = left.state, left.again, cause_of(left)
@@ -69,14 +70,14 @@ _REPLACED = [
 ]  # fmt: skip
 
 
-def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None) -> None:
-    """The records went through: their open rows end, in the caller's transaction."""
+def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "") -> None:
+    """The records went through, or are wanted no more: their open rows end, in the caller's transaction."""
     wanted = list(keys)
     if wanted:
         rows = OpenRow.objects.open().filter(sync=sync, side=side, key__in=wanted)
         now = at or timezone.now()
-        rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, last_at=now, tries=F("tries") + 1)
-        rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now, tries=F("tries") + 1)
+        rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, closed_note=note, last_at=now, tries=F("tries") + 1)
+        rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, closed_note=note, last_at=now, tries=F("tries") + 1)
 
 
 def typed(texts_: Any, dtype: Any) -> Any:

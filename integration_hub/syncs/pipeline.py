@@ -71,7 +71,7 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
             result = compare(work, page, target, seen)
             work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result)
-            if change_set is not None:
+            if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
 
 
@@ -134,6 +134,3 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
         matches = zip(changes["match_fields"], changes["match_value"], strict=True)
         work.in_flight.hold(change_set.page, chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
         yield PlannedSet(change_set, changes)
-
-
-__all__ = ["Seen", "carry"]

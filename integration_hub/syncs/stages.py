@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from connectors.base import Cursor, Text, _
+from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
-from integration_hub.syncs import tasks
+from integration_hub.syncs import changesets, tasks
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
-from integration_hub.syncs.models import ChangeSet, LogLine, OpenRow, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, ChangeSetState, Mode, PartitionState, RunState
+from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.states import ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +99,15 @@ def close(run: Run, state: str) -> None:
             )
         if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry:
             _finish(run)
-        say(run, *_verdict(state), **{name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")})
+        _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
+    changesets.sweep_orphans(run.pk)
 
 
-def _verdict(state: str) -> tuple[str, str]:
-    told = _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused")
-    return told, {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
+def _say_counts(run: Run, state: str, counts: dict[str, int]) -> None:
+    level = {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
+    told: dict[str, Any] = {name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")}
+    say(run, _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused"), level, **told)
 
 
 def _drop_unsent(run: Run) -> None:
@@ -144,6 +146,3 @@ def sweep() -> None:
     ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
     for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
         advance(run_id)
-
-
-__all__ = ["LIVE", "Cursor", "OpenRow", "advance", "begin", "close", "log", "say", "send", "sweep"]

@@ -35,6 +35,31 @@ class RunState(models.TextChoices):
 LIVE = (RunState.QUEUED, RunState.COMPARING, RunState.WRITING, RunState.CLOSING)
 
 
+ENDED_WHOLE = (RunState.SUCCEEDED, RunState.WITH_REJECTS, RunState.AWAITING_DECISION)  # everything was read
+
+
+class Trigger(models.TextChoices):
+    """What started a run."""
+
+    SCHEDULE = "schedule", _("Schedule")
+    HAND = "hand", _("By hand")
+    REPLAY = "replay", _("Replay")
+    COMMAND = "command", _("Command line")
+    API = "api", _("API")
+
+
+class Freshness(models.TextChoices):
+    """How a sync stands: is its target right and as new as it should be?"""
+
+    FRESH = "fresh", _("Fresh")
+    INCOMPLETE = "incomplete", _("Fresh, not complete")
+    LATE = "late", _("Late")
+    FAILED = "failed", _("Failed")
+    PAUSED = "paused", _("Paused")
+    FIRST_RUN = "first_run", _("First run")
+    NEVER_RAN = "never_ran", _("Never ran")
+
+
 class PartitionState(models.TextChoices):
     WAITING = "waiting", _("Waiting")
     LEASED = "leased", _("Working")

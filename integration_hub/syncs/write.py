@@ -303,6 +303,3 @@ def moved_reason(work: Work, key: str | None) -> Text:
         _("{entity} {key} was changed in {system} after it was compared. The next run compares it again."),
         {"system": work.system, "entity": work.target.label or work.target.name, "key": key or ""},
     )
-
-
-__all__ = ["PlannedSet", "Portion", "SystemDown", "sent"]

@@ -45,6 +45,7 @@ __all__ = [
     "register_system",
     "select_entities",
     "start_maintenance",
+    "take_schemas",
     "try_settings",
 ]  # fmt: skip
 
@@ -284,6 +285,24 @@ def accept_schema(entity: Entity, *, by: Actor) -> Entity:
         entity.save()
         audit.record("entity.schema_accepted", entity, by=by, changes=changes)
     return entity
+
+
+def take_schemas(system: System, schemas: Iterable[Schema], *, by: Actor) -> None:
+    """Work with these schemas without asking the system: what is new is added, what is known is replaced. Nothing is selected or taken away."""
+    by.require("systems.change", system)
+    with transaction.atomic():
+        System.objects.select_for_update().get(pk=system.pk)
+        known = {entity.name: entity for entity in system.entities.all()}
+        for schema in schemas:
+            dumped = schema.model_dump(mode="json")
+            entity = known.get(schema.name)
+            if entity is None:
+                Entity.objects.create(system=system, name=schema.name, label=schema.label, schema=dumped)
+            elif (before := entity.as_schema()) != schema:
+                entity.schema, entity.label, entity.found_schema = dumped, schema.label, None
+                entity.save(update_fields=["schema", "label", "found_schema"])
+                changes = {change.field or entity.name: ["", str(change.text)] for change in schema_changes(before, schema)}
+                audit.record("entity.schema_accepted", entity, by=by, changes=changes)
 
 
 def select_entities(system: System, names: Iterable[str], *, by: Actor) -> list[Entity]:

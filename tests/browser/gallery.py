@@ -112,7 +112,7 @@ class GalleryPage(HubPage):
             "filters": read_filters(
                 self.request, Filter("state", "State", [("open", "Open"), ("closed", "Closed")]), Filter("q", "Name begins with")
             ),
-            "pager": key_page(Entry.objects.all(), self.request, size=5),
+            "pager": key_page(Entry.objects.filter(event__startswith="run."), self.request, size=5),
         }
 
     def post(self, request):

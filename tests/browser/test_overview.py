@@ -42,7 +42,13 @@ def company(monkeypatch):
                 "181,902 others are right",
                 take=Act("Take it", post="/", quiet=True),
             ),
-            Problem("warn", "Token of Marketing expires in 3 days", "it cannot be renewed by the hub", now - timedelta(days=4), Act("Renew token", href="/")),
+            Problem(
+                "warn",
+                "Token of Marketing expires in 3 days",
+                "it cannot be renewed by the hub",
+                now - timedelta(days=4),
+                Act("Renew token", href="/"),
+            ),
         ],
         "strip": [
             StripItem("CRM", "/", "ok", "Reachable", "118 ms · 61 % quota left"),
@@ -62,7 +68,10 @@ def company(monkeypatch):
         ],
         "day": [
             Day(
-                UpDown("Written and rejected", [Slot(f"{n}", n * 7919 % 38200, 42 if n == 46 else 0, f"{n // 2:02}:00" if n % 8 == 0 else "") for n in range(48)]),
+                UpDown(
+                    "Written and rejected",
+                    [Slot(f"{n}", n * 7919 % 38200, 42 if n == 46 else 0, f"{n // 2:02}:00" if n % 8 == 0 else "") for n in range(48)],
+                ),
                 "412,806 written · 96 rejected · 1,318 runs",
             )
         ],
@@ -87,7 +96,10 @@ def company(monkeypatch):
         ("rejects", "syncs", "Rejects", "error", Badge("10,000+", "warn")),
         ("settings", "control", "Settings", "settings", None),
     ):
-        entries.register(name, NavEntry(section, title, icon, "admin:index" if name == "overview" else "admin:password_change", badge=badge and (lambda by, b=badge: b)))
+        entries.register(
+            name,
+            NavEntry(section, title, icon, "admin:index" if name == "overview" else "admin:password_change", badge=badge and (lambda by, b=badge: b)),
+        )
     monkeypatch.setattr(pages, "navigation", entries)
     return said
 
@@ -109,12 +121,20 @@ def test_what_needs_me_stands_first(signed_in, company, assert_accessible, fits,
 
 def test_an_empty_hub_shows_three_steps(signed_in, company, assert_accessible, fits, shot):
     steps = [
-        Step(1, "Connect two systems", "Choose a connector, enter address and credential, test the connection.", Act("Connect a system", href="/", primary=True), False),
+        Step(
+            1,
+            "Connect two systems",
+            "Choose a connector, enter address and credential, test the connection.",
+            Act("Connect a system", href="/", primary=True),
+            False,
+        ),
         Step(2, "Map what belongs together", "Say which entity is which, for example Contacts of CRM and Customers of ERP.", None, False),
         Step(3, "Dry run, then run", "See record by record what would be created, updated or left alone.", None, False),
     ]
     overview.steps.register("all", lambda by: steps)
-    overview.offers.register("demo", lambda by: [Act("Load the demo", post="/", note="The demo brings six small systems. It can be removed at any time.")])
+    overview.offers.register(
+        "demo", lambda by: [Act("Load the demo", post="/", note="The demo brings six small systems. It can be removed at any time.")]
+    )
     page = signed_in()
 
     page.goto("/", wait_until="networkidle")

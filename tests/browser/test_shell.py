@@ -122,11 +122,11 @@ def test_the_sidebar_is_folded_away_and_slides_over_narrow_pages(signed_in, asse
     button.click()
     expect(entry).to_be_visible()
     assert_accessible(page)
-    shot(page, "drawer", languages=("en",), sizes=("narrow",))
-    page.set_viewport_size({"width": 820, "height": 700})
     page.keyboard.press("Escape")
     expect(entry).to_be_hidden()
     expect(button).to_be_focused()
+    button.click()
+    shot(page, "drawer", languages=("en",), themes=("light",), sizes=("narrow",))
 
 
 def test_the_chosen_language_goes_with_the_person(signed_in, context):

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import Any
+from zoneinfo import available_timezones
+
+from django import forms
+from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from integration_hub.mappings.models import Mapping
+from integration_hub.syncs.models import Sync
+from integration_hub.syncs.states import Mode
+from integration_hub.systems.models import Entity
+
+UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
+HAND, INTERVAL, CRONTAB = "hand", "interval", "crontab"
+
+
+class Span(forms.MultiWidget):
+    """A number and its unit."""
+
+    template_name = "syncs/span_widget.html"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        number = forms.NumberInput(attrs={"min": 0, "aria-label": gettext_lazy("Number")})
+        super().__init__([number, forms.Select(choices=UNITS, attrs={"aria-label": gettext_lazy("Unit")})], attrs)
+
+    def decompress(self, value: int | None) -> list[int | None]:
+        if not value:
+            return [None, 60]
+        unit = next(unit for unit, __ in reversed(UNITS) if value % unit == 0)
+        return [value // unit, unit]
+
+
+class SpanField(forms.MultiValueField):
+    """A length of time in seconds, written as a number and a unit; None where it is left empty."""
+
+    widget = Span
+
+    def __init__(self, **kwargs: Any) -> None:
+        fields = (forms.IntegerField(required=False, min_value=1, max_value=10**8), forms.TypedChoiceField(choices=UNITS, coerce=int, required=False))
+        super().__init__(fields, required=False, require_all_fields=False, **kwargs)
+
+    def compress(self, data_list: list[Any]) -> int | None:
+        if not data_list or not data_list[0]:
+            return None
+        return min(int(data_list[0]) * int(data_list[1] or 60), 2**31 - 1)
+
+
+class SyncForm(forms.Form):
+    """A sync as people write it. The direction follows from source and target; a mapping fits that goes from one to the other."""
+
+    source = forms.ModelChoiceField(Entity.objects.none(), label=gettext_lazy("Source"), empty_label=gettext_lazy("Choose an entity"))
+    target = forms.ModelChoiceField(Entity.objects.none(), label=gettext_lazy("Target"), empty_label=gettext_lazy("Choose an entity"))
+    mapping = forms.ModelChoiceField(Mapping.objects.none(), label=gettext_lazy("Mapping"), empty_label=gettext_lazy("Choose a mapping"))
+    name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
+    mode = forms.ChoiceField(
+        label=gettext_lazy("Mode"),
+        choices=[(Mode.INCREMENTAL, gettext_lazy("Incremental: only what changed")), (Mode.FULL, gettext_lazy("Full: everything each time"))],
+    )
+    filter = forms.CharField(
+        label=gettext_lazy("Filter"),
+        required=False,
+        max_length=2_000,
+        widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."),
+    )
+    schedule = forms.ChoiceField(
+        label=gettext_lazy("Schedule"),
+        choices=[(INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab")), (HAND, gettext_lazy("By hand only"))],
+        widget=forms.RadioSelect,
+        initial=INTERVAL,
+    )
+    interval_seconds = SpanField(label=gettext_lazy("Every"), initial=300)
+    crontab = forms.CharField(
+        label=gettext_lazy("Crontab"),
+        max_length=100,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 2 * * 1-5"}),
+        help_text=gettext_lazy("Minute, hour, day of the month, month, day of the week: 0 2 * * 1-5 is 02:00 from Monday to Friday."),
+    )
+    time_zone = forms.CharField(
+        label=gettext_lazy("Time zone"), max_length=60, required=False, initial="UTC", widget=forms.TextInput(attrs={"list": "time-zones"})
+    )
+    objective_seconds = SpanField(
+        label=gettext_lazy("At most behind"), help_text=gettext_lazy("The sync counts as late beyond this. Empty: it is never called late.")
+    )
+    lookback_seconds = forms.IntegerField(
+        label=gettext_lazy("Read again, seconds"),
+        min_value=0,
+        max_value=604_800,
+        initial=60,
+        required=False,
+        help_text=gettext_lazy("Incremental runs begin so far before the cursor, in case records were saved late. What is unchanged costs nothing."),
+    )
+    compare_first = forms.BooleanField(
+        label=gettext_lazy("Compare everything before writing"),
+        required=False,
+        help_text=gettext_lazy("Nothing is written until all of it has been read and compared."),
+    )
+    owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
+    notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
+
+    def __init__(
+        self, data: Any = None, *, sync: Sync | None = None, chosen: dict[str, str] | None = None, by: Any = None, **kwargs: Any
+    ) -> None:
+        self.sync = sync
+        kwargs.setdefault("initial", _initial(sync) if sync else {**(chosen or {}), "owner": getattr(by, "user_id", None)})
+        super().__init__(data, use_required_attribute=False, **kwargs)
+        entities = Entity.objects.selected().select_related("system").order_by("system__name", "name")
+        self.fields["owner"].queryset = get_user_model().objects.filter(is_active=True).order_by("first_name", "username")  # type: ignore[attr-defined]
+        mappings = Mapping.objects.order_by("name")
+        if sync is not None:
+            del self.fields["source"], self.fields["target"]
+            mappings = mappings.filter(source=sync.source, target=sync.target)
+        else:
+            self.fields["source"].queryset = self.fields["target"].queryset = entities  # type: ignore[attr-defined]
+            source, target = self["source"].value(), self["target"].value()
+            fits = source and target and str(source).isdigit() and str(target).isdigit()
+            mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
+            self.ends_chosen = bool(fits)
+        self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
+        self.has_mappings = mappings.exists()
+        for field in self:
+            if field.name in self.errors if self.is_bound else False:
+                field.field.widget.attrs["aria-invalid"] = "true"
+
+    @property
+    def zones(self) -> list[str]:
+        return sorted(available_timezones())
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        kind = found.get("schedule")
+        if kind != INTERVAL:
+            found["interval_seconds"] = None
+        elif not found.get("interval_seconds"):
+            self.add_error("interval_seconds", _("Say how often, or choose “By hand only”."))
+        if kind != CRONTAB:
+            found["crontab"] = ""
+        elif not found.get("crontab"):
+            self.add_error("crontab", _("Write a crontab, or choose “By hand only”."))
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """What the services take."""
+        found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
+        found["lookback_seconds"] = found["lookback_seconds"] or 0
+        found["time_zone"] = found["time_zone"] or "UTC"
+        return found
+
+    def scheduled(self) -> Sync:
+        """An unsaved sync with the schedule of this form, as far as it is filled in."""
+        known = getattr(self, "cleaned_data", {})
+        return Sync(interval_seconds=known.get("interval_seconds"), crontab=known.get("crontab") or "", time_zone=known.get("time_zone") or "UTC")
+
+    def refuse(self, error: ValidationError) -> None:
+        """Put a service's problems beside their fields."""
+        for name, problems in (error.message_dict if hasattr(error, "error_dict") else {None: error.messages}).items():
+            for problem in problems:
+                self.add_error(name if name in self.fields else None, problem)
+
+
+def _initial(sync: Sync) -> dict[str, Any]:
+    kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
+    names = ("name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "notes")
+    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id} | {name: getattr(sync, name) for name in names}
+
+
+class RecordsForm(forms.Form):
+    """Records by their keys, one a line."""
+
+    keys = forms.CharField(
+        label=gettext_lazy("Keys of the source, one a line"),
+        widget=forms.Textarea(attrs={"rows": 8, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy('At most 10,000. A key of several fields is a list: ["2026", "17"].'),
+    )
+    dry = forms.BooleanField(label=gettext_lazy("Dry run: write nothing"), required=False)
+
+    def clean_keys(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["keys"].splitlines() if line.strip()]
+
+
+class CursorForm(forms.Form):
+    """Where the next incremental run begins to read."""
+
+    value = forms.CharField(
+        label=gettext_lazy("Read from"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "hub-mono"}),
+        help_text=gettext_lazy("Empty removes the cursor, so that the next run reads everything."),
+    )
+    note = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+

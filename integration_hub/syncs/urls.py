@@ -1,0 +1,42 @@
+from django.urls import include, path
+
+from integration_hub.syncs.views import changes, rejects, runs, syncs
+
+_syncs = [
+    path("", syncs.SyncList.as_view(), name="list"),
+    path("new/", syncs.NewSync.as_view(), name="new"),
+    path("due/", syncs.DueTimes.as_view(), name="due"),
+    path("<int:pk>/", syncs.SyncPage.as_view(), name="detail"),
+    path("<int:pk>/edit/", syncs.EditSync.as_view(), name="edit"),
+    path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
+    path("<int:pk>/records/", syncs.RunRecords.as_view(), name="records"),
+    path("<int:pk>/trace/", syncs.TracePage.as_view(), name="trace"),
+    path("<int:pk>/cursor/", syncs.CursorPage.as_view(), name="cursor"),
+    path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
+    path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
+    path("<int:pk>/delete/", syncs.DeleteSync.as_view(), name="delete"),
+]
+_runs = [
+    path("", runs.RunList.as_view(), name="list"),
+    path("<int:number>/", runs.RunPage.as_view(), name="detail"),
+    path("<int:number>/log/", runs.LogPage.as_view(), name="log"),
+    path("<int:number>/changes/", changes.ChangeList.as_view(), name="changes"),
+    path("<int:number>/changes/<int:change_set>/<int:row>/", changes.ChangeDetail.as_view(), name="change"),
+    path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),
+    path("<int:number>/pause/", runs.PauseRun.as_view(), name="pause"),
+    path("<int:number>/resume/", runs.ResumeRun.as_view(), name="resume"),
+]
+_rejects = [
+    path("", rejects.RejectList.as_view(), name="list"),
+    path("export.csv", rejects.Export.as_view(), name="export"),
+    path("causes/<int:sync>/<slug:cause>/", rejects.CausePage.as_view(), name="cause"),
+    path("<int:pk>/", rejects.RejectPage.as_view(), name="detail"),
+    path("replay/", rejects.Replay.as_view(), name="replay"),
+    path("dismiss/", rejects.Dismiss.as_view(), name="dismiss"),
+]
+
+urlpatterns = [
+    path("syncs/", include((_syncs, "syncs"))),
+    path("runs/", include((_runs, "runs"))),
+    path("rejects/", include((_rejects, "rejects"))),
+]

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from integration_hub.core.pages import Filter, read_filters
+from integration_hub.core.parts import Act, Link, Verdict
+from integration_hub.core.templatetags.hub import clock, number
+from integration_hub.syncs.journal import Change, change_of, changes_of
+from integration_hub.syncs.models import ChangeSet
+from integration_hub.syncs.telling import entity_name, href, version_words
+from integration_hub.syncs.trace import origins_of
+from integration_hub.syncs.views.runs import OfRun
+
+OPERATIONS = {"create": gettext_lazy("Created"), "update": gettext_lazy("Updated"), "adopt": gettext_lazy("Linked")}
+RESULTS = {
+    "written": ("ok", gettext_lazy("written")),
+    "linked": ("ok", gettext_lazy("linked")),
+    "planned": ("idle", gettext_lazy("planned")),
+    "sending": ("run", gettext_lazy("on its way")),
+    "not_sent": ("idle", gettext_lazy("not sent")),
+    "refused": ("bad", gettext_lazy("refused")),
+    "moved": ("warn", gettext_lazy("moved")),
+    "unknown": ("warn", gettext_lazy("unknown")),
+}
+
+
+class ChangeList(OfRun):
+    permission = "records.view"
+    named = gettext_lazy("Record changes")
+    template_name = "runs/changes.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        run = self.get_run()
+        filters = read_filters(
+            self.request, Filter("operation", _("Change"), OPERATIONS.items()), Filter("key", _("Key"), placeholder=_("of source or target"))
+        )
+        operation, key = (each.value for each in filters)
+        page = changes_of(run, operation=operation, key=key, after=self.request.GET.get("after", ""))
+        return super().get_context_data(**kwargs) | {"run": run, "filters": filters, "page": page, "narrowed": bool(operation or key)}
+
+
+class ChangeDetail(OfRun):
+    permission = "records.view"
+    template_name = "runs/change.html"
+    change: Change
+
+    def get_title(self) -> str:
+        return self.change.name
+
+    def get_crumbs(self) -> list[Link]:
+        run = self.get_run()
+        crumbs = super().get_crumbs()[:-1]
+        return [*crumbs, Link(self.run_title(), run.get_absolute_url()), Link(_("Record changes"), reverse("runs:changes", args=[run.pk]))]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        run = self.get_run()
+        change_set = get_object_or_404(ChangeSet, pk=self.kwargs["change_set"], run=run)
+        found = change_of(change_set, self.kwargs["row"])
+        if found is None:
+            raise Http404
+        self.change = found
+        context = super().get_context_data(**kwargs)
+        origins = origins_of(run.mapping_version, run.source.as_schema(), run.target.as_schema())
+        labels = {f.name: f.label for f in run.target.as_schema().fields}
+        rows = [{"field": field, "label": labels.get(field.name, ""), "origin": origins.get(field.name)} for field in found.fields]
+        return context | {
+            "run": run,
+            "change": found,
+            "verdict": self.verdict(),
+            "changed": [row for row in rows if row["field"].is_changed],
+            "unchanged": [row for row in rows if not row["field"].is_changed],
+            "target_name": entity_name(run.target),
+            "source_name": entity_name(run.source),
+        }
+
+    def verdict(self) -> Verdict:
+        run, change = self.get_run(), self.change
+        state, word = RESULTS[change.result]
+        if change.result == "written":
+            word = OPERATIONS[change.operation]
+        sentence = self._sentence()
+        linked = _("{source} {key} is linked to {target} {target_key}.").format(
+            source=entity_name(run.source), key=change.source_key, target=entity_name(run.target), target_key=change.target_key
+        )
+        since: list[str | Link] = [f"{clock(change.at)} · ", Link(self.run_title(), run.get_absolute_url()), " · "]
+        version, where = version_words(run.mapping_version), href("mappings:detail", run.mapping_version.mapping_id)
+        since.append(Link(version, where) if where else version)
+        acts = []
+        if run.sync_id:
+            acts.append(Act(_("Trace"), href=f"{reverse('syncs:trace', args=[run.sync_id])}?key={change.source_key}"))
+        following: list[str | Link] = [linked] if change.target_key and change.result in ("written", "linked") else []
+        if change.earlier and (earlier := ChangeSet.objects.filter(pk=change.earlier[0]).first()) is not None:
+            place = reverse("runs:change", args=[earlier.run_id, *change.earlier])
+            following += [" ", Link(_("The change before this one"), place)]
+        return Verdict(state, str(word), sentence, since=since, next=following, acts=acts)
+
+    def _sentence(self) -> str:
+        run, change = self.get_run(), self.change
+        target, n, all_ = run.target.system.name, len(change.changed), len(change.fields)
+        values = {"name": change.name, "target": target, "n": number(n), "all": number(all_)}
+        if change.result in ("refused", "moved", "unknown"):
+            from integration_hub.core import texts
+
+            return texts.render(change.reason) or _("{name} did not arrive in {target}.").format(**values)
+        if change.operation == "adopt":
+            return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
+        if change.result != "written":
+            if change.operation == "create":
+                return ngettext("{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n).format(
+                    **values
+                )
+            return ngettext(
+                "{name} would be updated in {target}: {n} of {all} field.", "{name} would be updated in {target}: {n} of {all} fields.", all_
+            ).format(**values)
+        if change.operation == "create":
+            return ngettext("{name} was created in {target} with {n} field.", "{name} was created in {target} with {n} fields.", n).format(**values)
+        return ngettext(
+            "{name} was updated in {target}: {n} of {all} field changed.", "{name} was updated in {target}: {n} of {all} fields changed.", all_
+        ).format(**values)

@@ -1,0 +1,306 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F, Sum
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from integration_hub.core import texts
+from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
+from integration_hub.core.paging import key_page
+from integration_hub.core.parts import Act, Link, Progress
+from integration_hub.core.templatetags.hub import clock, duration, number, percent
+from integration_hub.syncs import services
+from integration_hub.syncs.causes import causes_of
+from integration_hub.syncs.journal import changes_of
+from integration_hub.syncs.models import ChangeSet, LogLine, Partition, Run, Sync
+from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
+from integration_hub.syncs.services import NotPossible
+from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
+from integration_hub.syncs.telling import RUN_ICONS, RUN_STATES, href, mode_words, run_balance, run_state, run_verdict, started_by, version_words
+
+LOG_SHOWN = 8
+CHANGES_SHOWN = 8
+PERIODS = {
+    "hour": (gettext_lazy("Last hour"), timedelta(hours=1)),
+    "day": (gettext_lazy("Last 24 hours"), timedelta(days=1)),
+    "week": (gettext_lazy("Last 7 days"), timedelta(days=7)),
+    "month": (gettext_lazy("Last 30 days"), timedelta(days=30)),
+}
+
+
+class RunList(HubPage):
+    permission = "syncs.view"
+    title = gettext_lazy("Runs")
+    nav = "runs"
+    template_name = "runs/list.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        filters = read_filters(
+            self.request,
+            Filter("sync", _("Sync"), Sync.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]),
+            Filter("state", _("State"), RunState.choices),
+            Filter("trigger", _("Started"), Trigger.choices),
+            Filter("since", _("Time"), [(name, label) for name, (label, __) in PERIODS.items()]),
+        )
+        runs = narrowed(Run.objects.visible_to(self.by), *(each.value for each in filters))
+        pager = key_page(runs.defer("keys", "settings"), self.request, order=("-pk",))
+        shares = shares_of([run for run in pager.items if run.is_live])
+        context |= {"filters": filters, "pager": pager, "is_live": any(run.is_live for run in pager.items)}
+        context["rows"] = [
+            {
+                "run": run,
+                "state": run_state(run),
+                "icon": RUN_ICONS.get(RunState(run.state), ""),
+                "share": shares.get(run.pk),
+                "by": started_by(run),
+                "seconds": _spent(run),
+                "missed": sum(run.counts.get(name, 0) for name in ("rejected", "refused", "parked", "moved", "unknown")),
+                "written": run.counts.get("created", 0) + run.counts.get("updated", 0),
+            }
+            for run in pager.items
+        ]
+        return context
+
+
+def narrowed(runs: Any, sync: str, state: str, trigger: str, since: str) -> Any:
+    if sync:
+        runs = runs.filter(sync=sync)
+    if state:
+        runs = runs.filter(state=state)
+    if trigger:
+        runs = runs.filter(trigger=trigger)
+    if since:
+        # Runs are numbered in the order of their time: the first number of the period, found in one step, serves every other index.
+        first = Run.objects.filter(made_at__gte=timezone.now() - PERIODS[since][1]).order_by("made_at").values_list("pk", flat=True).first()
+        runs = runs.filter(pk__gte=first) if first is not None else runs.none()
+    return runs
+
+
+def _spent(run: Run) -> timedelta | None:
+    return (run.ended_at or timezone.now()) - run.started_at if run.started_at else None
+
+
+# --- one run ----------------------------------------------------------------------------------------------------------
+
+
+class OfRun(HubPage):
+    """A page about one run."""
+
+    permission = "syncs.view"
+    nav = "runs"
+    named = ""
+
+    def get_run(self) -> Run:
+        if not hasattr(self, "_run"):
+            self._run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])  # type: ignore[attr-defined]
+        return self._run
+
+    def run_title(self) -> str:
+        return _("Run {number}").format(number=number(self.get_run().pk))
+
+    def get_title(self) -> str:
+        return str(self.named) or self.run_title()
+
+    def get_crumbs(self) -> list[Link]:
+        run = self.get_run()
+        crumbs = [Link(_("Syncs"), reverse("syncs:list"))]
+        if run.sync:
+            crumbs.append(Link(run.name, run.sync.get_absolute_url()))
+        crumbs.append(Link(_("Runs"), f"{reverse('runs:list')}?sync={run.sync_id}" if run.sync_id else reverse("runs:list")))
+        return [*crumbs, Link(self.run_title(), run.get_absolute_url())] if self.named else crumbs
+
+
+class RunPage(OfRun):
+    template_name = "runs/detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        run = self.get_run()
+        counts, partitions = run.sums(), list(run.partitions.order_by("number")[:200])
+        headway = headway_of(run, counts) if run.is_live else None
+        causes = causes_of(run=run)
+        log = list(LogLine.objects.filter(run=run).order_by("-pk")[: LOG_SHOWN + 1])
+        context |= {
+            "run": run,
+            "verdict": run_verdict(run, counts, headway, partitions, self.acts(run, counts)),
+            "progress": progress_of(run, headway) if headway else None,
+            "balance": run_balance(run, counts, planned_of(run)),
+            "causes": causes,
+            "problem_count": sum(cause.count for cause in causes),
+            "partitions": [partition_row(run, partition) for partition in partitions],
+            "log": log[:LOG_SHOWN],
+            "has_more_log": len(log) > LOG_SHOWN,
+            "about": self.about(run),
+            "may_resolve": self.by.allows("rejects.resolve"),
+            "now": timezone.now(),
+        }
+        if self.by.allows("records.view"):
+            rows = ChangeSet.objects.filter(run=run).aggregate(n=Coalesce(Sum("rows"), 0))["n"]
+            context |= {"changes": changes_of(run, size=CHANGES_SHOWN).changes if rows else (), "change_count": rows}
+        return context
+
+    def acts(self, run: Run, counts: dict[str, int]) -> list[Act]:
+        acts = []
+        if run.is_live:
+            if not self.by.allows("syncs.cancel") or run.cancel_at:
+                return []
+            if run.state == RunState.PAUSED:
+                acts.append(Act(_("Resume"), post=reverse("runs:resume", args=[run.pk]), primary=True, icon="play_arrow"))
+            else:
+                note = _("It stops at its next safe point and goes on from there when it is resumed. The pair stays busy meanwhile.")
+                acts.append(Act(_("Pause"), post=reverse("runs:pause", args=[run.pk]), confirm=_("Pause this run?"), note=note))
+            note = _("It stops at its next safe point. What is written stays; the next run goes on from where the cursor stands.")
+            acts.append(Act(_("Cancel"), post=reverse("runs:cancel", args=[run.pk]), confirm=_("Cancel this run?"), note=note, danger=True))
+            return acts
+        if run.sync_id and self.by.allows("syncs.run"):
+            again = reverse("syncs:run", args=[run.sync_id])
+            if run.dry and counts["not_sent"]:
+                note = _("The run compares everything anew and writes what it finds then.")
+                acts.append(Act(_("Run now"), post=again, primary=True, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
+            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry:
+                acts.append(Act(_("Run again"), post=again, primary=True, icon="play_arrow"))
+        return acts
+
+    def about(self, run: Run) -> list[dict[str, Any]]:
+        version = run.mapping_version
+        mode = mode_words(run.mode) if run.keys is None else _("named records only")
+        mapping = _("{version}, published {when}").format(version=version_words(version), when=clock(version.published_at))
+        rows: list[dict[str, Any]] = [
+            {"name": _("Started by"), "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule")},
+            {"name": _("Mode"), "value": f"{mode}, {_('compared before writing')}" if compares_first(run) and not run.dry else mode},
+            {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
+        ]
+        if run.dry:
+            rows.insert(1, {"name": _("Dry run"), "value": _("writes nothing, moves no cursor")})
+        if run.keys is not None:
+            rows.append({"name": _("Records"), "value": ", ".join(run.keys[:10]) + (" …" if len(run.keys) > 10 else "")})
+        if run.first_load:
+            rows.append({"name": _("First load"), "value": _("nothing was linked and the target was empty")})
+        if run.settings.get("filter"):
+            rows.append({"name": _("Filter"), "value": run.settings["filter"], "mono": True})
+        since = f"{run.since_value}, {run.since_key}".strip(", ") if run.since_value else _("the beginning")
+        rows.append({"name": _("Read from"), "value": since})
+        if run.read_until:
+            rows.append({"name": _("Read up to"), "value": run.read_until})
+        return rows
+
+
+def planned_of(run: Run) -> dict[str, int]:
+    """What its change sets plan, and how much of it is not settled."""
+    found = ChangeSet.objects.filter(run=run).aggregate(
+        rows=Coalesce(Sum("rows"), 0),
+        creates=Coalesce(Sum("creates"), 0),
+        updates=Coalesce(Sum("updates"), 0),
+        total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+    )
+    return {**found, "links": found["rows"] - found["creates"] - found["updates"]}
+
+
+def progress_of(run: Run, headway: Headway) -> Progress:
+    stage = run.paused_from or run.state
+    numbers = []
+    word = {RunState.COMPARING: _("compared"), RunState.WRITING: _("written") if compares_first(run) else _("done")}.get(RunState(stage), _("done"))
+    if headway.share is not None:
+        numbers.append((percent(headway.share), word))
+        numbers.append((number(headway.done), _("of {n} records").format(n=number(headway.expected))))
+    else:
+        numbers.append((number(headway.done), _("records {done}").format(done=word)))
+    if headway.rate and run.state != RunState.PAUSED:
+        numbers.append((_("{n}/s").format(n=number(round(headway.rate, 0 if headway.rate >= 10 else 1))), _("over the last 30 s")))
+    left = None
+    if headway.left_seconds is not None and run.state != RunState.PAUSED and headway.done < (headway.expected or 0):
+        text = _("left to compare, then writing") if stage == RunState.COMPARING and not run.dry else _("left")
+        left = (duration(max(1, round(headway.left_seconds))), text)
+    return Progress(headway.share, numbers, left, _stages(run, stage), "idle" if run.state == RunState.PAUSED else "run")
+
+
+def _stages(run: Run, now: str) -> list[tuple[str, str]]:
+    order = [RunState.QUEUED, RunState.WRITING, RunState.CLOSING]
+    if run.dry:
+        order = [RunState.QUEUED, RunState.COMPARING, RunState.CLOSING]
+    elif compares_first(run):
+        order = list(LIVE)
+    place = order.index(RunState(now)) if now in order else 0
+    return [("done" if n < place else "now" if n == place else "to come", str(stage.label)) for n, stage in enumerate(order)]
+
+
+def partition_row(run: Run, partition: Partition) -> dict[str, Any]:
+    """A partition as a row: its state in a word, and why it waits where it does."""
+    state, word = {
+        PartitionState.WAITING: ("idle", _("Waiting")),
+        PartitionState.LEASED: ("run", _("Working")),
+        PartitionState.COMPARED: ("ok", _("Compared")),
+        PartitionState.DONE: ("ok", _("Done")),
+        PartitionState.FAILED: ("bad", _("Failed")),
+    }[PartitionState(partition.state)]
+    note = ""
+    if not run.is_live and state in ("idle", "run"):
+        state, word = RUN_STATES[RunState(run.state)], str(run.get_state_display())
+    elif partition.state == PartitionState.WAITING and partition.error:
+        state, note = "warn", texts.render(partition.error)
+    elif partition.state == PartitionState.LEASED and partition.lease_until and partition.lease_until < timezone.now():
+        state, word, note = "warn", _("Worker lost"), _("another takes it over")
+    if partition.lost_leases and run.is_live:
+        note = note or _("taken over after a worker was lost")
+    share = 100.0 if not run.is_live else 100 * partition.read_count / run.expected_count if run.expected_count else None
+    return {
+        "name": _("All records") if partition.number == 1 else _("Part {n}").format(n=partition.number),
+        "partition": partition,
+        "state": state,
+        "word": word,
+        "note": note,
+        "share": min(share, 100.0) if share is not None else None,
+        "bar": "run" if state == "run" else "warn" if state == "warn" else "idle",
+        "of": run.expected_count,
+        "missed": partition.rejected_count + partition.refused_count,
+        "worker": partition.lease_holder,
+    }
+
+
+class LogPage(OfRun):
+    named = gettext_lazy("Log")
+    template_name = "runs/log.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        run = self.get_run()
+        pager = key_page(LogLine.objects.filter(run=run), self.request, order=("-pk",), size=200)
+        return super().get_context_data(**kwargs) | {"run": run, "pager": pager}
+
+
+class OnRun(HubAction):
+    """A button about one run."""
+
+    refusals = (NotPossible,)
+
+    @property
+    def run(self) -> Run:
+        return get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+
+
+class CancelRun(OnRun):
+    def act(self, request: HttpRequest, number: int) -> str | None:
+        services.cancel_run(self.run, by=self.by)
+        return _("It stops at its next safe point.")
+
+
+class PauseRun(OnRun):
+    def act(self, request: HttpRequest, number: int) -> str | None:
+        services.pause_run(self.run, by=self.by)
+        return _("It pauses at its next safe point.")
+
+
+class ResumeRun(OnRun):
+    def act(self, request: HttpRequest, number: int) -> str | None:
+        services.resume_run(self.run, by=self.by)
+        return _("It goes on.")
+
+
