@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Page
+from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Page
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import NO_KEY, Work
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,17 +62,21 @@ def since(work: Work) -> Cursor | None:
 
 
 def joined(pages: Iterable[Page]) -> Iterator[Page]:
-    """Small pages as larger ones, in which mapping, comparing and committing cost less a record."""
+    """Small pages as larger ones, in which mapping, comparing and committing cost less a record. Where reading fails, what was read before it
+    comes first: a source that breaks off after every few pages is read to its end all the same."""
     waiting: list[Page] = []
     rows, started = 0, time.monotonic()
-    for page in pages:
-        waiting.append(page)
-        rows += page.frame.height
-        if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+    try:
+        for page in pages:
+            waiting.append(page)
+            rows += page.frame.height
+            if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+                yield join(waiting)
+                waiting, rows, started = [], 0, time.monotonic()
+    except ConnectorError:
+        if waiting:
             yield join(waiting)
-            waiting, rows, started = [], 0, time.monotonic()
-    if waiting:
-        yield join(waiting)
+        raise
 
 
 def join(pages: list[Page]) -> Page:
@@ -119,6 +124,7 @@ def wanted(work: Work, source: Connector) -> Iterator[Page]:
 
 def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
     """These records. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
+    keys = [key for key in keys if not re.match(NO_KEY, key)]  # what has no key can only be met again
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
