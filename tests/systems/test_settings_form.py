@@ -3,12 +3,15 @@
 from typing import Annotated, Any, Literal
 
 import pytest
+import yaml
+from django.conf import settings as hub
 from pydantic import BaseModel, Field
 
-from connectors.rest import RestSettings
-from integration_hub.systems.connection import validate_settings
+from connectors.rest import RestConnector, RestSettings
+from integration_hub.systems.connection import keep_secrets, validate_settings
 from integration_hub.systems.settings_form import Setting, draw, read
 
+DEMO = hub.BASE_DIR / "integration_hub" / "blueprints" / "demo.yaml"
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
 
 
@@ -68,7 +71,7 @@ def posted(settings: list[Setting]) -> dict[str, str]:
         elif one.kind == "secret":
             sent |= {one.path: ""} | ({f"{one.path}#typed": one.sealed} if one.sealed else {})
         else:
-            sent[one.path] = str(one.value)
+            sent |= {one.path: str(one.value)} | ({f"{one.path}#there": "on"} if one.optional and one.is_open else {})
     return sent
 
 
@@ -77,6 +80,24 @@ def test_what_is_drawn_and_sent_back_is_what_there_was():
 
     assert errors == {}
     assert Everything.model_validate(settings) == Everything.model_validate(FULL)
+
+
+@pytest.mark.parametrize("maybe", [None, "", "m"])
+def test_an_empty_text_and_none_are_two_things(maybe):
+    settings, _errors = read(Everything, posted(draw(Everything, {**FULL, "maybe": maybe})))
+
+    assert settings["maybe"] == maybe
+
+
+@pytest.mark.parametrize("name", yaml.safe_load(DEMO.read_text())["systems"])
+def test_the_systems_of_the_demo_survive_their_form(name):
+    settings = {**yaml.safe_load(DEMO.read_text())["systems"][name]["settings"], "base_url": "https://demo.example.com"}
+    _model, plain, sealed = validate_settings(RestConnector, settings, {})
+
+    again, errors = read(RestSettings, posted(draw(RestSettings, plain, stored=sealed)))
+
+    assert errors == {}
+    assert validate_settings(RestConnector, keep_secrets(RestConnector, plain, sealed, again), {})[1:] == (plain, sealed)
 
 
 def test_an_empty_form_holds_the_defaults():
