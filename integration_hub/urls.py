@@ -8,6 +8,7 @@ from integration_hub.core.language import set_language
 urlpatterns = [
     path("language/", set_language, name="set_language"),
     path("api/v1/", include("integration_hub.api.urls")),
+    path("", include("integration_hub.syncs.urls")),
     path("", admin.site.urls),
 ]
 

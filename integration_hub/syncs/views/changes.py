@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from integration_hub.core.pages import Filter, read_filters
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import clock, number
-from integration_hub.syncs.journal import Change, changes_of, change_of
+from integration_hub.syncs.journal import Change, change_of, changes_of
 from integration_hub.syncs.models import ChangeSet
 from integration_hub.syncs.telling import entity_name, href, version_words
 from integration_hub.syncs.trace import origins_of
@@ -112,9 +112,9 @@ class ChangeDetail(OfRun):
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
         if change.result != "written":
             if change.operation == "create":
-                return ngettext("{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n).format(
-                    **values
-                )
+                return ngettext(
+                    "{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n
+                ).format(**values)
             return ngettext(
                 "{name} would be updated in {target}: {n} of {all} field.", "{name} would be updated in {target}: {n} of {all} fields.", all_
             ).format(**values)
