@@ -125,10 +125,9 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
+        for name in ("interval_seconds", "crontab", "time_zone"):
+            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
         self.has_mappings = mappings.exists()
-        for field in self:
-            if field.name in self.errors if self.is_bound else False:
-                field.field.widget.attrs["aria-invalid"] = "true"
 
     @property
     def zones(self) -> list[str]:

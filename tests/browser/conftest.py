@@ -139,6 +139,10 @@ def fits():
 
     def check(page):
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px"
+        widest = page.evaluate(
+            """() => [...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth
+                && !e.closest(".hub-scroll, .hub-table, .hub-log")).slice(0, 3).map(e => e.outerHTML.slice(0, 160))"""
+        )
+        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px: {widest}"
 
     return check

@@ -82,7 +82,7 @@ class ChangeDetail(OfRun):
     def verdict(self) -> Verdict:
         run, change = self.get_run(), self.change
         state, word = RESULTS[change.result]
-        if change.result == "written":
+        if change.result in ("written", "linked"):
             word = OPERATIONS[change.operation]
         sentence = self._sentence()
         linked = _("{source} {key} is linked to {target} {target_key}.").format(

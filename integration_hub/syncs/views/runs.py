@@ -150,7 +150,7 @@ class RunPage(OfRun):
             "progress": progress_of(run, headway) if headway else None,
             "balance": run_balance(run, counts, planned),
             "groups": [group_of(cause) | {"acts": self.acts_on(cause)} for cause in causes[:GROUPS_SHOWN]],
-            "left_since": self.left_since(counts, causes),
+            "left_since": self.left_since(run, counts, sum(cause.count for cause in causes)),
             "problem_count": sum(cause.count for cause in causes),
             "partitions": [partition_row(run, partition) for partition in partitions],
             "log": log[:LOG_SHOWN],
@@ -192,16 +192,16 @@ class RunPage(OfRun):
         replay, dismiss = acts_on(cause)
         return [replay, replace(dismiss, quiet=True)]
 
-    def left_since(self, counts: dict[str, int], causes: list[Cause]) -> str:
-        """What became of the records that the run left, where none of them is open any more."""
-        missed = sum(counts[name] for name in MISSED)
-        if not missed or causes:
+    def left_since(self, run: Run, counts: dict[str, int], still_open: int) -> str:
+        """What became of the records that the run left and that it no longer has an open row of."""
+        gone = sum(counts[name] for name in MISSED) - still_open
+        if gone <= 0 or run.is_live:
             return ""
         return ngettext(
-            "{n} record was left; it has been replayed, dismissed or met by a later run since.",
-            "{n} records were left; all have been replayed, dismissed or met by a later run since.",
-            missed,
-        ).format(n=number(missed))
+            "{n} more record was left; it has been replayed, dismissed or met by a later run since.",
+            "{n} more records were left; they have been replayed, dismissed or met by a later run since.",
+            gone,
+        ).format(n=number(gone))
 
     def about(self, run: Run) -> list[dict[str, Any]]:
         version = run.mapping_version
@@ -228,6 +228,18 @@ class RunPage(OfRun):
         if run.read_until:
             rows.append({"name": _("Read up to"), "value": run.read_until})
         return rows
+
+
+def starter(run: Run) -> str:
+    """Who started it, and how."""
+    ways = {
+        Trigger.SCHEDULE: _("the schedule"),
+        Trigger.HAND: _("{name}, by hand"),
+        Trigger.REPLAY: _("{name}, to replay rejects"),
+        Trigger.COMMAND: _("{name}, on the command line"),
+        Trigger.API: _("{name}, through the API"),
+    }
+    return ways[Trigger(run.trigger)].format(name=run.actor_name)
 
 
 def planned_of(run: Run) -> dict[str, int]:
