@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types layers migrations bench faults vendor lock python environment development
+.PHONY: help run test lint format types layers migrations messages bench faults vendor lock python environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -39,8 +39,11 @@ bench: development ## Measure speed and memory beside their limits, into benchma
 faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away
 	@exec $(RUN) -m pytest -m faults
 
-vendor: environment ## Fetch the browser libraries of static/vendor anew, at their pinned versions
+vendor: ## Fetch the browser libraries of static/vendor anew, at their pinned versions
 	@sh scripts/vendor.sh
+
+messages: development ## Collect the texts to translate and compile the Chinese ones
+	@$(RUN) locale/catalogue.py
 
 lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
 	@sh scripts/lock.sh

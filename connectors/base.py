@@ -380,6 +380,11 @@ class Connector(abc.ABC):
     def close(self) -> None:  # noqa: B027  most have nothing to close
         """Give back connections. Called once."""
 
+    @classmethod
+    def declared(cls, settings: BaseModel, *, system: str) -> list[Entity]:
+        """The entities that these settings describe in full, so that nobody has to be asked; `system` names it in messages. Makes no request."""
+        return []
+
     @abc.abstractmethod
     def check(self) -> Text:
         """Prove with one cheap request that the system can be spoken to with these settings; say who we are there. Raises ConnectorError."""

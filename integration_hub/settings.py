@@ -59,6 +59,10 @@ try:
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
 LISTEN = env.str("LISTEN", default="127.0.0.1")  # the address the web server listens at
+try:
+    ipaddress.ip_address(LISTEN)
+except ValueError:
+    raise ImproperlyConfigured(f"LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not {LISTEN!r}.") from None
 PORT = _number("PORT", default=8000, least=1, most=65535)
 
 
@@ -125,6 +129,7 @@ INSTALLED_APPS = [
     "integration_hub.systems",
     "integration_hub.mappings",
     "integration_hub.syncs",
+    "integration_hub.blueprints",
     "integration_hub.api",
 ]
 
@@ -247,12 +252,14 @@ AUTH_PASSWORD_VALIDATORS = [
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # a good one takes a third of a second for each person of the cast
 LOGIN_URL = "admin:login"
+LOGOUT_REDIRECT_URL = "admin:login"
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = 0.25  # hours
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "integration_hub.accounts.views.locked_out"
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False
 
 try:
     vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

@@ -40,6 +40,7 @@ class Fixed(Credentials):
 
     def __init__(self, name: str, value: str, *, in_query: bool = False) -> None:
         self._name, self._value, self._in_query = name, value, in_query
+        self.in_query = name if in_query else ""
 
     def sign(self, call: Call) -> tuple[URL, dict[str, str]]:
         if self._in_query:
@@ -54,6 +55,7 @@ class Renewed(Credentials):
 
     def __init__(self, *, name: str = "Authorization", prefix: str = "Bearer ", in_query: bool = False) -> None:
         self._name, self._prefix, self._in_query = name, prefix, in_query
+        self.in_query = name if in_query else ""
         self._token = ""
         self._asked_at = float("-inf")
         self._lock: asyncio.Lock | None = None
@@ -87,7 +89,7 @@ class Renewed(Credentials):
             def fetch(refresh: str | None) -> Token:  # on a thread of the pool, while this loop goes on
                 return asyncio.run_coroutine_threadsafe(self._fetched(client, refresh), loop).result()
 
-            self._token = await loop.run_in_executor(None, lambda: client.host.token(fetch, stale=stale))
+            self._token = await client.beside(lambda: client.host.token(fetch, stale=stale))
             client.veil.add(self._token)
             self._asked_at = time.monotonic()
 

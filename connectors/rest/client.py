@@ -13,18 +13,19 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, _
 from connectors.rest.answers import ABSENT, Answer
 from connectors.rest.secrecy import Veil
 from connectors.rest.settings import RestSettings
@@ -32,6 +33,7 @@ from connectors.rest.templates import as_text
 
 Returned = TypeVar("Returned")
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
+LONGEST_WAIT = 60.0  # where the system does not say how long
 PERMIT_BLOCK = 64
 REASON_LENGTH = 500
 MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
@@ -59,7 +61,7 @@ class Call:
     place: str
     headers: dict[str, str]
     body: bytes | None = None
-    form: bool = False
+    is_quick: bool = False  # its answer is short: it comes as a whole or not at all
 
 
 class NotSent(Exception):
@@ -78,10 +80,15 @@ class MaybeDone(Exception):
         super().__init__(str(cause))
 
 
+class TooLarge(BadAnswer):
+    """The answer is larger than the limit; asking again would only make it larger."""
+
+
 class Credentials:
     """Adds what proves who we are. The simplest: nothing. (Others: connectors.rest.auth.)"""
 
     renewable = False
+    in_query = ""  # the query parameter that carries a secret
 
     async def ready(self, client: Client) -> None:
         """Called before a request is signed; may fetch a token."""
@@ -109,10 +116,16 @@ class Client:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        way = settings.connection
+        self._patient = aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds)
+        quick = min(way.total_seconds, way.connect_seconds + way.read_seconds)  # one clock a request instead of one a packet
+        self._quick = aiohttp.ClientTimeout(total=quick, sock_connect=way.connect_seconds)
         self._permits, self._permits_until, self._block = 0, 0.0, 1
         self._permit_lock: asyncio.Lock | None = None
         self._closed_until = 0.0  # the system asked us to wait until then (monotonic)
-        self._busy: SystemBusy | None = None
+        self._waits = 0  # how often it did so in a row without saying how long
+        self._hub = ThreadPoolExecutor(max_workers=1, thread_name_prefix="host")  # one thread for what may wait for the hub's database
+        self._cleared: set[str] = set()  # hosts behind a proxy that may be asked for
         self.last_seconds = 0.0  # how long the last request took
         self.cut = False  # the deadline passed while requests were going
 
@@ -158,6 +171,7 @@ class Client:
         with self._lock:
             if self._loop is None:
                 return
+            self._loop.run_until_complete(self._loop.run_in_executor(None, self._hub.shutdown))  # a token call may still need this loop
             if self._session is not None:
                 self._loop.run_until_complete(self._session.close())
                 self._loop.run_until_complete(asyncio.sleep(0))
@@ -181,13 +195,13 @@ class Client:
             ssl=self._tls(),
             socket_factory=self._guard.open_socket,
         )
-        proxy_auth = aiohttp.BasicAuth(way.proxy_user, way.proxy_password) if way.proxy_user else None
+        proxy = URL(way.proxy) if way.proxy else None
+        if proxy is not None and way.proxy_user:
+            proxy = proxy.with_user(way.proxy_user).with_password(way.proxy_password)
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds),
             headers={"Accept": "application/json", "User-Agent": "integration-hub"},
-            proxy=way.proxy or None,
-            proxy_auth=proxy_auth,
+            proxy=proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=True,
@@ -229,6 +243,8 @@ class Client:
     def follow(self, link: str, before: URL, headers: Mapping[str, str]) -> Call:
         """The call to a next page's address, which may be relative to the one before."""
         url = URL(self._checked_origin(urljoin(str(before), link)), encoded=True)
+        if self.credentials.in_query:  # some systems repeat our secret in the address they give
+            url = URL(_without(str(url), self.credentials.in_query), encoded=True)
         return Call("GET", url, f"GET {url.path}", dict(headers))
 
     def _checked_origin(self, address: str) -> str:
@@ -283,7 +299,7 @@ class Client:
         if isinstance(cause, SystemBusy):
             wait = cause.retry_after
             return wait if wait is not None and wait <= PATIENCE_SECONDS else None
-        if isinstance(cause, BadAnswer | SystemDown):
+        if isinstance(cause, BadAnswer | SystemDown) and not isinstance(cause, TooLarge):
             return self.pause_before(number)
         return None
 
@@ -304,16 +320,17 @@ class Client:
     async def _ready(self) -> None:
         """Everything that may forbid or delay a request, before a byte of it is sent."""
         try:
-            wait = self._closed_until - time.monotonic()
-            if wait > PATIENCE_SECONDS:
-                raise self._asked_to_wait(wait)
-            if wait > 0:
-                await asyncio.sleep(wait)
+            now = time.monotonic()
+            if self._closed_until > now:
+                if self._closed_until - now > PATIENCE_SECONDS:
+                    raise self._asked_to_wait(self._closed_until - now)
+                await asyncio.sleep(self._closed_until - now)
             self.session()
-            if self._permits <= 0 or time.monotonic() > self._permits_until:
+            if self._permits <= 0 or now > self._permits_until:
                 await self._draw_permits()
             self._permits -= 1
-            await self.credentials.ready(self)
+            if self.credentials.renewable:
+                await self.credentials.ready(self)
             self._check_deadline()
             self.host.before_request()
         except ConnectorError as error:
@@ -323,11 +340,22 @@ class Client:
         if self.cut or time.monotonic() >= self.host.deadline():
             raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.host.system)
 
+    async def beside(self, act: Callable[..., Returned], *arguments: Any) -> Returned:
+        """Run something of the host that may wait, on the one thread kept for that, while requests go on."""
+        return await asyncio.get_running_loop().run_in_executor(self._hub, act, *arguments)
+
+    async def _clear_behind_proxy(self, host: str) -> None:
+        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only it knows is its own to judge."""
+        if host not in self._cleared:
+            with contextlib.suppress(OSError):
+                await self._guard.resolve(host)
+            self._cleared.add(host)
+
     async def _draw_permits(self) -> None:
         assert self._permit_lock is not None  # noqa: S101
         async with self._permit_lock:
             while self._permits <= 0 or time.monotonic() > self._permits_until:
-                granted, wait = await asyncio.get_running_loop().run_in_executor(None, self.host.permit, self._block)
+                granted, wait = await self.beside(self.host.permit, self._block)
                 if granted:
                     hurried = time.monotonic() < self._permits_until
                     self._block = min(self._block * 2, PERMIT_BLOCK) if hurried else max(self._block // 2, 1)
@@ -347,9 +375,14 @@ class Client:
         alive = False
         try:
             url, headers = self.credentials.sign(call) if signed else (call.url, call.headers)
-            async with self.session().request(call.method, url, data=call.body, headers=headers, allow_redirects=False) as response:
+            if self.settings.connection.proxy:
+                await self._clear_behind_proxy(url.host or "")
+            seconds = self._quick if call.is_quick else self._patient
+            async with self.session().request(call.method, url, data=call.body, headers=headers, allow_redirects=False, timeout=seconds) as response:
                 alive = response.status < 500
                 body = await self._body(response, call)
+                if response.status < 400:
+                    self._waits = 0
                 return Answer(response.status, response.headers, body, system=self.host.system, place=call.place)
         except BadAnswer as error:
             raise MaybeDone(error) from error
@@ -381,7 +414,7 @@ class Client:
             size += len(chunk)
             if size > limit:
                 response.close()
-                raise BadAnswer(
+                raise TooLarge(
                     _("{system} answered {place} with more than {limit} bytes. Ask for smaller pages, or raise the limit under Answers."),
                     system=self.host.system,
                     place=call.place,
@@ -509,8 +542,9 @@ class Client:
     def note_wait(self, answer: Answer) -> SystemBusy:
         """Remember that the system asked us to wait; no request goes out before that."""
         wait = retry_after(answer.headers.get("Retry-After"))
-        if wait is None:
-            wait = random.uniform(0.5, 1.5)  # noqa: S311  jitter, so that many workers do not come back at once
+        if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
+            wait = random.uniform(0.5, 1.0) * min(2.0 ** min(self._waits, 10), LONGEST_WAIT)  # noqa: S311
+            self._waits += 1
         self._closed_until = max(self._closed_until, time.monotonic() + wait)
         return SystemBusy(
             _("{system} asks us to wait (status {status} at {place})."),
@@ -522,9 +556,6 @@ class Client:
 
     def _asked_to_wait(self, wait: float) -> SystemBusy:
         return SystemBusy(_("{system} has asked us to wait."), system=self.host.system, retry_after=wait)
-
-    def text(self, error: ConnectorError) -> Text:
-        return error.text
 
 
 async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -578,6 +609,13 @@ def _origin(address: str) -> str:
     parts = urlsplit(address)
     default = {"http": 80, "https": 443}.get(parts.scheme.lower())
     return f"{parts.scheme.lower()}://{(parts.hostname or '').lower()}:{parts.port or default}"
+
+
+def _without(address: str, parameter: str) -> str:
+    """The address without this query parameter."""
+    path, _mark, query = address.partition("?")
+    kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.split("=")[0]) != parameter]
+    return f"{path}?{'&'.join(kept)}" if kept else path
 
 
 def retry_after(header: str | None) -> float | None:

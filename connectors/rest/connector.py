@@ -12,7 +12,7 @@ from connectors.base import BadAnswer, Changes, Connector, Cursor, Entity, Host,
 from connectors.rest.answers import ABSENT, Answer
 from connectors.rest.auth import authorization_url, credentials_of, exchange_code
 from connectors.rest.client import Client
-from connectors.rest.discovery import discovered
+from connectors.rest.discovery import discovered, entity_of, fields_of
 from connectors.rest.looking_up import looked_up
 from connectors.rest.reading import Reading
 from connectors.rest.settings import EntitySettings, OAuthAuthorizationCode, RestSettings
@@ -34,6 +34,12 @@ class RestConnector(Connector):
         super().__init__(settings, host)
         self.rest = settings
         self.client = Client(settings, host, credentials_of(settings.auth))
+
+    @classmethod
+    def declared(cls, settings: BaseModel, *, system: str) -> list[Entity]:
+        if not isinstance(settings, RestSettings):
+            raise TypeError("RestConnector takes RestSettings")
+        return [entity_of(each, fields_of(each), settings, system=system) for each in settings.entities if each.fields and not each.learn_fields]
 
     def close(self) -> None:
         self.client.close()

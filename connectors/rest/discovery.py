@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from connectors.base import BadAnswer, Capabilities, Entity, Field, FieldType, SettingsError, _
 from connectors.rest.client import Client
 from connectors.rest.reading import Reading
-from connectors.rest.settings import EntitySettings, Formats
+from connectors.rest.settings import EntitySettings, Formats, RestSettings
 from connectors.rest.values import Form, Unfit
 
 T = FieldType
@@ -18,10 +18,7 @@ DEEPEST = 6
 
 def discovered(client: Client, declared: EntitySettings) -> Entity:
     """The entity with its fields. Raises ConnectorError where they have to be learnt and cannot be."""
-    fields = [
-        Field(**{k: getattr(f, k) for k in ("name", "type", "label", "required", "read_only", "max_length", "scale", "choices", "description")})
-        for f in declared.fields
-    ]
+    fields = fields_of(declared)
     if not fields or declared.learn_fields:
         known = {f.name for f in fields}
         fields += [f for f in learnt(first_records(client, declared), client.settings.formats) if not _covered(f.name, known)]
@@ -31,12 +28,23 @@ def discovered(client: Client, declared: EntitySettings) -> Entity:
             system=client.host.system,
             entity=declared.name,
         )
+    return entity_of(declared, fields, client.settings, system=client.host.system)
+
+
+def fields_of(declared: EntitySettings) -> list[Field]:
+    """Those that the settings declare."""
+    told = ("name", "type", "label", "required", "read_only", "max_length", "scale", "choices", "description")
+    return [Field(**{name: getattr(field, name) for name in told}) for field in declared.fields]
+
+
+def entity_of(declared: EntitySettings, fields: Sequence[Field], settings: RestSettings, *, system: str) -> Entity:
+    """The entity with these fields. Raises SettingsError where its key or cursor is not among them."""
     names = {f.name for f in fields}
     for name in (*declared.key, *([declared.cursor_field] if declared.cursor_field else [])):
         if name not in names:
             raise SettingsError(
                 _("{entity} of {system} has no field {field}, which is its key or cursor. Correct it in the settings; there are: {fields}."),
-                system=client.host.system,
+                system=system,
                 entity=declared.name,
                 field=name,
                 fields=", ".join(sorted(names)[:30]),
@@ -47,7 +55,7 @@ def discovered(client: Client, declared: EntitySettings) -> Entity:
         fields=tuple(fields),
         key=declared.key,
         cursor_field=declared.cursor_field,
-        capabilities=capabilities(declared, client.settings.connection.in_flight),
+        capabilities=capabilities(declared, settings.connection.in_flight),
     )
 
 

@@ -425,7 +425,7 @@ class RestSettings(Form):
     @classmethod
     def _address(cls, value: str) -> str:
         parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a wrong port raises ValueError here
             raise ValueError("the address must begin with https:// or http:// and name a host")
         if parts.username or parts.password:
             raise ValueError("user and password belong under Authentication, not into the address")

@@ -85,7 +85,9 @@ class Endpoint:
     def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
         query = {n: t.fill(lookup) for n, t in self.query.items()}
         headers = {n: t.fill(lookup) for n, t in self.headers.items()}
-        return self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+        call = self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+        call.is_quick = True
+        return call
 
     def _needed(self, name: str, lookup: Callable[[str], Any]) -> Any:
         """A value in a path: without it the request would go to another address."""
@@ -119,7 +121,7 @@ class Endpoint:
             if fixed is not None:
                 self._fixed = made
             return made
-        return Call(fixed.method, fixed.url, fixed.place, fixed.headers, body)
+        return Call(fixed.method, fixed.url, fixed.place, fixed.headers, body, is_quick=True)
 
     def _lookup(self, row: Row) -> Callable[[str], Any]:
         def lookup(name: str) -> Any:
@@ -190,7 +192,6 @@ class Writing:
     def __init__(self, client: Client, declared: EntitySettings, entity: Entity, changes: Changes) -> None:
         self.client, self.declared, self.entity = client, declared, entity
         self.outcomes: list[Outcome] = []
-        self._arrived = False  # something was sent
         self._stop: ConnectorError | None = None  # why nothing more is sent
         self._jobs = self._plan(changes)
 
@@ -250,7 +251,7 @@ class Writing:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
         await together(self._lane() for _number in range(self.client.settings.connection.in_flight))
         if self._stop is not None:
-            if not self._arrived:
+            if not any(outcome.sent for outcome in self.outcomes):
                 raise self._stop
             for _endpoint, rows in self._jobs:
                 self._not_sent(rows, self._stop)
@@ -291,10 +292,8 @@ class Writing:
                 self._halt(rows, error.cause)
                 return
             except MaybeDone as error:
-                self._arrived = True
                 self._unknown(rows, error.cause.text)
                 return
-            self._arrived = True
             if not self.client.asks_to_wait(answer):
                 self._settle(endpoint, rows, answer)
                 return
@@ -357,7 +356,7 @@ class Writing:
         names = {"system": self.client.host.system, "status": answer.status, "reason": self.client.reason(answer)}
         if answer.status in MAYBE_DONE:
             self._unknown(rows, Text(_("A gateway before {system} gave up with status {status}; the record may have arrived"), names))
-        elif answer.status in (401, 403) or ((code := self.client.code(answer)) and code in self.client.answers.expired_codes):
+        elif answer.status == 401 or ((code := self.client.code(answer)) and code in self.client.answers.expired_codes):
             self._halt(rows, self.client.failure(answer))
         elif answer.status >= 500:
             self._refused(rows, Text(_("{system} failed with status {status}: {reason}"), names), again=True)

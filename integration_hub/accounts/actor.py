@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,11 @@ class Actor:
     def schedule(cls) -> Actor:
         return cls("schedule", "Schedule")
 
+    @classmethod
+    def command(cls) -> Actor:
+        """Whoever types commands on the hub's own machine: may do all, and is named after the account there."""
+        return cls("hub", f"{_account()} (command line)")
+
     def allows(self, permission: str) -> bool:
         """Whether this actor may do `permission`, a key of PERMISSIONS; an unknown one is a programming error and raises KeyError."""
         roles = PERMISSIONS[permission]
@@ -59,6 +65,13 @@ class Actor:
             raise Forbidden(
                 _("{name} may not do this ({permission}). Ask an administrator for a role that may.").format(name=self.name, permission=permission)
             )
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's number without a name
+        return "unknown"
 
 
 NOBODY = Actor("person", "", None, None, frozenset())

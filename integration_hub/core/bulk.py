@@ -4,7 +4,7 @@ json_each on SQLite. Rows are tuples of what the database stores (text, numbers,
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,15 +20,15 @@ def insert(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
                 for row in rows:
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", map(_adapter(), rows))  # noqa: S608
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", _adapted(rows))  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Set `columns` on many rows; the last value of each tuple is the primary key."""
     sets = ", ".join(f"{name} = %s" for name in _quoted(model, columns))
     with connection.cursor() as cursor:
-        key = connection.ops.quote_name(model._meta.pk.column)  # type: ignore[union-attr]
-        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", map(_adapter(), rows))  # noqa: S608
+        key = connection.ops.quote_name(str(model._meta.pk.column))
+        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", _adapted(rows))  # noqa: S608
 
 
 def fetch(
@@ -51,7 +51,7 @@ def fetch(
         conditions.append(where)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {names} FROM {_table(model)} WHERE {' AND '.join(conditions)}", [*equal.values(), parameter])  # noqa: S608
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _table(model: type[models.Model]) -> str:
@@ -59,25 +59,20 @@ def _table(model: type[models.Model]) -> str:
 
 
 def _quoted(model: type[models.Model], columns: Sequence[str]) -> list[str]:
-    return [connection.ops.quote_name(model._meta.get_field(name).column) for name in columns]
+    return [connection.ops.quote_name(str(model._meta.get_field(name).column)) for name in columns]  # type: ignore[union-attr]
 
 
 def _marks(columns: Sequence[str]) -> str:
     return ", ".join(["%s"] * len(columns))
 
 
-def _adapter() -> Callable[[Sequence[Any]], Sequence[Any]]:
-    """Makes a row's datetimes what the database stores; each moment once, for a portion's rows share theirs."""
+def _adapted(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """The rows with each datetime as the database stores it; each moment is made once, for the rows of a portion share theirs."""
     known: dict[datetime, Any] = {}
 
-    def adapt(value: Any) -> Any:
-        if type(value) is not datetime:
-            return value
-        if value not in known:
-            known[value] = connection.ops.adapt_datetimefield_value(value)
-        return known[value]
+    def adapt(moment: datetime) -> Any:
+        if moment not in known:
+            known[moment] = connection.ops.adapt_datetimefield_value(moment)
+        return known[moment]
 
-    def adapted(row: Sequence[Any]) -> Sequence[Any]:
-        return [adapt(value) for value in row]
-
-    return adapted
+    return [[adapt(value) if type(value) is datetime else value for value in row] for row in rows]

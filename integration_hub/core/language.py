@@ -19,7 +19,7 @@ class LanguageMiddleware:
         chosen = getattr(request.user, "language", "")
         if chosen and translation.check_for_language(chosen):
             translation.activate(chosen)
-            request.LANGUAGE_CODE = chosen  # type: ignore[attr-defined]
+            request.LANGUAGE_CODE = chosen
         return self.get_response(request)
 
 
@@ -29,5 +29,6 @@ def set_language(request: HttpRequest) -> HttpResponse:
     chosen = request.POST.get("language", "")
     user = request.user
     if user.is_authenticated and hasattr(user, "language") and translation.check_for_language(chosen):
-        user.__class__.objects.filter(pk=user.pk).update(language=chosen)
+        user.language = chosen
+        user.save(update_fields=["language"])
     return answer

@@ -14,7 +14,7 @@ import threading
 import time
 from datetime import timedelta
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from django.db import DatabaseError, close_old_connections, connection, models
 from django.db.models import F, Q
@@ -31,8 +31,8 @@ class LeaseLost(Exception):
     """Another process has taken the row, or may have: nothing of this transaction may stand."""
 
 
-class LeasedQuerySet(models.QuerySet):  # type: ignore[type-arg]
-    def free(self) -> LeasedQuerySet:
+class LeasedQuerySet(models.QuerySet[Any]):
+    def free(self) -> Self:
         """Rows that nobody holds, or whose holder has let its lease run out."""
         return self.filter(Q(lease_until=None) | Q(lease_until__lte=Now()))
 

@@ -133,7 +133,7 @@ LEADS_TO = {
 
 def gather(registry: Registry[Provider[T]], by: Actor) -> list[T] | None:
     """What all providers say; None where there is no provider, so that the section is left out."""
-    providers = [provider for _name, provider in registry.items()]
+    providers = list(registry.values())
     return list(chain.from_iterable(provider(by) for provider in providers)) if providers else None
 
 
@@ -147,9 +147,8 @@ def verdict_of(found: Sequence[Problem], said: Sequence[str]) -> Verdict:
     others = len(found) - 1
     sentence = _("{cause}.").format(cause=worst.cause)
     if others:
-        sentence = ngettext("{cause}, and {n} more problem is open.", "{cause}, and {n} more problems are open.", others).format(
-            cause=worst.cause, n=others
-        )
+        sentence = ngettext("{cause}, and {n} more problem is open.", "{cause}, and {n} more problems are open.", others)
+        sentence = sentence.format(cause=worst.cause, n=others)
     return Verdict(worst.state, word, sentence, since=since, next=[" ".join(said)] if said else ())
 
 
@@ -171,8 +170,9 @@ class OverviewPage(HubPage):
         open_now = gather(problems, self.by)
         found = sorted(open_now or [], key=lambda problem: (problem.state != "bad", problem.since))
         context |= {"problems": None if open_now is None else found, "verdict": verdict_of(found, gather(notes, self.by) or [])}
-        for name, registry in (("strip", strip), ("late", late), ("running", running), ("changes", changes)):
-            rows = gather(registry, self.by)  # type: ignore[arg-type]
+        sections: dict[str, Registry[Any]] = {"strip": strip, "late": late, "running": running, "changes": changes}
+        for name, registry in sections.items():
+            rows = gather(registry, self.by)
             context[name] = None if rows is None else Section(rows, self._leads_to(name))
         context["days"] = gather(day, self.by)
         return context

@@ -123,7 +123,7 @@ def _nearest(path: str, entries: Sequence[tuple[str, NavEntry]]) -> str | None:
 
 def account_links(request: HttpRequest) -> list[dict[str, Any]]:
     """For UNFOLD["ACCOUNT"]["navigation"]: what the person's menu offers besides theme, language and the way out."""
-    links = ((gettext_lazy("Profile"), "accounts:profile"), (gettext_lazy("Change password"), "admin:password_change"))
+    links = ((gettext_lazy("Profile"), "accounts:profile"), (gettext_lazy("Change password"), "accounts:password"))
     return [{"title": str(title), "link": reverse(name)} for title, name in links if _resolves(name)]
 
 
@@ -167,7 +167,7 @@ def _sign_in(request: HttpRequest) -> HttpResponse:
 
 
 class HubPage(Door, TemplateView):
-    """A page of the console. Give it `permission`, `title` (or `get_title`), `crumbs` (or `get_crumbs`), and `template_name`, which extends hub/page.html.
+    """A page of the console. Give it `permission`, `title` and `crumbs` (or `get_…`), and `template_name`, which extends hub/page.html.
 
     A request by htmx for a live part gets the same page without the shell around it.
     """
@@ -183,7 +183,7 @@ class HubPage(Door, TemplateView):
         return self.crumbs
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        self.request.current_app = admin.site.name  # type: ignore[attr-defined]
+        self.request.current_app = admin.site.name
         context = super().get_context_data(**kwargs)
         context |= {"hub_page": True, "by": self.by, "title": self.get_title(), "crumbs": [*self.get_crumbs()]}
         return context | shell_context(self.request, self.nav)
@@ -201,13 +201,13 @@ def shell_context(request: HttpRequest, nav: str | None = None) -> dict[str, Any
 class HubAction(Door):
     """The receiving end of a button: does one thing, says so, and returns to where the button was. The service checks the permission.
 
-    Implement `act`; what it returns is the message. A refusal (ValidationError, or a class named in `refusals`) becomes an error message on the same page.
+    Implement `act`; what it returns is the message. A refusal (ValidationError, or one of `refusals`) becomes an error message on the same page.
     """
 
     http_method_names = ["post"]
     refusals: tuple[type[Exception], ...] = ()
 
-    def act(self, request: HttpRequest, **kwargs: Any) -> str | None:
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str | None:
         raise NotImplementedError
 
     def back(self) -> str:
@@ -224,7 +224,9 @@ class HubAction(Door):
             message = self.act(request, **kwargs)
         except PermissionDenied:
             raise
-        except (ValidationError, *self.refusals) as refusal:
+        except Exception as refusal:
+            if not isinstance(refusal, (ValidationError, *self.refusals)):
+                raise
             messages.error(request, sentence_of(refusal))
         else:
             if message:
@@ -294,10 +296,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """Says sorry without asking the database, which may be what failed."""
     if request.path.startswith("/api/"):
-        return _answer(
-            request, HTTPStatus.INTERNAL_SERVER_ERROR, "", _("Something failed inside the hub. Nothing was changed; try again in a moment.")
-        )
-    return render(None, "hub/error_inside.html", {"CSP_NONCE": ""}, status=HTTPStatus.INTERNAL_SERVER_ERROR)  # type: ignore[arg-type]
+        return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "", _("Something failed inside the hub; its log says why. Try again in a moment."))
+    return render(None, "hub/error_inside.html", {"CSP_NONCE": ""}, status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:

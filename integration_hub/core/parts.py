@@ -125,9 +125,8 @@ class Bars:
         drawn = []
         for place, bar in enumerate(self.bars):
             height = max(3.0, 70 * sqrt(max(bar.seconds, 0) / longest))
-            drawn.append(
-                {"bar": bar, "x": round(shift + place * step, 1), "w": round(step - 6, 1), "y": round(76 - height, 1), "h": round(height, 1)}
-            )
+            at = {"x": round(shift + place * step, 1), "w": round(step - 6, 1), "y": round(76 - height, 1), "h": round(height, 1)}
+            drawn.append({"bar": bar, **at})
         return drawn
 
     @property
@@ -173,7 +172,7 @@ class UpDown:
 
     @property
     def bars(self) -> list[dict[str, Any]]:
-        step = (self.width - 40) / max(len(self.slots), 1)
+        step = (self.width - 50) / max(len(self.slots), 1)
         drawn = []
         for place, slot in enumerate(self.slots):
             up = 112 * slot.up / self.top if self.top else 0
@@ -181,7 +180,7 @@ class UpDown:
             drawn.append(
                 {
                     "slot": slot,
-                    "x": round(40 + place * step, 1),
+                    "x": round(50 + place * step, 1),
                     "w": round(max(step - 3, 1), 1),
                     "y": round(120 - max(up, 1 if slot.up else 0), 1),
                     "h": round(max(up, 1 if slot.up else 0), 1),

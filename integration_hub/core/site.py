@@ -22,12 +22,15 @@ class HubSite(UnfoldAdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.is_active)
 
-    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        return []  # the sidebar is ours; the list of models would ask for Django's own permissions on every page
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from integration_hub.core.overview import OverviewPage
 
         return OverviewPage.as_view()(request)  # type: ignore[return-value]
 
-    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:  # type: ignore[override]
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         from integration_hub.core.palette import PalettePage
 
         return PalettePage.as_view()(request)  # type: ignore[return-value]
@@ -35,3 +38,10 @@ class HubSite(UnfoldAdminSite):
 
 class HubAdminConfig(AdminConfig):
     default_site = "integration_hub.core.site.HubSite"
+
+    def ready(self) -> None:
+        super().ready()
+        from django.contrib import admin
+        from django.contrib.auth.models import Group
+
+        admin.site.unregister(Group)  # roles take the place of groups

@@ -68,7 +68,7 @@ class Step(BaseModel):
         except ExpressionError as error:
             raise _refuse(error.text.template, **error.text.values) from None
         except ValidationError as error:
-            text = _sentence(error.errors(include_url=False)[0], skip=0)
+            text = sentence(error.errors(include_url=False)[0], skip=0)
             raise _refuse(text.template, **text.values) from None
         return self
 
@@ -168,6 +168,7 @@ _SENTENCES = {
     "bool_type": _("{name} must be true or false."),
     "bool_parsing": _("{name} must be true or false."),
     "literal_error": _("{name} must be one of {expected}."),
+    "enum": _("{name} must be one of {expected}."),
     "greater_than_equal": _("{name} must be at least {ge}."),
     "less_than_equal": _("{name} must be at most {le}."),
     "greater_than": _("{name} must be more than {gt}."),
@@ -190,10 +191,10 @@ def _refuse(template: str, /, **values: Any) -> PydanticCustomError:
 
 def _problem(detail: Any, stored: Any) -> Problem:
     field, step = _field_and_step(list(detail["loc"]), stored)
-    return Problem(_sentence(detail, skip=4 if step else 2 if field else 0), field, step)
+    return Problem(sentence(detail, skip=4 if step else 2 if field else 0), field, step)
 
 
-def _sentence(detail: Any, *, skip: int) -> Text:
+def sentence(detail: Any, *, skip: int) -> Text:
     """One of pydantic's findings as a sentence; `skip` leaves out what the place already says."""
     context = detail.get("ctx") or {}
     if detail["type"] == "hub":

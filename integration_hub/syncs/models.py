@@ -6,7 +6,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from integration_hub.accounts.actor import Actor
 
 
-class VisibleQuerySet(models.QuerySet):  # type: ignore[type-arg]
+class VisibleQuerySet(models.QuerySet[Any]):
     permission = "syncs.view"
 
-    def visible_to(self, by: Actor) -> VisibleQuerySet:
+    def visible_to(self, by: Actor) -> Self:
         return self if by.allows(self.permission) else self.none()
 
 
@@ -128,7 +128,7 @@ class Claim(models.Model):
 
 
 class SyncQuerySet(VisibleQuerySet):
-    def due(self) -> SyncQuerySet:
+    def due(self) -> Self:
         return self.filter(next_due_at__lte=Now(), paused_at=None)
 
     def with_names(self) -> SyncQuerySet:
@@ -234,7 +234,7 @@ COUNTS = (
 
 
 class RunQuerySet(VisibleQuerySet):
-    def live(self) -> RunQuerySet:
+    def live(self) -> Self:
         return self.filter(ended_at=None)
 
     def decisive(self) -> RunQuerySet:
@@ -317,16 +317,23 @@ class Run(models.Model):
         return {name: found[name] or 0 for name in COUNTS}
 
 
+SEND_AGAIN_AFTER = timedelta(seconds=15)
+
+
 class PartitionQuerySet(LeasedQuerySet):
-    def to_carry(self) -> PartitionQuerySet:
+    def to_carry(self) -> Self:
         """Partitions that a worker may take now."""
         waiting = Q(state=PartitionState.WAITING, not_before=None) | Q(state=PartitionState.WAITING, not_before__lte=Now())
         lost = Q(state=PartitionState.LEASED)
         return self.free().filter(waiting | lost, run__state__in=LIVE)
 
-    def to_send(self) -> PartitionQuerySet:
-        """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
+    def to_send(self) -> Self:
+        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
+
+        A message may be lost with the worker that had just fetched it, so the while is short enough for the work to go on within half a minute;
+        one that is sent twice does nothing.
+        """
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | Q(sent_at__lt=F("lease_until")))
 
 
 class Partition(Leased):
@@ -358,7 +365,7 @@ class Partition(Leased):
     unknown_count = models.PositiveBigIntegerField(default=0)
     not_sent_count = models.PositiveBigIntegerField(default=0)
 
-    objects = PartitionQuerySet.as_manager()
+    objects = PartitionQuerySet.as_manager()  # type: ignore[misc]  # the abstract model's manager is an instance for mypy
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "number"], name="partition_number")]
@@ -453,10 +460,10 @@ class OutcomeFile(models.Model):
 class OpenRowQuerySet(VisibleQuerySet):
     permission = "rejects.view"
 
-    def open(self) -> OpenRowQuerySet:
+    def open(self) -> Self:
         return self.filter(closed_at=None)
 
-    def rejects(self) -> OpenRowQuerySet:
+    def rejects(self) -> Self:
         return self.open().filter(state__in=REJECTS)
 
 

@@ -65,13 +65,16 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     undisturbed = work.run.first_load and work.partition.page_number == 0 and work.partition.lost_leases == 0
     seen = Seen() if undisturbed else None
+    writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
-            work.in_flight.wait_for(keys_of(page))
+            if writes:
+                work.in_flight.wait_for(keys_of(page))
             result = compare(work, page, target, seen)
-            work.in_flight.hold(page.number, result.held)
+            if writes and result.changes is not None:
+                work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result)
-            if change_set is not None:
+            if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
 
 
@@ -134,6 +137,3 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
         matches = zip(changes["match_fields"], changes["match_value"], strict=True)
         work.in_flight.hold(change_set.page, chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
         yield PlannedSet(change_set, changes)
-
-
-__all__ = ["Seen", "carry"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -87,7 +86,7 @@ def _unlinkable(work: Work, portion: Portion, result: Settled, rows: set[int]) -
     gone = [one for one in result.created if one[0] in rows]
     result.created = [one for one in result.created if one[0] not in rows]
     for row, source_key, *__ in gone:
-        place = portion.changes["row"].index_of(row)
+        place = row - portion.first
         result.keys.remove(source_key)
         result.counts["created"] -= 1
         result.counts["unknown"] += 1
@@ -192,7 +191,7 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             settled.counts[counted] -= 1
             settled.counts["refused"] += 1
             settled.keys.remove(source)
-            place = portion.changes["row"].index_of(row)
+            place = row - portion.first
             reason = Text(
                 _("{system} answered with record {key}, which already belongs to record {other} of the source."),
                 {"system": work.system, "key": target, "other": taken.get(target, "")},
@@ -216,6 +215,3 @@ def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again
         source_print=changes["source_print"][place],
         change_row=changes["row"][place],
     )
-
-
-__all__: Sequence[str] = ("record",)

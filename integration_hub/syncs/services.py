@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from connectors.base import ConnectorError
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
-from integration_hub.syncs.models import OpenRow, Pair, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState
-from integration_hub.systems.connection import connect
-from integration_hub.systems.models import Entity
+from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
+from integration_hub.systems.models import Entity, System
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,9 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
     if not dry and sync.target.system.read_only:
         raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
+    for system in (sync.source.system, sync.target.system):
+        if system.state == System.State.MAINTENANCE:
+            raise NotPossible(_("{system} is in maintenance. Run it when that is over.").format(system=system))
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
@@ -244,6 +247,27 @@ def delete_sync(sync: Sync, *, by: Actor) -> None:
         sync.delete()
 
 
+def delete_pair(pair: Pair, *, by: Actor) -> None:
+    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going."""
+    by.require("syncs.delete", pair)
+    with transaction.atomic():
+        going = Run.objects.filter(pair=pair, ended_at=None).first()
+        if going is not None:
+            raise PairBusy(going)
+        files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
+        files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
+        files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
+        audit.record("pair.deleted", pair, by=by)
+        Run.objects.filter(pair=pair).delete()
+        pair.delete()
+        transaction.on_commit(partial(_delete_files, files))
+
+
+def _delete_files(names: list[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
+
+
 def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
     """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read."""
     by.require("syncs.change", sync)
@@ -260,7 +284,8 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = 
 
 def start_due_syncs() -> None:
     """Start every sync that is due. One that finds its pair busy stays due; one that cannot run says so once and waits for its next time."""
-    for sync in Sync.objects.due().select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
+    resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
+    for sync in Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
         try:
             with transaction.atomic():
                 due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
@@ -336,6 +361,3 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
         for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
             audit.record("rejects.dismissed", sync, by=by, note=f"{len(pks)}: {note}")
     return len(pks)
-
-
-__all__ = ["ConnectorError", "OpenState", "connect"]

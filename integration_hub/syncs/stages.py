@@ -9,13 +9,13 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from connectors.base import Cursor, Text, _
+from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
-from integration_hub.syncs import tasks
+from integration_hub.syncs import changesets, openrows, tasks
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
-from integration_hub.syncs.models import ChangeSet, LogLine, OpenRow, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, ChangeSetState, Mode, PartitionState, RunState
+from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.states import ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +80,8 @@ def close(run: Run, state: str) -> None:
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, ended_at=None).update(state=RunState.CLOSING):
             return
+        # A worker that slept through its lease must not commit into a run that has ended: its number is taken from it.
+        run.partitions.update(lease_number=F("lease_number") + 1, lease_until=None, lease_holder="")
         if not run.dry:
             _drop_unsent(run)
         books = books_of(run)
@@ -99,13 +101,15 @@ def close(run: Run, state: str) -> None:
             )
         if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry:
             _finish(run)
-        say(run, *_verdict(state), **{name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")})
+        _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
+    changesets.sweep_orphans(run.pk)
 
 
-def _verdict(state: str) -> tuple[str, str]:
-    told = _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused")
-    return told, {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
+def _say_counts(run: Run, state: str, counts: dict[str, int]) -> None:
+    level = {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
+    told: dict[str, Any] = {name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")}
+    say(run, _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused"), level, **told)
 
 
 def _drop_unsent(run: Run) -> None:
@@ -124,6 +128,8 @@ def _finish(run: Run) -> None:
     sync = run.sync
     if sync is None:
         return
+    if run.keys is None and run.mode == Mode.FULL:
+        openrows.close_without_key(run)
     if run.keys is None:
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         field = run.source.as_schema().field(run.source.as_schema().cursor_field or "")
@@ -144,6 +150,3 @@ def sweep() -> None:
     ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
     for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
         advance(run_id)
-
-
-__all__ = ["LIVE", "Cursor", "OpenRow", "advance", "begin", "close", "log", "say", "send", "sweep"]

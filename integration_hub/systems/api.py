@@ -9,10 +9,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from connectors.registry import connector_class, kinds
+from integration_hub.accounts.models import User
 from integration_hub.core import texts
 from integration_hub.core.rest.views import HubApi
 from integration_hub.systems import services
+from integration_hub.systems.connection import installed
 from integration_hub.systems.models import Entity, HealthCheck, System
 
 Strict = serializers.Serializer[Any]
@@ -102,7 +103,7 @@ class SystemViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     def create(self, request: Request) -> Response:
         given = SystemSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        system = services.register_system(by=self.by, owner=request.user, **given.validated_data)
+        system = services.register_system(by=self.by, owner=User.objects.get(pk=self.by.user_id), **given.validated_data)
         return Response(SystemSerializer(system).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, slug: str) -> Response:
@@ -200,7 +201,6 @@ class ConnectorsView(HubApi):
 
     @extend_schema(responses=ConnectorSerializer(many=True))
     def get(self, request: Request) -> Response:
-        classes = [connector_class(kind) for kind in kinds()]
         return Response(
-            [{"kind": c.kind, "title": c.title, "description": c.description, "settings_schema": c.Settings.model_json_schema()} for c in classes]
+            [{"kind": c.kind, "title": c.title, "description": c.description, "settings_schema": c.Settings.model_json_schema()} for c in installed()]
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,13 +14,14 @@ from pydantic import BaseModel
 from pydantic import ValidationError as SettingsInvalid
 
 from connectors.base import Connector, SettingsError, SystemDown, _
-from connectors.registry import UnknownConnector, connector_class
+from connectors.registry import UnknownConnector, connector_class, kinds
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
 from integration_hub.systems.models import System
 from integration_hub.systems.shape import hosts_in, is_secret, is_tag, place_of, secrets_in
 
 Json = dict[str, Any]
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -61,6 +63,17 @@ def kind_of(system: System) -> type[Connector]:
         raise SettingsError(
             _("{system} needs the connector {connector}, which is not installed."), system=system.name, connector=system.connector
         ) from None
+
+
+def installed() -> list[type[Connector]]:
+    """The connectors that can be used, by title; one that cannot be imported is logged and left out."""
+    found = []
+    for kind in kinds():
+        try:
+            found.append(connector_class(kind))
+        except Exception:  # whatever a third party's module does when it is imported
+            log.exception("connector cannot be used", extra={"connector": kind})
+    return sorted(found, key=lambda one: one.title)
 
 
 def settings_of(system: System) -> BaseModel:

@@ -19,7 +19,7 @@ from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
 from integration_hub.core import dispatch, texts
 from integration_hub.systems.connection import connect
-from integration_hub.systems.models import HealthCheck, System
+from integration_hub.systems.models import Credential, HealthCheck, System
 
 KEPT = timedelta(days=7)
 AT_ONCE = 500  # rows that one sweep handles
@@ -65,7 +65,14 @@ def _state_after(system: System, error: ConnectorError | None) -> str:
         return current
     if error is None:
         return State.REACHABLE
-    return State.RECONNECT if current == State.RECONNECT and isinstance(error, SettingsError) else State.UNREACHABLE
+    waits_for_a_person = isinstance(error, SettingsError) and (current == State.RECONNECT or _is_not_connected(system))
+    return State.RECONNECT if waits_for_a_person else State.UNREACHABLE
+
+
+def _is_not_connected(system: System) -> bool:
+    from integration_hub.systems.consent import asks_a_person
+
+    return asks_a_person(system) and not Credential.objects.filter(system=system, sealed__isnull=False).exists()
 
 
 def set_state(system: System, state: str, error: dict[str, Any] | None) -> None:

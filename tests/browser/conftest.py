@@ -8,23 +8,27 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.test import Client
+from playwright.sync_api import sync_playwright
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+from tests import services
+
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SWITCHES += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("axe.min.js")
 SHOTS = os.environ.get("SHOTS")  # a folder: keep pictures of the pages there, to be looked at
+TELL_VIOLATIONS = """document.addEventListener("securitypolicyviolation", e =>
+    console.error(`CSP: ${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber} ${e.sample}`))"""
+WIDEST = """[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth)
+    .slice(-3).map(e => e.outerHTML.slice(0, 200)).join("\\n")"""
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1100}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and no longer: its event loop runs in the main thread, where other tests want one of their own
 def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as p:
+    program = services.require("chromium")
+    with sync_playwright() as p:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's own loop runs in this thread; the tests use the database beside it
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        browser = p.chromium.launch(executable_path=program, args=SWITCHES)
         yield browser
         browser.close()
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
@@ -37,9 +41,7 @@ class Faults(list):
         page.on("console", lambda message: self.append(f"console: {message.text}") if message.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: self.append(f"page error: {error}"))
         page.on("requestfailed", lambda request: self._failed(request))
-        page.add_init_script(
-            """document.addEventListener("securitypolicyviolation", e => console.error(`CSP: ${e.violatedDirective} blocked ${e.blockedURI} at ${e.sourceFile}:${e.lineNumber} ${e.sample}`))"""
-        )
+        page.add_init_script(TELL_VIOLATIONS)
 
     def _failed(self, request):
         if request.failure != "net::ERR_ABORTED":  # left by going to another page
@@ -108,7 +110,7 @@ def assert_accessible():
 
 @pytest.fixture
 def shot(context):
-    """A function that keeps pictures of a page: light and dark, wide and narrow, English and Chinese, into the folder SHOTS. Without it, it does nothing."""
+    """A function that keeps pictures of a page in the folder SHOTS: each theme, width and language. Without that folder it does nothing."""
 
     def take(page, name, *, languages=("en", "zh-hans"), themes=("light", "dark"), sizes=("wide", "narrow")):
         if not SHOTS:
@@ -139,10 +141,22 @@ def fits():
 
     def check(page):
         over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        widest = page.evaluate(
-            """() => [...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth
-                && !e.closest(".hub-scroll, .hub-table, .hub-log")).slice(0, 3).map(e => e.outerHTML.slice(0, 160))"""
-        )
-        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px: {widest}"
+        wide = page.evaluate(WIDEST) if over > 0 else ""
+        assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px: {wide}"
 
     return check
+
+
+@pytest.fixture(autouse=True)
+def _what_failed_on_the_server(faults):
+    """A page that breaks says why in the test's report."""
+    from django.core.signals import got_request_exception
+
+    def tell(sender, request=None, **kwargs):
+        import traceback
+
+        faults.append("server: " + traceback.format_exc(limit=-3))
+
+    got_request_exception.connect(tell)
+    yield
+    got_request_exception.disconnect(tell)

@@ -76,7 +76,7 @@ def test_the_language_is_switched_in_the_persons_menu(signed_in, shot):
 
 def test_the_palette_is_used_by_keyboard_alone(signed_in, assert_accessible, shot):
     page = signed_in()
-    page.goto("/no/such/page") if False else page.goto("/")
+    page.goto("/")
 
     page.keyboard.press("Control+k")
     page.keyboard.type("overv")
@@ -86,3 +86,76 @@ def test_the_palette_is_used_by_keyboard_alone(signed_in, assert_accessible, sho
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+
+def test_too_many_wrong_passwords_are_said_in_one_sentence(page, person, faults, settings, assert_accessible, shot):
+    settings.AXES_FAILURE_LIMIT = 2
+    person("operator")
+
+    with faults.expected("429"):
+        for _try in range(2):
+            page.goto("/login/")
+            page.get_by_label("User name").fill("operator")
+            page.get_by_label("Password").fill("wrong")
+            page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Too many tries")
+
+    expect(page.get_by_text("15 minutes")).to_be_visible()
+    assert_accessible(page)
+
+
+def test_the_sidebar_is_folded_away_and_slides_over_narrow_pages(signed_in, assert_accessible, shot):
+    page = signed_in()
+    page.goto("/")
+    button = page.get_by_role("button", name="Sidebar")
+    entry = page.get_by_role("link", name="Overview", exact=True)
+
+    button.click()
+    expect(entry).to_be_hidden()
+    page.reload()
+    expect(entry).to_be_hidden()
+    button.click()
+    expect(entry).to_be_visible()
+
+    page.set_viewport_size({"width": 820, "height": 700})
+    expect(entry).to_be_hidden()
+    button.click()
+    expect(entry).to_be_visible()
+    assert_accessible(page)
+    page.keyboard.press("Escape")
+    expect(entry).to_be_hidden()
+    expect(button).to_be_focused()
+    button.click()
+    shot(page, "drawer", languages=("en",), themes=("light",), sizes=("narrow",))
+
+
+def test_the_chosen_language_goes_with_the_person(signed_in, context):
+    page = signed_in()
+    page.goto("/")
+    page.get_by_role("button", name=re.compile("menu")).click()
+    page.get_by_role("button", name="简体中文").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("总览")
+
+    context.clear_cookies(name="django_language")
+    page.reload()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("总览")
+
+
+def test_signing_out_leads_to_the_sign_in(signed_in):
+    page = signed_in()
+    page.goto("/")
+
+    page.get_by_role("button", name=re.compile("menu")).click()
+    page.get_by_role("button", name="Log out").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
+
+
+def test_the_password_is_changed_in_the_shell(signed_in, assert_accessible, shot):
+    page = signed_in()
+
+    page.goto("/password_change/", wait_until="networkidle")
+
+    assert_accessible(page)
+    shot(page, "password", languages=("en",), sizes=("wide",))

@@ -40,14 +40,9 @@ def test_durations_are_said_in_the_readers_language():
 
 
 def test_intervals_are_said_as_people_say_them():
-    assert [hub.interval(s) for s in (60, 300, 3600, 86_400, 45, None)] == [
-        "every minute",
-        "every 5 minutes",
-        "every hour",
-        "every day",
-        "every 45 seconds",
-        "—",
-    ]
+    said = [hub.interval(seconds) for seconds in (60, 300, 3600, 86_400, 45, None)]
+
+    assert said == ["every minute", "every 5 minutes", "every hour", "every day", "every 45 seconds", "—"]
 
 
 @pytest.mark.parametrize(("n", "said"), [(0, "0"), (182410, "182,410"), (None, "—"), ("", "—")])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import models
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -18,7 +17,7 @@ class KeyPaging(BasePagination):
 
     size, largest = 50, 200
 
-    def paginate_queryset(self, queryset: models.QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
         limit = request.query_params.get("limit", "")
         size = min(self.largest, max(1, int(limit))) if limit.isdecimal() and len(limit) < 5 else self.size

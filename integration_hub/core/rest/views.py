@@ -12,4 +12,4 @@ class HubApi(APIView):
 
     @property
     def by(self) -> Any:
-        return self.request.actor
+        return self.request.actor  # type: ignore[attr-defined]

@@ -61,13 +61,8 @@ def live(context: Context, region: str, every: int = 2, on: Any = True) -> str:
     if not on:
         return ""
     path = context["request"].get_full_path()
-    return format_html(
-        'data-live hx-get="{}" hx-trigger="every {}s" hx-select="#{}" hx-target="#{}" hx-swap="outerHTML" hx-sync="this:drop"',
-        path,
-        every,
-        region,
-        region,
-    )
+    attributes = 'data-live hx-get="{}" hx-trigger="every {}s" hx-select="#{}" hx-target="#{}" hx-swap="outerHTML" hx-sync="this:drop"'
+    return format_html(attributes, path, every, region, region)
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
@@ -125,7 +120,7 @@ def duration(value: Any) -> str:
     whole = round(seconds)
     units = [(86_400, _("{n} d")), (3_600, _("{n} h")), (60, _("{n} min")), (1, _("{n} s"))]
     place = next((place for place, (unit, _name) in enumerate(units) if whole >= unit), 3)
-    said = []
+    said: list[str] = []
     for unit, name in units[place : place + 2]:
         if whole // unit or not said:
             said.append(name.format(n=whole // unit))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"), pytest.mark.xdist_group("start")]
 
 
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 def environ(folder: Path, **more) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR", "LANG")}
-    return {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "HUB_TESTING": "1", **more}
+    return {**inherited, "DATA_DIR": str(folder), "PORT": str(free_port()), "SANDBOX_PORT": str(free_port()), "HUB_TESTING": "1", **more}
 
 
 class Hub:
@@ -120,7 +120,7 @@ def test_it_starts_survives_a_killed_worker_refuses_a_second_one_and_stops_witho
     )
     assert second.returncode != 0
     assert re.fullmatch(
-        rf"CommandError: Integration Hub already runs on \S+ \(process {hub.process.pid}, \S+\)\. Stop that one, or choose another DATA_DIR\.\n",
+        rf"Integration Hub already runs on \S+ \(process {hub.process.pid}, \S+\)\. Stop that one, or choose another DATA_DIR\.\n",
         second.stderr,
     )
 
@@ -145,7 +145,7 @@ def test_it_starts_survives_a_killed_worker_refuses_a_second_one_and_stops_witho
 
 def test_all_its_processes_end_with_a_killed_supervisor_and_the_next_start_changes_nothing(start):
     hub = start().wait_until_ready()
-    hub.wait_for(lambda: len(hub.processes()) >= 9)  # broker, web and its worker, scheduler, two workers and their children
+    hub.wait_for(lambda: len(hub.processes()) >= 10)  # broker, sandbox, web and its worker, scheduler, two workers and their children
 
     hub.process.kill()
     hub.process.wait()
@@ -164,5 +164,5 @@ def test_a_taken_port_is_one_sentence(tmp_path):
             [sys.executable, "manage.py", "start"], cwd=ROOT, env=environ(tmp_path, PORT=str(port)), capture_output=True, text=True, timeout=30
         )
 
-    assert ended.stderr == f"CommandError: Port {port} is taken. Choose another one: make run PORT={port + 1}\n"
+    assert ended.stderr == f"Port {port} is taken. Choose another one: make run PORT={port + 1}\n"
     assert ended.returncode == 1

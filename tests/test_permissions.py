@@ -1,0 +1,195 @@
+"""The one table of who may call what: every address of the hub stands here, or this test fails.
+
+A line says what each role gets: a permission of roles.PERMISSIONS that is asked for, EVERYONE for whoever is signed in, ANYONE for strangers too.
+Who may not see gets 404, who may not do gets 403, a stranger is sent to the sign-in (console) or asked for a token (API).
+"""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.views.generic import RedirectView
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.accounts.roles import PERMISSIONS, Role
+from integration_hub.systems.models import Entity
+from tests.fakes import CONTACTS
+
+ANYONE, EVERYONE = "anyone", "everyone"
+
+# Django's and the shell's own addresses, which have tests of their own.
+EXEMPT = re.compile(
+    r"^(admin/|login/|logout/|password_change/done/|autocomplete/|jsi18n/|r/|search/|toggle-sidebar/|language/|static/|auth/|axes/|<app_label>/)"
+)
+
+API: dict[str, str] = {
+    "GET api/v1/connectors/": "systems.view",
+    "GET api/v1/schema/": EVERYONE,
+    "GET api/v1/people/": "accounts.view",
+    "POST api/v1/people/": "accounts.change",
+    "GET api/v1/people/me/": EVERYONE,
+    "GET api/v1/people/<pk>/": "accounts.view",
+    "PATCH api/v1/people/<pk>/": "accounts.change",
+    "GET api/v1/tokens/": "tokens.own",
+    "POST api/v1/tokens/": "tokens.own",
+    "GET api/v1/tokens/<pk>/": "tokens.own",
+    "POST api/v1/tokens/<pk>/revoke/": "tokens.own",
+    "GET api/v1/systems/": "systems.view",
+    "POST api/v1/systems/": "systems.change",
+    "GET api/v1/systems/<slug>/": "systems.view",
+    "PATCH api/v1/systems/<slug>/": "systems.change",
+    "DELETE api/v1/systems/<slug>/": "systems.delete",
+    "POST api/v1/systems/<slug>/check/": "systems.check",
+    "GET api/v1/systems/<slug>/checks/": "systems.view",
+    "POST api/v1/systems/<slug>/discover/": "systems.change",
+    "POST api/v1/systems/<slug>/select/": "systems.change",
+    "POST api/v1/systems/<slug>/start-maintenance/": "systems.check",
+    "POST api/v1/systems/<slug>/end-maintenance/": "systems.check",
+    "GET api/v1/systems/<slug>/entities/": "systems.view",
+    "GET api/v1/systems/<slug>/entities/<name>/": "systems.view",
+    "POST api/v1/systems/<slug>/entities/<name>/accept/": "systems.change",
+    "GET api/v1/systems/<slug>/entities/<name>/sample/": "records.view",
+}
+PAGES: dict[str, str] = {
+    "GET ": EVERYONE,
+    "GET api/v1/reference/": EVERYONE,
+    "GET systems/": "systems.view",
+    "GET systems/add/": "systems.change",
+    "GET systems/add/<kind>/": "systems.change",
+    "POST systems/add/<kind>/": "systems.change",
+    "GET systems/connected/": "systems.change",
+    "GET systems/<slug>/": "systems.view",
+    "GET systems/<slug>/change/": "systems.change",
+    "POST systems/<slug>/change/": "systems.change",
+    "POST systems/<slug>/check/": "systems.check",
+    "POST systems/<slug>/connect/": "systems.change",
+    "POST systems/<slug>/delete/": "systems.delete",
+    "POST systems/<slug>/discover/": "systems.change",
+    "GET systems/<slug>/entities/": "systems.change",
+    "POST systems/<slug>/entities/": "systems.change",
+    "GET systems/<slug>/maintenance/": "systems.check",
+    "POST systems/<slug>/maintenance/": "systems.check",
+    "POST systems/<slug>/maintenance/end/": "systems.check",
+    "GET systems/<slug>/entities/<name>/": "systems.view",
+    "POST systems/<slug>/entities/<name>/accept/": "systems.change",
+    "GET systems/<slug>/entities/<name>/sample/": "records.view",
+    "GET settings/": ANYONE,  # goes on to the profile
+    "GET password_change/": ANYONE,  # goes on to ours
+    "GET settings/profile/": EVERYONE,
+    "POST settings/profile/": EVERYONE,
+    "GET settings/password/": EVERYONE,
+    "POST settings/password/": EVERYONE,
+    "GET settings/tokens/": "tokens.own",
+    "GET settings/tokens/add/": "tokens.own",
+    "POST settings/tokens/add/": "tokens.own",
+    "POST settings/tokens/<pk>/revoke/": "tokens.own",
+    "GET settings/people/": "accounts.view",
+    "GET settings/people/add/": "accounts.change",
+    "POST settings/people/add/": "accounts.change",
+    "GET settings/people/<pk>/": "accounts.change",
+    "POST settings/people/<pk>/": "accounts.change",
+}
+TABLE = API | PAGES
+# What stands in the addresses: things that exist, so that who may not is refused for that reason (see `things`).
+THINGS = {"slug": "crm", "name": "contacts", "kind": "memory", "pk": "999999", "number": "999999"}
+# Where those who may go on to be refused for what they send: the address stands for no record, or the body is empty.
+ANSWERS = {200, 201, 204, 302, 400, 404, 405, 409, 415, 422, 429, 502, 503}
+
+
+def addresses():
+    """Every (method, address) that the hub answers, addresses with <names> in place of their parts."""
+    found = set()
+    for pattern, callback in _patterns(get_resolver(), ""):
+        methods = _methods(callback)
+        found |= {f"{method} {pattern}" for method in methods}
+    return found
+
+
+def _patterns(resolver: URLResolver, before: str):
+    for part in resolver.url_patterns:
+        text = before + _plain(str(part.pattern))
+        if EXEMPT.match(text):
+            continue
+        if isinstance(part, URLResolver):
+            yield from _patterns(part, text)
+        elif isinstance(part, URLPattern) and "format" not in text:
+            yield text, part.callback
+
+
+def _plain(pattern: str) -> str:
+    text = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", r"<\1>", pattern)
+    return re.sub(r"<\w+:(\w+)>", r"<\1>", text).replace("^", "").replace("$", "").replace("\\Z", "").replace("\\", "")
+
+
+def _methods(callback):
+    if actions := getattr(callback, "actions", None):
+        return {method.upper() for method in actions} - {"HEAD"}
+    if getattr(callback, "view_class", None) is RedirectView:
+        return {"GET"}
+    view = getattr(callback, "view_class", None) or getattr(callback, "cls", None)
+    if view is None:
+        return {"GET"}
+    return {method.upper() for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method) and method in view.http_method_names}
+
+
+def test_every_address_stands_in_the_table():
+    assert addresses() - TABLE.keys() == set()
+    assert TABLE.keys() - addresses() == set()
+
+
+def call(client, line):
+    method, _space, pattern = line.partition(" ")
+    address = "/" + re.sub(r"<(\w+)>", lambda part: THINGS.get(part[1], "nothing"), pattern)
+    return getattr(client, method.lower())(address, content_type="application/json") if method != "GET" else client.get(address)
+
+
+@pytest.fixture
+def things(db, make_system):
+    crm = make_system()
+    Entity.objects.create(system=crm, name="contacts", schema=CONTACTS.model_dump(mode="json"), selected=True)
+
+
+@pytest.fixture
+def clients(things, person):
+    """A signed-in client for each role, and a stranger's."""
+    clients = {None: Client()}
+    for role in Role:
+        clients[role] = Client()
+        clients[role].force_login(person(role.value), backend="django.contrib.auth.backends.ModelBackend")
+    for client in clients.values():
+        client.raise_request_exception = False
+    return clients
+
+
+def test_a_stranger_comes_in_nowhere(clients):
+    wrong = {}
+    for line, wanted in TABLE.items():
+        status = call(clients[None], line).status_code
+        right = ANSWERS if wanted == ANYONE else {401} if line in API else {302}
+        if status not in right:
+            wrong[line] = status
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_each_role_may_do_what_the_table_says_and_nothing_else(clients, role):
+    wrong = {}
+    for line, wanted in sorted(TABLE.items(), key=lambda pair: pair[0].startswith("DELETE")):
+        status = call(clients[role], line).status_code
+        may = wanted in (ANYONE, EVERYONE) or role in PERMISSIONS[wanted]
+        right = ANSWERS if may else {404} if wanted.endswith(".view") else {403}
+        if status not in right:
+            wrong[line] = status
+
+    assert wrong == {}
+
+
+def test_a_token_without_the_scope_may_not(things, person, api):
+    administrator = Actor.of(person("administrator"))
+    client = api(administrator, scopes=["audit.view"])
+
+    wrong = [line for line, wanted in API.items() if wanted != EVERYONE and call(client, line).status_code not in (403, 404)]
+
+    assert wrong == []
