@@ -24,7 +24,7 @@ SAMPLES = 5
 
 
 class MappingSerializer(serializers.ModelSerializer[Mapping]):
-    source = EntityReference()
+    source = EntityReference()  # type: ignore[assignment]
     target = EntityReference()
     draft = serializers.DictField(required=False, help_text="The definition that people edit; what runs use is the latest version.")
     latest_version = serializers.IntegerField(
@@ -70,7 +70,7 @@ class MappingViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     serializer_class = MappingSerializer
     queryset = Mapping.objects.none()
     lookup_value_regex = r"\d{1,18}"
-    order = ("name", "pk")
+    order: tuple[str, ...] = ("name", "pk")
     filterset_fields = {"name": ["exact", "startswith"], "source__system__slug": ["exact"], "target__system__slug": ["exact"]}
 
     def get_queryset(self) -> Any:
@@ -137,7 +137,8 @@ class MappingViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
     def versions(self, request: Request, pk: str) -> Response:
         """Its published versions, newest first."""
         self.order = ("-number",)
-        page = self.paginate_queryset(self.get_object().versions.order_by())
+        versions: Any = self.get_object().versions.order_by()
+        page: Any = self.paginate_queryset(versions)
         return self.get_paginated_response(VersionSerializer(page, many=True).data)
 
     @extend_schema(responses=VersionSerializer)

@@ -47,12 +47,12 @@ class OneRejectSerializer(RejectSerializer):
     record = serializers.SerializerMethodField(help_text="The source record as it was read.")
 
     class Meta(RejectSerializer.Meta):
-        fields = (*RejectSerializer.Meta.fields, "record")  # type: ignore[assignment]
-        read_only_fields = fields
+        fields: tuple[str, ...] = (*RejectSerializer.Meta.fields, "record")  # type: ignore[assignment]
+        read_only_fields: tuple[str, ...] = fields  # type: ignore[assignment]
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_record(self, row: OpenRow) -> dict[str, Any]:
-        return unpacked_record(row.record)
+        return unpacked_record(bytes(row.record))
 
 
 class GroupSerializer(serializers.Serializer[Any]):

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db.models import Sum
-from django.http import Http404
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, viewsets
@@ -53,9 +54,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         """Of live runs as they are now, in one query for a whole page of a list."""
         if run.counts:
             return run.sums()
-        known = self.context.setdefault("live_counts", {})
+        known = self.context.setdefault("live_counts", {})  # type: ignore[attr-defined]
         if run.pk not in known:
-            shown = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [run]
+            shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [run]
             known.update(sums_of([each for each in shown if not each.counts]))
         found: dict[str, int] = known[run.pk]
         return found
@@ -69,7 +70,8 @@ def sums_of(runs: list[Run]) -> dict[int, dict[str, int]]:
 
 
 def one_run(pk: int) -> Run:
-    return Run.objects.select_related("mapping_version").get(pk=pk)
+    found: Run = Run.objects.select_related("mapping_version").get(pk=pk)
+    return found
 
 
 class LogLineSerializer(serializers.ModelSerializer[LogLine]):
@@ -139,7 +141,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     serializer_class = RunSerializer
     queryset = Run.objects.none()
     lookup_value_regex = r"\d{1,18}"
-    order = ("-pk",)
+    order: tuple[str, ...] = ("-pk",)
     filterset_fields = {"sync": ["exact"], "state": ["exact", "in"], "dry": ["exact"], "trigger": ["exact"], "ended_at": ["isnull", "gte", "lt"]}
 
     def get_queryset(self) -> Any:
@@ -171,9 +173,9 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     @action(detail=True, filterset_fields=None)
     def log(self, request: Request, pk: str) -> Response:
         """What happened, in order; pages as lists do."""
-        lines = LogLine.objects.filter(run=self.get_object())
+        lines: Any = LogLine.objects.filter(run=self.get_object())
         self.order = ("pk",)
-        page = self.paginate_queryset(lines)
+        page: Any = self.paginate_queryset(lines)
         return self.get_paginated_response(LogLineSerializer(page, many=True).data)
 
     @extend_schema(
@@ -189,10 +191,10 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def changes(self, request: Request, pk: str) -> Response:
         """What it did, or a dry run would do, record by record: fifty at a time, in the order in which they were compared."""
         run = self.get_object()
-        asked = {name: request.query_params.get(name, "") for name in ("operation", "key", "after")}
-        if asked["operation"] not in ("", "create", "update", "adopt"):
-            raise Http404
-        page = journal.changes_of(run, **asked)
+        operation, key, after = (request.query_params.get(name, "") for name in ("operation", "key", "after"))
+        if operation not in ("", "create", "update", "adopt"):
+            raise ValidationError({"operation": _("It is create, update or adopt.")})
+        page = journal.changes_of(run, operation=operation, key=key, after=after)
         address = None
         if page.after:
             parameters = request.query_params.copy()

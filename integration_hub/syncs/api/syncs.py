@@ -25,7 +25,7 @@ IDEMPOTENT = OpenApiParameter(
 class SyncSerializer(serializers.ModelSerializer[Sync]):
     """`mapping` is the id of a mapping; it says from which entity to which."""
 
-    source = EntityReference(read_only=True)
+    source = EntityReference(read_only=True)  # type: ignore[assignment]
     target = EntityReference(read_only=True)
     mapping = serializers.PrimaryKeyRelatedField(queryset=Mapping.objects.select_related("source", "target"))
     mapping_name = serializers.CharField(source="mapping.name", read_only=True)
@@ -46,9 +46,9 @@ class SyncSerializer(serializers.ModelSerializer[Sync]):
 
     def _standing(self, sync: Sync) -> freshness.Standing:
         """Worked out for a whole page of a list at once."""
-        known = self.context.setdefault("standings", {})
+        known = self.context.setdefault("standings", {})  # type: ignore[attr-defined]
         if sync.pk not in known:
-            shown = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [sync]
+            shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [sync]
             known.update({standing.sync.pk: standing for standing in freshness.standings_of(shown)})
         found: freshness.Standing = known[sync.pk]
         return found
@@ -152,6 +152,9 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     @action(detail=True)
     def cursor(self, request: Request, pk: str) -> Response:
         """How far its source has been read; empty where everything is read next."""
+        return self._told_cursor()
+
+    def _told_cursor(self) -> Response:
         sync = self.get_object()
         known = sync.cursors.filter(side=sync.source_side).first()
         return Response(CursorSerializer(known or SyncCursor(value="", key="")).data)
@@ -163,4 +166,4 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         given = CursorSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         services.set_cursor(self.get_object(), by=self.by, **given.validated_data)
-        return self.cursor(request, pk=pk)
+        return self._told_cursor()
