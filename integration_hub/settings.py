@@ -59,6 +59,10 @@ try:
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
 LISTEN = env.str("LISTEN", default="127.0.0.1")  # the address the web server listens at
+try:
+    ipaddress.ip_address(LISTEN)
+except ValueError:
+    raise ImproperlyConfigured(f"LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not {LISTEN!r}.") from None
 PORT = _number("PORT", default=8000, least=1, most=65535)
 
 

@@ -61,7 +61,7 @@ class Call:
     place: str
     headers: dict[str, str]
     body: bytes | None = None
-    form: bool = False
+    is_quick: bool = False  # its answer is short: it comes as a whole or not at all
 
 
 class NotSent(Exception):
@@ -116,6 +116,10 @@ class Client:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        way = settings.connection
+        self._patient = aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds)
+        quick = min(way.total_seconds, way.connect_seconds + way.read_seconds)  # one clock a request instead of one a packet
+        self._quick = aiohttp.ClientTimeout(total=quick, sock_connect=way.connect_seconds)
         self._permits, self._permits_until, self._block = 0, 0.0, 1
         self._permit_lock: asyncio.Lock | None = None
         self._closed_until = 0.0  # the system asked us to wait until then (monotonic)
@@ -191,13 +195,13 @@ class Client:
             ssl=self._tls(),
             socket_factory=self._guard.open_socket,
         )
-        proxy_auth = aiohttp.BasicAuth(way.proxy_user, way.proxy_password) if way.proxy_user else None
+        proxy = URL(way.proxy) if way.proxy else None
+        if proxy is not None and way.proxy_user:
+            proxy = proxy.with_user(way.proxy_user).with_password(way.proxy_password)
         return aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds),
             headers={"Accept": "application/json", "User-Agent": "integration-hub"},
-            proxy=way.proxy or None,
-            proxy_auth=proxy_auth,
+            proxy=proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=True,
@@ -316,16 +320,17 @@ class Client:
     async def _ready(self) -> None:
         """Everything that may forbid or delay a request, before a byte of it is sent."""
         try:
-            wait = self._closed_until - time.monotonic()
-            if wait > PATIENCE_SECONDS:
-                raise self._asked_to_wait(wait)
-            if wait > 0:
-                await asyncio.sleep(wait)
+            now = time.monotonic()
+            if self._closed_until > now:
+                if self._closed_until - now > PATIENCE_SECONDS:
+                    raise self._asked_to_wait(self._closed_until - now)
+                await asyncio.sleep(self._closed_until - now)
             self.session()
-            if self._permits <= 0 or time.monotonic() > self._permits_until:
+            if self._permits <= 0 or now > self._permits_until:
                 await self._draw_permits()
             self._permits -= 1
-            await self.credentials.ready(self)
+            if self.credentials.renewable:
+                await self.credentials.ready(self)
             self._check_deadline()
             self.host.before_request()
         except ConnectorError as error:
@@ -340,7 +345,7 @@ class Client:
         return await asyncio.get_running_loop().run_in_executor(self._hub, act, *arguments)
 
     async def _clear_behind_proxy(self, host: str) -> None:
-        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only the proxy knows is the proxy's to judge."""
+        """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only it knows is its own to judge."""
         if host not in self._cleared:
             with contextlib.suppress(OSError):
                 await self._guard.resolve(host)
@@ -372,7 +377,8 @@ class Client:
             url, headers = self.credentials.sign(call) if signed else (call.url, call.headers)
             if self.settings.connection.proxy:
                 await self._clear_behind_proxy(url.host or "")
-            async with self.session().request(call.method, url, data=call.body, headers=headers, allow_redirects=False) as response:
+            seconds = self._quick if call.is_quick else self._patient
+            async with self.session().request(call.method, url, data=call.body, headers=headers, allow_redirects=False, timeout=seconds) as response:
                 alive = response.status < 500
                 body = await self._body(response, call)
                 if response.status < 400:

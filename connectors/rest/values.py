@@ -115,7 +115,7 @@ class Form:
         """The whole column at once; None if any value of it needs a closer look."""
         try:
             series = self._converted(column, trusted)
-        except (TypeError, ValueError, OverflowError, AttributeError, UnicodeError, pl.exceptions.PolarsError, msgspec.DecodeError):
+        except (TypeError, ValueError, OverflowError, AttributeError, RuntimeError, pl.exceptions.PolarsError):  # of Polars, or of what is no value
             return None
         if series is None or series.null_count() != column.count(None):
             return None
@@ -146,6 +146,8 @@ class Form:
         """Polars would cut digits that do not fit the scale; texts shorter than the scale cannot have any."""
         series = pl.Series(texts, dtype=pl.String)
         longest = max((len(t) for t in texts if t is not None), default=0)
+        if any("E" in t or "e" in t for t in texts if t is not None):
+            return None
         if longest > self.field.scale and series.str.contains(rf"\.\d{{{self.field.scale}}}\d*[1-9]|[^-0-9.]").any():
             return None
         return series.cast(self.dtype, strict=False)
@@ -271,9 +273,8 @@ def _plain(column: pl.Series) -> list[str | None]:
 
 def canonical_json(value: Any) -> str:
     """JSON text with sorted names and no blanks."""
-    if isinstance(value, msgspec.Raw):
-        value = msgspec.json.decode(value)
-    return _canonical.encode(value).decode()
+    raw = value if isinstance(value, msgspec.Raw) else _canonical.encode(value)  # the second decoding gives a number its one form
+    return _canonical.encode(msgspec.json.decode(raw)).decode()
 
 
 def shown(value: Any) -> str:
@@ -283,7 +284,7 @@ def shown(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else canonical_json(value)
     except (TypeError, ValueError, RecursionError):
-        text = str(value)
+        text = str(value) if not isinstance(value, list | dict) else "…"
     return text[:TEXT_SHOWN].encode("utf-8", "replace").decode()
 
 
@@ -310,14 +311,16 @@ def _text(form: Form, value: Any) -> str:
 
 
 def _integer(form: Form, value: Any) -> int:
-    number: Any = value
+    number: Any = value  # what it may stand for
     if form.format == "text" and isinstance(value, str):
         try:
             number = int(value)
         except ValueError:
             raise Unfit(_("is no whole number")) from None
-    if isinstance(number, float | Decimal) and math.isfinite(number) and -INTEGER_LIMIT < number < INTEGER_LIMIT and number == int(number):
-        number = int(number)
+    if isinstance(number, float | Decimal) and not math.isnan(number):
+        if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
+            raise Unfit(_("is too large for a whole number of 64 bits"))
+        number = int(number) if number == int(number) else number
     if not isinstance(number, int) or isinstance(number, bool):
         raise Unfit(_("is {kind}, not a whole number"), kind=_kind(value))
     if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
@@ -437,7 +440,7 @@ def _json(form: Form, value: Any) -> str:
 
 
 def _holds_not_a_number(value: Any) -> bool:
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return not math.isfinite(value)
     if isinstance(value, dict):
         return any(map(_holds_not_a_number, value.values()))

@@ -85,7 +85,9 @@ class Endpoint:
     def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
         query = {n: t.fill(lookup) for n, t in self.query.items()}
         headers = {n: t.fill(lookup) for n, t in self.headers.items()}
-        return self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+        call = self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
+        call.is_quick = True
+        return call
 
     def _needed(self, name: str, lookup: Callable[[str], Any]) -> Any:
         """A value in a path: without it the request would go to another address."""
@@ -119,7 +121,7 @@ class Endpoint:
             if fixed is not None:
                 self._fixed = made
             return made
-        return Call(fixed.method, fixed.url, fixed.place, fixed.headers, body)
+        return Call(fixed.method, fixed.url, fixed.place, fixed.headers, body, is_quick=True)
 
     def _lookup(self, row: Row) -> Callable[[str], Any]:
         def lookup(name: str) -> Any:

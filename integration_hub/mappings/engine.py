@@ -19,6 +19,8 @@ from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion,
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
+from integration_hub.core.expressions.sharing import let
+from integration_hub.core.keys import canonical_key
 
 from .definition import Definition, DefinitionError, FieldMapping, Problem, read_definition
 from .transforms.base import Operand
@@ -397,8 +399,9 @@ class CompiledMapping:
             for plan in self.plans:
                 if number < len(plan.pieces):
                     value = plan.origin.value() if number == 0 else pl.col(plan.column(number - 1))
+                    bare = number > 0 or plan.origin.column is not None  # a column may be used twice, what is computed is shared
                     for op in plan.pieces[number].ops:
-                        value = op.build(value)
+                        value, bare = op.build(value) if bare else let(value, op.build), False
                     stage.append(value.alias(plan.column(number)))
                 if number == 0 and plan.origin.failure is not None:
                     stage.append(plan.origin.failure().alias(plan.failed_column))
@@ -430,20 +433,17 @@ class CompiledMapping:
         """By the first alternative of which all values are present."""
         import polars as pl
 
-        fields: pl.Expr = pl.lit(None, pl.String)
-        value: pl.Expr = pl.lit(None, pl.String)
-        types = {plan.target.name: plan.target.type for plan in self.plans}
-        for alternative in reversed(self.definition.match if types.keys() >= {n for a in self.definition.match for n in a} else ()):
-            texts = [convert(pl.col(name), types[name], T.TEXT) for name in alternative]
-            key = (
-                texts[0]
-                if len(texts) == 1
-                else pl.concat_str(pl.lit("["), pl.concat_str([json_string(t) for t in texts], separator=","), pl.lit("]"))
-            )
-            present = pl.all_horizontal(pl.col(name).is_not_null() for name in alternative)
-            fields = pl.when(present).then(pl.lit(json.dumps(alternative, ensure_ascii=False))).otherwise(fields)
-            value = pl.when(present).then(key).otherwise(value)
-        return final.select("row", fields.alias("match_field"), value.alias("match_value"))
+        match = final.select("row").with_columns(pl.lit(None, pl.String).alias("match_field"), pl.lit(None, pl.String).alias("match_value"))
+        for alternative in self.definition.match:
+            if match["match_value"].null_count() and set(alternative) <= set(final.columns):
+                value = canonical_key(final, alternative)
+                named = pl.lit(json.dumps(alternative, ensure_ascii=False))
+                open_ = match["match_value"].is_null() & value.is_not_null()
+                match = match.with_columns(
+                    pl.when(open_).then(named).otherwise(pl.col("match_field")).alias("match_field"),
+                    pl.when(open_).then(value).otherwise(pl.col("match_value")).alias("match_value"),
+                )
+        return match
 
     # --- who is rejected, and why -------------------------------------------------------------------------------------
 

@@ -49,3 +49,18 @@ def frame_of(row: ChangeSet | OutcomeFile) -> pl.DataFrame:
         return pl.read_parquet(io.BytesIO(bytes(row.content)))
     with default_storage.open(row.file) as file:
         return pl.read_parquet(io.BytesIO(file.read()))
+
+
+def sweep_orphans(run_id: int) -> int:
+    """Remove the files of an ended run that no row names: their commit never came. Returns how many."""
+    folder = f"runs/{run_id}"
+    try:
+        __, names = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return 0
+    sets = ChangeSet.objects.filter(run_id=run_id).exclude(file="").values_list("file", flat=True)
+    outcomes = OutcomeFile.objects.filter(change_set__run_id=run_id).exclude(file="").values_list("file", flat=True)
+    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes)
+    for name in orphans:
+        default_storage.delete(name)
+    return len(orphans)

@@ -46,6 +46,7 @@ class MappedPage:
     last_value: str = ""
     last_key: str = ""
     wanted: bool = False  # a page of named records
+    filtered_keys: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -89,7 +90,7 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     import numpy as np
 
     links = _links(work, page.keys)
-    open_rows = _open_rows(work, page.keys)
+    open_rows = _open_rows(work, [*page.keys, *page.filtered_keys])
     hashes = field_hashes(page.target, work.fields)
     width = max(work.slots, default=-1) + 1
     stored = unpacked([links[key].print if key in links else None for key in page.keys], width)
@@ -106,7 +107,7 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     draft.creates([*np.flatnonzero(~linked & ~kept).tolist(), *gone], hashes, seen)
     page.counts.produced = len(page.keys)
     page.counts.unchanged += int((linked & ~differs.any(axis=1) & ~kept).sum())
-    same = {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
+    same = set(page.filtered_keys) | {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
     return Compared(page, draft.frame(), passed=[key for key in open_rows if key in same], held=draft.held())
 
 
@@ -147,6 +148,7 @@ class _Draft:
         self.operations: list[str] = []
         self.target_keys: list[str | None] = []
         self.befores: list[tuple[pl.DataFrame, int] | None] = []
+        self.known: list[bool] = []  # before was read from the target, not taken from the journal
         self.sends: list[np.ndarray] = []
 
     def keep_what_waits(self, open_rows: dict[str, OpenRow]) -> np.ndarray:
@@ -174,8 +176,7 @@ class _Draft:
             return gone
         keys = {int(row): self.links[self.page.keys[row]].target_key for row in rows}
         if not self.work.target.capabilities.lookup_by_key:
-            for row in rows:
-                self._add(int(row), "update", keys[int(row)], None, differs[row])
+            self._updates_unseen([int(row) for row in rows], differs)
             return gone
         found, at, found_hashes = self._look_up(KEY, sorted(set(keys.values())))
         for row in rows:
@@ -192,6 +193,26 @@ class _Draft:
                 continue
             self._update_or_adopt(int(row), keys[int(row)], (found, place[0]), differs[row] & (hashes[row] != found_hashes[place[0]]))
         return gone
+
+    def _updates_unseen(self, rows: list[int], differs: np.ndarray) -> None:
+        """The target cannot be asked: before is what the journal says was written last, which is marked as not known and cannot be undone."""
+        import polars as pl
+
+        from integration_hub.syncs import changesets
+        from integration_hub.syncs.models import ChangeSet
+
+        newest = {row: self.links[self.page.keys[row]] for row in rows}
+        sets = ChangeSet.objects.in_bulk({link.change_set_id for link in newest.values() if link.change_set_id is not None})
+        empty = self.page.target.select(self.work.fields).clear(n=1)
+        frames: dict[int | None, pl.DataFrame] = {}
+        for row in rows:
+            link = newest[row]
+            if link.change_set_id not in frames:
+                change_set = sets.get(link.change_set_id) if link.change_set_id is not None else None
+                after = changesets.frame_of(change_set)["after"].struct.unnest() if change_set is not None else empty
+                frames[link.change_set_id] = pl.concat([empty, after], how="diagonal").select(self.work.fields)
+            place = 1 + link.change_row if link.change_row is not None and link.change_set_id in sets else 0
+            self._add(row, "update", link.target_key, (frames[link.change_set_id], place), differs[row], known=False)
 
     def creates(self, rows: list[int], hashes: np.ndarray, seen: Seen | None) -> None:
         """Records without a link: looked up by their match key, adopted where the target has them once."""
@@ -316,7 +337,7 @@ class _Draft:
             seen.add(key)
         for place in reversed(taken):
             row, key = self.rows[place], self.target_keys[place]
-            for column in (self.rows, self.operations, self.target_keys, self.befores, self.sends):
+            for column in (self.rows, self.operations, self.target_keys, self.befores, self.known, self.sends):
                 del column[place]
             self._leave(
                 row,
@@ -328,11 +349,14 @@ class _Draft:
                 step="match",
             )
 
-    def _add(self, row: int, operation: str, key: str | None, before: tuple[pl.DataFrame, int] | None, send: np.ndarray) -> None:
+    def _add(
+        self, row: int, operation: str, key: str | None, before: tuple[pl.DataFrame, int] | None, send: np.ndarray, *, known: bool = True
+    ) -> None:
         self.rows.append(row)
         self.operations.append(operation)
         self.target_keys.append(key)
         self.befores.append(before)
+        self.known.append(known and before is not None)
         self.sends.append(send)
 
     def _leave(self, row: int, state: str, reason: Text, **more: Any) -> None:
@@ -381,7 +405,7 @@ class _Draft:
                 "source_print": pl.Series([self.source_prints[row] for row in rows], dtype=pl.Binary),
                 "after": after.to_struct("after"),
                 "before": self._before_column(after),
-                "before_known": pl.Series([before is not None for before in self.befores], dtype=pl.Boolean),
+                "before_known": pl.Series(self.known, dtype=pl.Boolean),
                 "send": pl.DataFrame({name: send[:, n] for n, name in enumerate(self.work.fields)}).to_struct("send"),
                 "source": page.source[rows].to_struct("source"),
             }

@@ -144,8 +144,10 @@ class SyncQuerySet(VisibleQuerySet):
 
     def failing(self) -> SyncQuerySet:
         """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        return self.filter(paused_at=None).annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1])).filter(
-            last_state=RunState.FAILED
+        return (
+            self.filter(paused_at=None)
+            .annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]))
+            .filter(last_state=RunState.FAILED)
         )
 
 
@@ -316,6 +318,9 @@ class Run(models.Model):
         return {name: found[name] or 0 for name in COUNTS}
 
 
+SEND_AGAIN_AFTER = timedelta(seconds=15)
+
+
 class PartitionQuerySet(LeasedQuerySet):
     def to_carry(self) -> Self:
         """Partitions that a worker may take now."""
@@ -324,8 +329,12 @@ class PartitionQuerySet(LeasedQuerySet):
         return self.free().filter(waiting | lost, run__state__in=LIVE)
 
     def to_send(self) -> Self:
-        """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
+        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
+
+        A message may be lost with the worker that had just fetched it, so the while is short enough for the work to go on within half a minute;
+        one that is sent twice does nothing.
+        """
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | Q(sent_at__lt=F("lease_until")))
 
 
 class Partition(Leased):

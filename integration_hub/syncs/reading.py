@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Page
+from django.utils.translation import gettext as _
+
+from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Page
+from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import NO_KEY, Work
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,6 +44,7 @@ def read(work: Work) -> Iterator[tuple[Page, bool]]:
             yield page, False
             if work.turn_is_over():
                 return
+            yield from ((joining, True) for joining in replayed(work, source))
 
 
 def since(work: Work) -> Cursor | None:
@@ -57,17 +62,21 @@ def since(work: Work) -> Cursor | None:
 
 
 def joined(pages: Iterable[Page]) -> Iterator[Page]:
-    """Small pages as larger ones, in which mapping, comparing and committing cost less a record."""
+    """Small pages as larger ones, in which mapping, comparing and committing cost less a record. Where reading fails, what was read before it
+    comes first: a source that breaks off after every few pages is read to its end all the same."""
     waiting: list[Page] = []
     rows, started = 0, time.monotonic()
-    for page in pages:
-        waiting.append(page)
-        rows += page.frame.height
-        if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+    try:
+        for page in pages:
+            waiting.append(page)
+            rows += page.frame.height
+            if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+                yield join(waiting)
+                waiting, rows, started = [], 0, time.monotonic()
+    except ConnectorError:
+        if waiting:
             yield join(waiting)
-            waiting, rows, started = [], 0, time.monotonic()
-    if waiting:
-        yield join(waiting)
+        raise
 
 
 def join(pages: list[Page]) -> Page:
@@ -110,13 +119,32 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
 
 def wanted(work: Work, source: Connector) -> Iterator[Page]:
     """Named records: those the run was started for, or the open rows whose turn it is, read anew, or as they were kept where the source can't be asked."""
-    keys = work.run.keys if work.run.keys is not None else list(_open_keys(work))
+    yield from named(work, source, work.run.keys if work.run.keys is not None else list(_open_keys(work)))
+
+
+def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
+    """These records. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
+    keys = [key for key in keys if not re.match(NO_KEY, key)]  # what has no key can only be met again
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
-            yield Page(source.lookup(work.source, KEY, some, work.source_fields), position=None)
+            frame = source.lookup(work.source, KEY, some, work.source_fields)
+            if gone := set(some) - set(canonical_key(frame, work.source.key)):
+                openrows.close(work.sync, work.sync.source_side, gone, note=_("The source no longer has this record."))
+            yield Page(frame, position=None)
         else:
             yield as_kept(work, some)
+
+
+def replayed(work: Work, source: Connector) -> Iterator[Page]:
+    """Records that somebody had replayed while this run was going: they join it as pages of their own."""
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, replay_at__gt=work.read_from)
+    newest = rows.order_by("-replay_at").values_list("replay_at", flat=True).first()
+    if newest is None:
+        return
+    keys = list(rows.filter(replay_at__lte=newest).order_by("pk").values_list("key", flat=True))
+    work.read_from = newest
+    yield from named(work, source, keys)
 
 
 def _open_keys(work: Work) -> Iterable[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,7 +20,7 @@ from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
-from integration_hub.systems.models import Entity
+from integration_hub.systems.models import Entity, System
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,9 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
     if not dry and sync.target.system.read_only:
         raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
+    for system in (sync.source.system, sync.target.system):
+        if system.state == System.State.MAINTENANCE:
+            raise NotPossible(_("{system} is in maintenance. Run it when that is over.").format(system=system))
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
@@ -285,7 +288,8 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = 
 
 def start_due_syncs() -> None:
     """Start every sync that is due. One that finds its pair busy stays due; one that cannot run says so once and waits for its next time."""
-    for sync in Sync.objects.due().select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
+    resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
+    for sync in Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
         try:
             with transaction.atomic():
                 due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)

@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
 
 from connectors import base
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
@@ -18,6 +21,8 @@ from integration_hub.syncs.states import Side
 if TYPE_CHECKING:
     from connectors.base import Connector
     from integration_hub.core.expressions.language import Expression
+
+NO_KEY = r"^#[0-9a-f]{16}$"  # how the open row of a record without a key is named
 
 
 @dataclass
@@ -36,6 +41,7 @@ class Work:
     open: Callable[[str], AbstractContextManager[Connector]]  # "source" or "target" → a connector of its own for the calling step
     ends_at: float  # time.monotonic() after which the partition goes back to the queue, so that others get a turn
     in_flight: InFlight = field(default_factory=lambda: InFlight())
+    read_from: datetime = field(default_factory=timezone.now)  # replays that were asked for later have not been read yet
     _asked: float = 0.0
     _stopped: bool = False
 
