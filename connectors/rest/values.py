@@ -21,7 +21,6 @@ import polars as pl
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
 from connectors.canonical import canonical_text
-from connectors.rest.answers import ABSENT
 from connectors.rest.settings import FieldSettings, Formats
 
 T = FieldType
@@ -38,6 +37,14 @@ class Unfit(Exception):
     def __init__(self, template: str, /, **values: Any) -> None:
         self.reason = Text(template, values)
         super().__init__(template)
+
+
+def zone_of(name: str, field: str) -> ZoneInfo:
+    """Raises SettingsError, naming the field, where there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise SettingsError(_("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=name, field=field) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +73,10 @@ class Form:
             T.INTEGER: "number",
             T.NUMBER: "number",
         }.get(field.type, "")
-        zone = (declared.zone if declared else "") or formats.zone
-        try:
-            zone_info = ZoneInfo(zone)
-        except (OSError, ValueError, KeyError):
-            raise SettingsError(
-                _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
-            ) from None
+        zone = zone_of((declared.zone if declared else "") or formats.zone, field.name)
         if declared is None:
-            return cls(field, default, zone_info, max_bytes, field.name)
-        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
+            return cls(field, default, zone, max_bytes, field.name)
+        return cls(field, declared.format or default, zone, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
 
     @property
     def wire_type(self) -> Any:
@@ -476,5 +477,3 @@ _PARSERS: dict[FieldType, Callable[[Form, Any], Any]] = {
     T.JSON: _json,
     T.BINARY: _binary,
 }
-
-__all__ = ["ABSENT", "Form", "Unfit", "canonical_json", "shown"]
