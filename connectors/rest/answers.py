@@ -13,6 +13,7 @@ from connectors.base import BadAnswer, _
 
 ABSENT = msgspec.UNSET
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_exact = msgspec.json.Decoder(float_hook=Decimal)
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -73,7 +74,7 @@ class Answer:
 
     def _decode(self) -> Any:
         try:
-            return msgspec.json.decode(self.body)
+            return _exact.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass
         text = self.text()

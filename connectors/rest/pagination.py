@@ -53,11 +53,12 @@ def next_step(way: Pagination, step: Step | None, answer: Answer, *, count: int,
     match way:
         case ByPage():
             page = step["page"] if step else way.first
-            seen = (page - way.first + 1) * way.size
             pages = _number(answer, way.pages_path)
             if pages is not None:
                 return {"page": page + 1} if page - way.first + 1 < pages else None
-            return {"page": page + 1} if _more(way, answer, count, seen) else None
+            seen = (step.get("seen", 0) if step else 0) + count  # counted, since a system may grant fewer than were asked for
+            counted = {"seen": seen} if way.total_path else {}
+            return {"page": page + 1, **counted} if _more(way, answer, count, seen) else None
         case ByOffset():
             offset = (step["offset"] if step else 0) + count
             return {"offset": offset} if _more(way, answer, count, offset) else None

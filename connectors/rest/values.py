@@ -21,7 +21,6 @@ import polars as pl
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
 from connectors.canonical import canonical_text
-from connectors.rest.answers import ABSENT
 from connectors.rest.settings import FieldSettings, Formats
 
 T = FieldType
@@ -38,6 +37,14 @@ class Unfit(Exception):
     def __init__(self, template: str, /, **values: Any) -> None:
         self.reason = Text(template, values)
         super().__init__(template)
+
+
+def zone_of(name: str, field: str) -> ZoneInfo:
+    """Raises SettingsError, naming the field, where there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise SettingsError(_("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=name, field=field) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +73,10 @@ class Form:
             T.INTEGER: "number",
             T.NUMBER: "number",
         }.get(field.type, "")
-        zone = (declared.zone if declared else "") or formats.zone
-        try:
-            zone_info = ZoneInfo(zone)
-        except (OSError, ValueError, KeyError):
-            raise SettingsError(
-                _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
-            ) from None
+        zone = zone_of((declared.zone if declared else "") or formats.zone, field.name)
         if declared is None:
-            return cls(field, default, zone_info, max_bytes, field.name)
-        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
+            return cls(field, default, zone, max_bytes, field.name)
+        return cls(field, declared.format or default, zone, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
 
     @property
     def wire_type(self) -> Any:
@@ -115,7 +116,7 @@ class Form:
         """The whole column at once; None if any value of it needs a closer look."""
         try:
             series = self._converted(column, trusted)
-        except (TypeError, ValueError, OverflowError, AttributeError, UnicodeError, pl.exceptions.PolarsError, msgspec.DecodeError):
+        except (TypeError, ValueError, OverflowError, AttributeError, RuntimeError, pl.exceptions.PolarsError):  # of Polars, or of what is no value
             return None
         if series is None or series.null_count() != column.count(None):
             return None
@@ -146,6 +147,8 @@ class Form:
         """Polars would cut digits that do not fit the scale; texts shorter than the scale cannot have any."""
         series = pl.Series(texts, dtype=pl.String)
         longest = max((len(t) for t in texts if t is not None), default=0)
+        if any("E" in t or "e" in t for t in texts if t is not None):
+            return None
         if longest > self.field.scale and series.str.contains(rf"\.\d{{{self.field.scale}}}\d*[1-9]|[^-0-9.]").any():
             return None
         return series.cast(self.dtype, strict=False)
@@ -271,9 +274,8 @@ def _plain(column: pl.Series) -> list[str | None]:
 
 def canonical_json(value: Any) -> str:
     """JSON text with sorted names and no blanks."""
-    if isinstance(value, msgspec.Raw):
-        value = msgspec.json.decode(value)
-    return _canonical.encode(value).decode()
+    raw = value if isinstance(value, msgspec.Raw) else _canonical.encode(value)  # the second decoding gives a number its one form
+    return _canonical.encode(msgspec.json.decode(raw)).decode()
 
 
 def shown(value: Any) -> str:
@@ -283,7 +285,7 @@ def shown(value: Any) -> str:
     try:
         text = value if isinstance(value, str) else canonical_json(value)
     except (TypeError, ValueError, RecursionError):
-        text = str(value)
+        text = str(value) if not isinstance(value, list | dict) else "…"
     return text[:TEXT_SHOWN].encode("utf-8", "replace").decode()
 
 
@@ -310,14 +312,16 @@ def _text(form: Form, value: Any) -> str:
 
 
 def _integer(form: Form, value: Any) -> int:
-    number: Any = value
+    number: Any = value  # what it may stand for
     if form.format == "text" and isinstance(value, str):
         try:
             number = int(value)
         except ValueError:
             raise Unfit(_("is no whole number")) from None
-    if isinstance(number, float | Decimal) and math.isfinite(number) and -INTEGER_LIMIT < number < INTEGER_LIMIT and number == int(number):
-        number = int(number)
+    if isinstance(number, float | Decimal) and not math.isnan(number):
+        if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
+            raise Unfit(_("is too large for a whole number of 64 bits"))
+        number = int(number) if number == int(number) else number
     if not isinstance(number, int) or isinstance(number, bool):
         raise Unfit(_("is {kind}, not a whole number"), kind=_kind(value))
     if not -INTEGER_LIMIT <= number < INTEGER_LIMIT:
@@ -437,7 +441,7 @@ def _json(form: Form, value: Any) -> str:
 
 
 def _holds_not_a_number(value: Any) -> bool:
-    if isinstance(value, float):
+    if isinstance(value, float | Decimal):
         return not math.isfinite(value)
     if isinstance(value, dict):
         return any(map(_holds_not_a_number, value.values()))
@@ -473,5 +477,3 @@ _PARSERS: dict[FieldType, Callable[[Form, Any], Any]] = {
     T.JSON: _json,
     T.BINARY: _binary,
 }
-
-__all__ = ["ABSENT", "Form", "Unfit", "canonical_json", "shown"]

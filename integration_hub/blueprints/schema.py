@@ -64,7 +64,8 @@ def _secrets_as_references(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     found = {key: _secrets_as_references(part) for key, part in value.items()}
-    if found.pop("secret", False):
+    if found.get("secret") is True:
+        del found["secret"]
         reference = {"type": "string", "pattern": f"^(?:{WHOLE.pattern})?$"}
         found.pop("type", None)
         found.pop("default", None)

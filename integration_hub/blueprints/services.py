@@ -126,7 +126,9 @@ def _said(name: str, text: str | bytes) -> Iterator[Said]:
         document = Document.model_validate(source.value)
     except Invalid as invalid:
         errors = invalid.errors(include_url=False, include_input=False)
-        raise Wrong([Mistake(source.place(tuple(error["loc"])), texts.render(sentence(error, skip=0))) for error in errors]) from None
+        raise Wrong(
+            [Mistake(source.place(tuple(error["loc"])), texts.render(sentence(error, skip=min(2, len(error["loc"]) - 1)))) for error in errors]
+        ) from None
     for part in PARTS:
         for key, spec in getattr(document, part.section).items():
             yield Said(part, key, spec, source)

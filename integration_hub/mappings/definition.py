@@ -168,6 +168,7 @@ _SENTENCES = {
     "bool_type": _("{name} must be true or false."),
     "bool_parsing": _("{name} must be true or false."),
     "literal_error": _("{name} must be one of {expected}."),
+    "enum": _("{name} must be one of {expected}."),
     "greater_than_equal": _("{name} must be at least {ge}."),
     "less_than_equal": _("{name} must be at most {le}."),
     "greater_than": _("{name} must be more than {gt}."),

@@ -56,3 +56,12 @@ def publish_mapping(mapping: Mapping, *, by: Actor) -> MappingVersion:
         )
         audit.record("mapping.published", mapping, by=by, note=f"v{version.number}")
     return version
+
+
+def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
+    """Delete a mapping with its versions. Raises ProtectedError while a sync uses it or a run is kept that used it."""
+    by.require("mappings.delete", mapping)
+    with transaction.atomic():
+        audit.record("mapping.deleted", mapping, by=by)
+        mapping.versions.all().delete()
+        mapping.delete()

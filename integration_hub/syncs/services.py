@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -16,7 +18,7 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
-from integration_hub.syncs.models import OpenRow, Pair, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
 from integration_hub.systems.models import Entity, System
 
@@ -243,6 +245,27 @@ def delete_sync(sync: Sync, *, by: Actor) -> None:
             raise PairBusy(going)
         audit.record("sync.deleted", sync, by=by)
         sync.delete()
+
+
+def delete_pair(pair: Pair, *, by: Actor) -> None:
+    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going."""
+    by.require("syncs.delete", pair)
+    with transaction.atomic():
+        going = Run.objects.filter(pair=pair, ended_at=None).first()
+        if going is not None:
+            raise PairBusy(going)
+        files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
+        files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
+        files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
+        audit.record("pair.deleted", pair, by=by)
+        Run.objects.filter(pair=pair).delete()
+        pair.delete()
+        transaction.on_commit(partial(_delete_files, files))
+
+
+def _delete_files(names: list[str]) -> None:
+    for name in names:
+        default_storage.delete(name)
 
 
 def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:

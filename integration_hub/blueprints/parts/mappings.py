@@ -45,9 +45,9 @@ class MappingsPart(Part[MappingPart]):
 
     def apply(self, name: str, said: MappingPart, context: Context) -> None:
         source, target = _entity(said.source, "source"), _entity(said.target, "target")
-        definition = Definition(fields=said.fields, match=said.match, note=said.note)
         mapping = self.find(name)
         try:
+            definition = read_definition(said.model_dump(mode="json", exclude_defaults=True, include=set(Definition.model_fields)))
             if mapping is None:
                 mapping = services.create_mapping(name=name, source=source, target=target, definition=definition.stored(), by=context.by)
             elif (mapping.source_id, mapping.target_id) != (source.pk, target.pk):

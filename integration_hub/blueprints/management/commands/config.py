@@ -9,7 +9,6 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.blueprints import schema, services, writing
@@ -22,7 +21,7 @@ SAME, DIFFERENT, WRONG = 0, 1, 2
 class Command(BaseCommand):
     """Exit codes: 0 done, or nothing to change; 1 `diff` found something to change; 2 the files cannot be used."""
 
-    help = gettext_lazy("Export the hub's configuration as YAML, show what files would change, or apply them, all or nothing.")
+    help = _("Export the hub's configuration as YAML, show what files would change, or apply them, all or nothing.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)

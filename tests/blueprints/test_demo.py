@@ -1,0 +1,134 @@
+"""The demo on a running sandbox: it installs itself, its syncs bring over what they should, and it leaves alone what people changed."""
+
+import pytest
+
+from integration_hub.audit.models import Entry
+from integration_hub.blueprints.demo import SECRETS
+from integration_hub.blueprints.models import Placed
+from integration_hub.mappings.models import Mapping
+from integration_hub.syncs.models import Link, OpenRow, Run, Sync
+from integration_hub.systems import services as systems
+from integration_hub.systems.models import Entity, System
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def demo(manage, sandbox):
+    code, out, err = manage("demo", "install", f"--url={sandbox.url}")
+    assert code == 0, err
+    return out
+
+
+def test_the_demos_syncs_bring_over_what_they_should(demo, sandbox, run_now):
+    assert System.objects.filter(state="reachable").count() == 6
+    assert dict(Entity.objects.filter(name="users").values_list("system__name", "record_count")) == {"CRM": 12, "OA": 240}
+    assert Sync.objects.filter(interval_seconds__range=(60, 300), next_due_at__isnull=False).count() == 4
+
+    runs = {sync.name: run_now(sync) for sync in Sync.objects.all()}
+
+    assert {run.state for run in runs.values()} == {"with_rejects"}
+    assert all(run.balanced for run in runs.values())
+    users = {record["employee_id"]: record for record in sandbox.records("crm", "users")}
+    clean = [r for r in sandbox.records("oa", "user") if r["name"].strip() and r["email"] and "@" in r["email"]]
+    assert len(clean) == 240 - rejects("OA users → CRM users")
+    assert [(r["name"], r["email"]) for r in clean] == [(users[r["userId"]]["full_name"], users[r["userId"]]["email"]) for r in clean]
+    assert len({record["email"] for record in users.values()}) == len(users), "users entered by hand were adopted, not made twice"
+
+    customers = {record["EXT_REF"]: record for record in sandbox.records("erp", "customers")}
+    accounts = [r for r in sandbox.records("crm", "accounts") if r["tax_id"] and len(r["address"]["country"]) == 2 and r["phone"] != "n/a"]
+    assert len(accounts) == 180 - rejects("CRM accounts → ERP customers")
+    for account in accounts:
+        customer = customers[account["id"]]
+        assert (customer["NAME"], customer["TAX_NO"]) == (account["name"].strip(), account["tax_id"])
+        assert (customer["CITY"], customer["PHONE"]) == (account["address"]["city"], account["phone"])
+    assert len({record["TAX_NO"] for record in customers.values()}) == len(customers)
+
+    planned = {record["SalesOrderRef"]: record for record in sandbox.records("mrp", "production-orders")}
+    orders = [r for r in sandbox.records("erp", "sales_orders") if r["SKU"] and r["DELIVERY_DATE"] != "00000000" and float(r["QUANTITY"]) > 0]
+    assert len(orders) == 300 - rejects("ERP sales orders → MRP production orders")
+    for order in orders:
+        day = order["DELIVERY_DATE"]
+        made = planned[order["ORDER_NO"]]
+        assert (made["ItemCode"], made["Quantity"]) == (order["SKU"], float(order["QUANTITY"]))
+        assert made["DueDate"] == f"{day[6:]}/{day[4:6]}/{day[:4]} 00:00"
+
+    subscribers = {record["email"]: record for record in sandbox.records("marketing", "subscribers")}
+    contacts = [r for r in sandbox.records("crm", "contacts") if r["email"] and "@" in r["email"] and len(r["address"]["country"]) == 2]
+    assert len(contacts) == 400 - rejects("CRM contacts → Marketing subscribers")
+    for contact in contacts:
+        subscriber = subscribers[contact["email"].lower()]
+        assert subscriber["status"] == ("subscribed" if contact["marketing_consent"] else "unsubscribed")
+        assert subscriber["merge"]["FNAME"] == contact["name"]["first"]
+
+    again = {sync.name: run_now(sync, full=True) for sync in Sync.objects.all()}
+    assert {(run.sums()["created"], run.sums()["updated"]) for run in again.values()} == {(0, 0)}
+    sandbox.crm.change("contacts", contacts[0]["id"], name={"first": "Wei", "last": "Chen"})
+    run = run_now(Sync.objects.get(name="CRM contacts → Marketing subscribers"))
+    assert (run.mode, run.sums()["updated"]) == ("incremental", 1)
+
+
+def rejects(name):
+    return OpenRow.objects.rejects().filter(sync__name=name).count()
+
+
+def test_installing_again_changes_nothing(demo, manage, sandbox):
+    entries = Entry.objects.count()
+
+    code, out, _err = manage("demo", "install", f"--url={sandbox.url}")
+
+    assert (code, out.strip()) == (0, "The demo is installed.")
+    assert Entry.objects.count() == entries
+
+
+def test_what_people_changed_or_deleted_stays_so(demo, manage, sandbox, hub):
+    systems.change_system(System.objects.get(name="CRM"), by=hub, notes="Ours now.")
+    Sync.objects.filter(name="CRM contacts → Marketing subscribers").update(interval_seconds=900)
+    Sync.objects.get(name="OA users → CRM users").delete()
+
+    out = manage("demo", "install", f"--url={sandbox.url}")[1]
+
+    assert "CRM was changed and stays as it is." in out
+    assert "not installed again: OA users → CRM users" in out
+    assert System.objects.get(name="CRM").notes == "Ours now."
+    assert Sync.objects.get(name="CRM contacts → Marketing subscribers").interval_seconds == 900
+    assert Sync.objects.count() == 3
+    assert "Installed: OA users → CRM users" in manage("demo", "install", f"--url={sandbox.url}", "--again")[1]
+
+
+def test_a_sandbox_that_moved_is_followed(demo, manage, sandbox):
+    manage("demo", "install", f"--url={sandbox.url.replace('127.0.0.1', 'localhost')}")
+
+    assert all("localhost" in system.settings["base_url"] for system in System.objects.all())
+
+
+def test_a_system_of_ones_own_under_the_demos_name_is_never_touched(manage, sandbox, hub):
+    systems.register_system(name="CRM", connector="rest", settings={"base_url": "https://crm.example.com"}, by=hub)
+
+    code, _out, err = manage("demo", "install", f"--url={sandbox.url}")
+
+    assert code == 1
+    assert "CRM are here already" in err
+    assert System.objects.count() == 1
+
+
+def test_removing_takes_the_history_too_and_says_what_it_kept(demo, manage, sandbox, hub, run_now):
+    run_now(Sync.objects.get(name="OA users → CRM users"))
+    systems.change_system(System.objects.get(name="Marketing"), by=hub, notes="Ours now.")
+
+    out = manage("demo", "remove")[1]
+
+    assert "Marketing was changed and stays." in out
+    assert [system.name for system in System.objects.all()] == ["Marketing"]
+    assert not Mapping.objects.exists()
+    assert not any(model.objects.exists() for model in (Run, Link, Sync))
+    assert Placed.objects.exists()
+    manage("demo", "install", f"--url={sandbox.url}")
+    assert System.objects.count() == 1, "what somebody removed does not come back by itself"
+
+
+def test_the_demos_secrets_are_those_of_the_sandbox():
+    from sandbox.systems import SYSTEMS
+
+    shown = {value for system in SYSTEMS for value in system.credentials.values()}
+    assert set(SECRETS.values()) <= shown
