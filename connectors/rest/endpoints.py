@@ -2,46 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import orjson
 
-from connectors.base import (
-    Entity,
-    SettingsError,
-    Text,
-    _,
-)
+from connectors.base import Changes, Entity, SettingsError, Text, _
 from connectors.canonical import from_canonical, key_parts
 from connectors.rest.answers import ABSENT
 from connectors.rest.client import Call, Client
 from connectors.rest.reading import forms_of
-from connectors.rest.records import nested
+from connectors.rest.records import encoded, nested
 from connectors.rest.settings import Bulk, EntitySettings, Write
 from connectors.rest.templates import JsonTemplate, Ready, TextTemplate
+from connectors.rest.values import Form
+
+
+class Values:
+    """The values of a portion's records as the system writes them; made when they are first asked for one by one."""
+
+    def __init__(self, forms: Mapping[str, Form], changes: Changes) -> None:
+        self._forms = {name: forms[name] for name in changes.values.columns if name in forms}
+        self._frame, self._count = changes.values, len(changes)
+        self._send = {name: changes.send[name] for name in self._forms if name in changes.send.columns} if changes.send is not None else {}
+
+    def encoded(self) -> Sequence[bytes | None]:
+        """Each record as JSON, all at once; None where records send different fields or values have to be written one by one."""
+        columns = [plain.alias(form.write_as) for name, form in self._forms.items() if (plain := form.plain(self._frame[name])) is not None]
+        if self._send or len(columns) < len(self._forms):
+            return [None] * self._count
+        return encoded(columns, self._count)
+
+    @cached_property
+    def _columns(self) -> list[list[Any]]:
+        columns = [form.outgoing(self._frame[name]) for name, form in self._forms.items()]
+        for number, name in enumerate(self._forms):
+            if name in self._send:
+                columns[number] = [value if sent else ABSENT for value, sent in zip(columns[number], self._send[name].to_list(), strict=True)]
+        return columns
+
+    def of(self, place: int) -> dict[str, Any]:
+        """Field → value, for the fields that this record sends."""
+        return {name: column[place] for name, column in zip(self._forms, self._columns, strict=True) if column[place] is not ABSENT}
 
 
 class Row:
-    """One record on its way: its place in the portion, its key, and its values as the system writes them."""
+    """One record on its way: its row in the portion, its key, and itself as JSON where that could be made for all records at once."""
 
-    __slots__ = ("_names", "_object", "_values", "idempotency_key", "key", "row")
+    __slots__ = ("_place", "_values", "encoded", "idempotency_key", "key", "row")
 
-    def __init__(
-        self, row: int, key: str | None, idempotency_key: str, names: Sequence[str], values: Sequence[Any], ready: dict[str, Any] | None
-    ) -> None:
-        self.row, self.key, self.idempotency_key = row, key, idempotency_key
-        self._names, self._values, self._object = names, values, ready
-
-    @property
-    def ready(self) -> dict[str, Any] | None:
-        """The record as it is sent, where all records send the same fields."""
-        return self._object
+    def __init__(self, row: int, key: str | None, idempotency_key: str, encoded: bytes | None, values: Values, place: int) -> None:
+        self.row, self.key, self.idempotency_key, self.encoded = row, key, idempotency_key, encoded
+        self._values, self._place = values, place
 
     @property
     def values(self) -> dict[str, Any]:
         """Field → value, for the fields to send."""
-        return {name: value for name, value in zip(self._names, self._values, strict=True) if value is not ABSENT}
+        return self._values.of(self._place)
 
 
 class Endpoint:
@@ -91,13 +109,13 @@ class Endpoint:
     def many(self, rows: Sequence[Row]) -> Call:
         assert self.item is not None  # noqa: S101
         if self._whole_items:
-            items = orjson.dumps([self.record(row) for row in rows])
+            items = [self.record(row) for row in rows]
         else:
-            items = b"[" + b",".join([self.item.fill(self._lookup(row)) for row in rows]) + b"]"
+            items = [self.item.fill(self._lookup(row)) for row in rows]
 
         def lookup(name: str) -> Any:
             if name == "records":
-                return Ready(items)
+                return Ready(b"[" + b",".join(items) + b"]")
             raise self._unknown(name)
 
         return self._with_body(lookup, self.body.fill(lookup) if self.body is not None else None)
@@ -114,7 +132,7 @@ class Endpoint:
     def _lookup(self, row: Row) -> Callable[[str], Any]:
         def lookup(name: str) -> Any:
             if name == "record":
-                return Ready(orjson.dumps(self.record(row)))
+                return Ready(self.record(row))
             if name == "key":
                 return self._key_value(row)
             if name == "idempotency_key":
@@ -127,16 +145,16 @@ class Endpoint:
 
         return lookup
 
-    def record(self, row: Row) -> dict[str, Any]:
-        if row.ready is not None and self.way.nest and not (self.way.with_key and row.key is not None):
-            return {**row.ready, self._own_key_as: row.idempotency_key} if self._own_key_as else row.ready
-        values = row.values
-        if self.way.with_key and row.key is not None:
-            values = {**self._key_parts(row), **values}
+    def record(self, row: Row) -> bytes:
+        """The record as JSON."""
+        brings_key = self.way.with_key and row.key is not None
+        if row.encoded is not None and self.way.nest and not brings_key and not self._own_key_as:
+            return row.encoded
+        values = {**self._key_parts(row), **row.values} if brings_key else row.values
         values = {self.forms[name].write_as if name in self.forms else name: value for name, value in values.items()}
         if self._own_key_as:
             values[self._own_key_as] = row.idempotency_key
-        return nested(values) if self.way.nest else values
+        return orjson.dumps(nested(values) if self.way.nest else values)
 
     def _key_value(self, row: Row) -> Any:
         if row.key is None:

@@ -218,20 +218,34 @@ class Form:
 
     def outgoing(self, column: pl.Series) -> list[Any]:
         """A column of the frame as values for JSON."""
-        kind = self.field.type
-        if (kind in (T.TEXT, T.INTEGER, T.NUMBER) and self.format != "text") or (kind is T.BOOLEAN and self.format == "true/false"):
-            return column.to_list()
-        if kind is T.DATETIME and self.format not in EPOCHS:
-            return self._written_moments(column)
-        if kind is T.DECIMAL:
-            texts = _plain(column)
-            return texts if self.format == "text" else [None if t is None else orjson.Fragment(t) for t in texts]
+        plain = self.plain(column)
+        if plain is not None:
+            return plain.to_list()
+        if self.field.type is T.DECIMAL:
+            return [None if text is None else orjson.Fragment(text) for text in _without_zeros(column).to_list()]
         return [None if v is None else self.write(v) for v in column.to_list()]
 
-    def _written_moments(self, column: pl.Series) -> list[Any]:
+    def plain(self, column: pl.Series) -> pl.Series | None:
+        """The same as a column of texts, numbers or booleans as they stand in JSON; None where its values have to be written one by one."""
+        match self.field.type:
+            case T.TEXT:
+                return column
+            case T.INTEGER | T.NUMBER if self.format != "text":
+                return column
+            case T.BOOLEAN if self.format == "true/false":
+                return column
+            case T.DATETIME if self.format not in EPOCHS:
+                return self._written_moments(column)
+            case T.DATE if self.format == "iso":
+                return column.dt.to_string("%Y-%m-%d")
+            case T.DECIMAL if self.format == "text":
+                return _without_zeros(column)
+        return None
+
+    def _written_moments(self, column: pl.Series) -> pl.Series:
         if self.format == "iso":
-            return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True).to_list()
-        return column.dt.convert_time_zone(self.zone.key).dt.to_string(self.format.replace("%#z", "%z")).to_list()
+            return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True)
+        return column.dt.convert_time_zone(self.zone.key).dt.to_string(self.format.replace("%#z", "%z"))
 
     def write(self, value: Any) -> Any:
         """One value of the frame as a value for JSON."""
@@ -264,12 +278,12 @@ class Form:
         return micros // EPOCHS[self.format]
 
 
-def _plain(column: pl.Series) -> list[str | None]:
+def _without_zeros(column: pl.Series) -> pl.Series:
     """Decimals without the zeros that their scale puts behind them."""
     texts = column.cast(pl.String)
     if isinstance(column.dtype, pl.Decimal) and column.dtype.scale:
         texts = texts.str.strip_chars_end("0").str.strip_chars_end(".")
-    return texts.to_list()
+    return texts
 
 
 def canonical_json(value: Any) -> str:

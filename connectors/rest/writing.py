@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import repeat
 from typing import Any
 
 from connectors.base import (
@@ -24,9 +23,8 @@ from connectors.base import (
 from connectors.canonical import canonical_key
 from connectors.rest.answers import ABSENT, Answer, at
 from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, Call, Client, MaybeDone, NotSent, together
-from connectors.rest.endpoints import Endpoint, Malformed, Row
+from connectors.rest.endpoints import Endpoint, Malformed, Row, Values
 from connectors.rest.reading import forms_of
-from connectors.rest.records import objects
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
 from connectors.rest.templates import as_text
 from connectors.rest.values import Form, Unfit
@@ -78,21 +76,10 @@ class Writing:
         return jobs()
 
     def _rows(self, changes: Changes) -> Iterator[tuple[str, Row]]:
-        forms = forms_of(self.client, self.declared, self.entity)
-        names = [n for n in changes.values.columns if n in forms]
-        columns: list[Sequence[Any]] = [forms[n].outgoing(changes.values[n]) for n in names]
-        masks = changes.send.select([n for n in names if n in changes.send.columns]) if changes.send is not None else None
-        ready: Iterator[dict[str, Any] | None] = repeat(None)
-        if masks is None or not masks.width:
-            ready = iter(objects([forms[n].write_as for n in names], columns, len(changes)))
-        else:
-            for name in masks.columns:
-                place, mask = names.index(name), masks[name].to_list()
-                columns[place] = [value if sent else ABSENT for value, sent in zip(columns[place], mask, strict=True)]
-        values: Iterator[Sequence[Any]] = zip(*columns, strict=True) if columns else repeat(())
-        about = changes.about.select(*CHANGE_COLUMNS).iter_rows()
-        for (row, operation, key, idempotency_key), record, whole in zip(about, values, ready, strict=False):
-            yield operation, Row(row, key, idempotency_key, names, record, whole)
+        values = Values(forms_of(self.client, self.declared, self.entity), changes)
+        about = [changes.about[name].to_list() for name in CHANGE_COLUMNS]
+        for place, (row, operation, key, idempotency_key, whole) in enumerate(zip(*about, values.encoded(), strict=True)):
+            yield operation, Row(row, key, idempotency_key, whole, values, place)
 
     async def send_all(self) -> list[Outcome]:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
