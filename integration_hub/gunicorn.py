@@ -14,7 +14,7 @@ with plain_refusal():
 
     require_broker()
 
-bind = f"{LISTEN}:{PORT}"
+bind = f"[{LISTEN}]:{PORT}" if ":" in LISTEN else f"{LISTEN}:{PORT}"
 worker_class = "gthread"
 workers = 1
 threads = 8

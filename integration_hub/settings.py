@@ -59,6 +59,10 @@ try:
 except OSError as error:
     raise ImproperlyConfigured(f"DATA_DIR is {DATA_DIR}, a folder that cannot be written to: {error.strerror}.") from None
 LISTEN = env.str("LISTEN", default="127.0.0.1")  # the address the web server listens at
+try:
+    ipaddress.ip_address(LISTEN)
+except ValueError:
+    raise ImproperlyConfigured(f"LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not {LISTEN!r}.") from None
 PORT = _number("PORT", default=8000, least=1, most=65535)
 
 
@@ -301,6 +305,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # the form of a system with many entities is long
 
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

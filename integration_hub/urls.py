@@ -2,12 +2,17 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from integration_hub.core.language import set_language
 
 urlpatterns = [
     path("language/", set_language, name="set_language"),
     path("api/v1/", include("integration_hub.api.urls")),
+    path("systems/", include("integration_hub.systems.urls")),
+    path("settings/", include("integration_hub.accounts.urls")),
+    path("password_change/", RedirectView.as_view(pattern_name="accounts:password")),  # the admin site's own writes no audit entry
+    path("", include("integration_hub.syncs.urls")),
     path("", admin.site.urls),
 ]
 

@@ -9,6 +9,7 @@ import re
 import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.views.generic import RedirectView
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import PERMISSIONS, Role
@@ -19,7 +20,7 @@ ANYONE, EVERYONE = "anyone", "everyone"
 
 # Django's and the shell's own addresses, which have tests of their own.
 EXEMPT = re.compile(
-    r"^(admin/|login/|logout/|password_change/|autocomplete/|jsi18n/|r/|search/|toggle-sidebar/|language/|static/|auth/|axes/|<app_label>/)"
+    r"^(admin/|login/|logout/|password_change/done/|autocomplete/|jsi18n/|r/|search/|toggle-sidebar/|language/|static/|auth/|axes/|<app_label>/)"
 )
 
 API: dict[str, str] = {
@@ -53,10 +54,45 @@ API: dict[str, str] = {
 PAGES: dict[str, str] = {
     "GET ": EVERYONE,
     "GET api/v1/reference/": EVERYONE,
+    "GET systems/": "systems.view",
+    "GET systems/add/": "systems.change",
+    "GET systems/add/<kind>/": "systems.change",
+    "POST systems/add/<kind>/": "systems.change",
+    "GET systems/connected/": "systems.change",
+    "GET systems/<slug>/": "systems.view",
+    "GET systems/<slug>/change/": "systems.change",
+    "POST systems/<slug>/change/": "systems.change",
+    "POST systems/<slug>/check/": "systems.check",
+    "POST systems/<slug>/connect/": "systems.change",
+    "POST systems/<slug>/delete/": "systems.delete",
+    "POST systems/<slug>/discover/": "systems.change",
+    "GET systems/<slug>/entities/": "systems.change",
+    "POST systems/<slug>/entities/": "systems.change",
+    "GET systems/<slug>/maintenance/": "systems.check",
+    "POST systems/<slug>/maintenance/": "systems.check",
+    "POST systems/<slug>/maintenance/end/": "systems.check",
+    "GET systems/<slug>/entities/<name>/": "systems.view",
+    "POST systems/<slug>/entities/<name>/accept/": "systems.change",
+    "GET systems/<slug>/entities/<name>/sample/": "records.view",
+    "GET settings/": ANYONE,  # goes on to the profile
+    "GET password_change/": ANYONE,  # goes on to ours
+    "GET settings/profile/": EVERYONE,
+    "POST settings/profile/": EVERYONE,
+    "GET settings/password/": EVERYONE,
+    "POST settings/password/": EVERYONE,
+    "GET settings/tokens/": "tokens.own",
+    "GET settings/tokens/add/": "tokens.own",
+    "POST settings/tokens/add/": "tokens.own",
+    "POST settings/tokens/<pk>/revoke/": "tokens.own",
+    "GET settings/people/": "accounts.view",
+    "GET settings/people/add/": "accounts.change",
+    "POST settings/people/add/": "accounts.change",
+    "GET settings/people/<pk>/": "accounts.change",
+    "POST settings/people/<pk>/": "accounts.change",
 }
 TABLE = API | PAGES
 # What stands in the addresses: things that exist, so that who may not is refused for that reason (see `things`).
-THINGS = {"slug": "crm", "name": "contacts", "pk": "999999", "number": "999999"}
+THINGS = {"slug": "crm", "name": "contacts", "kind": "memory", "pk": "999999", "number": "999999"}
 # Where those who may go on to be refused for what they send: the address stands for no record, or the body is empty.
 ANSWERS = {200, 201, 204, 302, 400, 404, 405, 409, 415, 422, 429, 502, 503}
 
@@ -89,6 +125,8 @@ def _plain(pattern: str) -> str:
 def _methods(callback):
     if actions := getattr(callback, "actions", None):
         return {method.upper() for method in actions} - {"HEAD"}
+    if getattr(callback, "view_class", None) is RedirectView:
+        return {"GET"}
     view = getattr(callback, "view_class", None) or getattr(callback, "cls", None)
     if view is None:
         return {"GET"}

@@ -123,7 +123,7 @@ def _nearest(path: str, entries: Sequence[tuple[str, NavEntry]]) -> str | None:
 
 def account_links(request: HttpRequest) -> list[dict[str, Any]]:
     """For UNFOLD["ACCOUNT"]["navigation"]: what the person's menu offers besides theme, language and the way out."""
-    links = ((gettext_lazy("Profile"), "accounts:profile"), (gettext_lazy("Change password"), "admin:password_change"))
+    links = ((gettext_lazy("Profile"), "accounts:profile"), (gettext_lazy("Change password"), "accounts:password"))
     return [{"title": str(title), "link": reverse(name)} for title, name in links if _resolves(name)]
 
 
@@ -207,7 +207,7 @@ class HubAction(Door):
     http_method_names = ["post"]
     refusals: tuple[type[Exception], ...] = ()
 
-    def act(self, request: HttpRequest, **kwargs: Any) -> str | None:
+    def act(self, request: HttpRequest, *args: Any, **kwargs: Any) -> str | None:
         raise NotImplementedError
 
     def back(self) -> str:

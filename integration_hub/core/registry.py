@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, ValuesView
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -38,6 +39,27 @@ class Registry(Generic[T]):
         return self._things.items()
 
 
+@dataclass(frozen=True)
+class Use:
+    """Something that works with an object, so that the object cannot be deleted and stands still when it fails; shown on the object's page."""
+
+    name: str
+    kind: str = ""  # "Sync", "Mapping", translated
+    href: str = ""
+    state: str = "idle"  # ok, run, warn, bad or idle
+    word: str = ""  # the state as a word
+    owner: str = ""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def uses_of(*subjects: object) -> list[Use]:
+    """What works with any of these, each once."""
+    return list(dict.fromkeys(use for subject in subjects for find in uses._things.values() for use in find(subject)))
+
+
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
-uses: Registry[Callable[..., list[str]]] = Registry("uses")  # (object) → names of what needs it, so that nothing in use is deleted
+uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what needs it, so that nothing in use is deleted
 recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
+event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 10.0  # shorter than a lease: a worker that is killed again and again is back when its work may be taken over
 STEADY_SECONDS = 60.0  # a program that ran as long has recovered: its next pause is the first again
 TIED = str(Path(__file__).with_name("tied.py"))
 

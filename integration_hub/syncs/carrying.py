@@ -10,14 +10,14 @@ from typing import Any
 from django.db.models import F
 from django.utils import timezone
 
-from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
 from integration_hub.core import leases, texts
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.models import Link, Partition, Run
-from integration_hub.syncs.states import PartitionState, RunState
+from integration_hub.syncs.states import LIVE, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, prepare
 from integration_hub.systems.connection import connect
 
@@ -39,7 +39,9 @@ def carry_partition(partition_id: int) -> None:
     with lease:
         partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
         run = partition.run
-        if partition.lost_leases >= LOST_AT_MOST:
+        if run.state not in LIVE:
+            log.info("nothing to carry", extra={"partition": partition_id})
+        elif partition.lost_leases >= LOST_AT_MOST:
             fail(
                 run,
                 lease,
@@ -61,7 +63,7 @@ def carry(partition: Partition, lease: Lease) -> None:
             measure(run, opener(run, lease))
             stages.begin(run)
         work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
-        settle_leftovers(work, lease)
+        settle_leftovers(work, lease, opener)
         done = pipeline.carry(work, lease)
         state = PartitionState.WAITING
         if done:
@@ -69,15 +71,22 @@ def carry(partition: Partition, lease: Lease) -> None:
         lease.fence(state=state, not_before=None, sent_at=None, error=None)
         if state == PartitionState.WAITING:
             stages.send(partition.pk)
-    except (LeaseLost, Stopped, Aborted):
+    except LeaseLost:
+        log.warning("stopped: the lease is lost", extra={"run": run.pk, "partition": partition.pk})
+    except (Stopped, Aborted):
         log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+        give_back(partition, lease)
     except DefinitionError as error:
         fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": str(error)}))
     except SettingsError as error:
         fail(run, lease, error.text)
+    except PositionExpired as error:
+        read_again(partition, lease, error)
     except ConnectorError as error:
         wait_or_fail(partition, lease, error)
-    except Exception as error:  # a fault of ours: say so, try again, then fail loudly
+    except BaseException as error:  # a fault of ours: say so, try again, then fail loudly
+        if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
+            raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
         wait_or_fail(
             partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300])
@@ -109,6 +118,30 @@ def opener(run: Run, lease: Lease) -> Any:
         return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline)
 
     return open
+
+
+def give_back(partition: Partition, lease: Lease) -> None:
+    """Our time is over, but the work is not: the next worker may take it at once."""
+    try:
+        lease.fence(state=PartitionState.WAITING, not_before=None, sent_at=None)
+    except LeaseLost:
+        return
+    stages.send(partition.pk)
+
+
+def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:
+    """The source no longer knows where reading was to go on: from the start of the range. What was read is recognised as unchanged."""
+    partition.refresh_from_db(fields=["position"])
+    if partition.position is None:
+        wait_or_fail(partition, lease, error)
+        return
+    stages.say(partition.run, "{problem}", "warning", problem=error.text)
+    try:
+        lease.fence(position=None, read_done=False)
+    except LeaseLost:
+        log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
+        return
+    wait_or_fail(partition, lease, error)
 
 
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:

@@ -1,30 +1,62 @@
 """What an earlier run of the pair left on its way when it failed or was cancelled: found out before anything else is written.
 
-Nothing is sent again here. What arrived gets its link; what did not will be read again, for the cursor has not moved past it.
+What arrived gets its link; what did not will be read again, for the cursor has not moved past it. Nothing is sent again, but for creates under
+an idempotency key, which tells what became of them.
 """
 
 from __future__ import annotations
 
-from connectors.base import _
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from connectors.base import Connector, SystemDown, _
 from integration_hub.core.leases import Lease
+from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import changesets, stages
-from integration_hub.syncs.models import ChangeSet
+from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.record import record_leftover
 from integration_hub.syncs.states import ChangeSetState
-from integration_hub.syncs.work import Work
-from integration_hub.syncs.write import Portion, found_out
+from integration_hub.syncs.work import Work, prepare
+from integration_hub.syncs.write import Portion, found_out, wait_for_arrival, write
+
+Opener = Callable[[str], AbstractContextManager[Connector]]
 
 
-def settle_leftovers(work: Work, lease: Lease) -> None:
-    """Settle every change set of the pair's ended runs that is still marked as sending."""
+def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Opener]) -> None:
+    """Settle every change set of the pair's ended runs that is still marked as sending, each under the mapping and direction it was planned with."""
     if work.run.dry:
         return
     left = ChangeSet.objects.filter(run__pair=work.run.pair_id, run__ended_at__isnull=False, state=ChangeSetState.SENDING).order_by("pk")
-    for change_set in left.select_related("run"):
-        with work.open("target") as target:
-            changes = changesets.frame_of(change_set)
-            first, last = change_set.settled, change_set.sending_to - 1
-            rows = changes.slice(first, last - first + 1)
-            outcomes, not_there = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
-        record_leftover(work, lease, Portion(change_set, rows, first, last, outcomes), set(not_there))
-        stages.say(work.run, _("found out what became of {count} records that run {run} had sent"), count=rows.height, run=change_set.run_id)
+    for change_set in left.select_related("run__sync", "run__pair", "run__mapping_version", "partition"):
+        run = change_set.run
+        if run.sync is None:  # deleted since: nobody is left to tell
+            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED)
+            continue
+        try:
+            its_work = prepare(run, change_set.partition, opener(run, lease), seconds=0)
+        except DefinitionError:  # its mapping no longer fits the entities, so what it meant can no longer be compared
+            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED)
+            continue
+        settle_leftover(its_work, lease, change_set)
+        stages.say(
+            work.run,
+            _("found out what became of {count} records that run {run} had sent"),
+            count=change_set.sending_to - change_set.settled,
+            run=run.pk,
+        )
+
+
+def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
+    wait_for_arrival(work, change_set)
+    first, last = change_set.settled, change_set.sending_to - 1
+    rows = changesets.frame_of(change_set).slice(first, last - first + 1)
+    with work.open("target") as target:
+        outcomes, not_there = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
+        repeated = rows.filter(rows["row"].is_in(not_there) & (rows["operation"] == "create"))
+        if work.target.capabilities.idempotency_key and repeated.height:  # under its key a create that arrived is told, not made twice
+            done = write(work, target, change_set, repeated)
+            if done.open:
+                raise done.stop or SystemDown(_("{system} stopped taking records."), system=work.system)
+            outcomes.update(done.outcomes)
+            not_there = [row for row in not_there if row not in done.outcomes]
+    record_leftover(work, lease, Portion(change_set, rows, first, last, outcomes), set(not_there))

@@ -16,6 +16,8 @@ from integration_hub.syncs.work import Counts, Left, Work
 if TYPE_CHECKING:
     import polars as pl
 
+KEY_LENGTH = 500  # of the columns that hold keys
+
 
 def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage:
     """Filter and map a page of source records. Every record read ends in exactly one of: mapped, filtered, rejected, duplicate."""
@@ -70,12 +72,15 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
 def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, Left]]:
     """Records that cannot even be told apart or filtered: no key, or a misfit in the key, the filter or the whole record."""
     decisive = {"", *work.source.key, *(work.filter.fields if work.filter else ())}
+    names = {"field": ", ".join(work.source.key)}
     misfits = {m.row: m for m in reversed(page.misfits) if m.field in decisive}
-    for row in sorted({*misfits, *(row for row, key in enumerate(keys) if key is None)}):
+    unfit = {row: problem for row, key in enumerate(keys) if (problem := key_problem(key))}
+    for row in sorted({*misfits, *unfit}):
         record = page.frame.row(row, named=True)
         misfit = misfits.get(row)
-        reason = misfit.reason if misfit else Text(_("The record has no {field}, which identifies it."), {"field": ", ".join(work.source.key)})
-        key = keys[row] or f"#{hashlib.sha256(repr((record, misfit and misfit.text)).encode('utf-8', 'replace')).hexdigest()[:16]}"
+        reason = misfit.reason if misfit else Text(unfit[row], names)
+        told = repr((record, misfit and misfit.text)).encode("utf-8", "replace")
+        key = f"#{hashlib.sha256(told).hexdigest()[:16]}" if row in unfit else keys[row]
         yield (
             row,
             Left(
@@ -88,6 +93,15 @@ def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, L
                 value=misfit.text if misfit else "",
             ),
         )
+
+
+def key_problem(key: str | None) -> str:
+    """Why a record cannot be kept track of under this key; "" where it can."""
+    if key is None or key == "":
+        return _("The record has no {field}, which identifies it.")
+    if len(key) > KEY_LENGTH:
+        return _("The record's {field}, which identifies it, is longer than 500 characters.")
+    return _("The record's {field}, which identifies it, has a NUL character in it.") if "\0" in key else ""
 
 
 def passes(work: Work, frame: pl.DataFrame) -> pl.Series:

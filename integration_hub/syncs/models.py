@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -137,15 +137,16 @@ class SyncQuerySet(VisibleQuerySet):
 
     def late(self) -> SyncQuerySet:
         """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
-        allowed = ExpressionWrapper(
-            Coalesce(F("last_success_at"), F("made_at")) + F("objective_seconds") * Value(timedelta(seconds=1)), models.DateTimeField()
-        )
+        objective = ExpressionWrapper(Cast("objective_seconds", models.IntegerField()) * Value(timedelta(seconds=1)), models.DurationField())
+        allowed = ExpressionWrapper(Coalesce(F("last_success_at"), F("made_at")) + objective, models.DateTimeField())
         return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
 
     def failing(self) -> SyncQuerySet:
         """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        return self.filter(paused_at=None).annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1])).filter(
-            last_state=RunState.FAILED
+        return (
+            self.filter(paused_at=None)
+            .annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]))
+            .filter(last_state=RunState.FAILED)
         )
 
 
@@ -316,6 +317,9 @@ class Run(models.Model):
         return {name: found[name] or 0 for name in COUNTS}
 
 
+SEND_AGAIN_AFTER = timedelta(seconds=15)
+
+
 class PartitionQuerySet(LeasedQuerySet):
     def to_carry(self) -> Self:
         """Partitions that a worker may take now."""
@@ -324,8 +328,12 @@ class PartitionQuerySet(LeasedQuerySet):
         return self.free().filter(waiting | lost, run__state__in=LIVE)
 
     def to_send(self) -> Self:
-        """Of these, the ones that no message is under way for: never sent, sent over a minute ago and not taken, or their lease was lost since."""
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - timedelta(seconds=60)) | Q(sent_at__lt=F("lease_until")))
+        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
+
+        A message may be lost with the worker that had just fetched it, so the while is short enough for the work to go on within half a minute;
+        one that is sent twice does nothing.
+        """
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | Q(sent_at__lt=F("lease_until")))
 
 
 class Partition(Leased):

@@ -16,7 +16,7 @@ from django.utils import timezone
 from integration_hub.core import texts
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.syncs.states import Closed
-from integration_hub.syncs.work import Left
+from integration_hub.syncs.work import NO_KEY, Left
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
@@ -52,9 +52,9 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
     changed: list[OpenRow] = []
     new: list[OpenRow] = []
     for place, left in newest.items():
-        row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key[:500], part=left.part, first_at=now, tries=0)
+        row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key, part=left.part, first_at=now, tries=0)
         row.state, row.again, row.cause = left.state, left.again, cause_of(left)
-        row.reason, row.field, row.step, row.value = texts.stored(left.reason), left.field, left.step, left.value[:200]
+        row.reason, row.field, row.step, row.value = plain(texts.stored(left.reason)), left.field, left.step, plain(left.value[:200])
         row.record, row.source_print = packed_record(left.record), left.source_print
         row.run, row.mapping_version = run, run.mapping_version
         row.change_set_id, row.change_row = change_set_id, left.change_row
@@ -78,6 +78,22 @@ def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = N
         now = at or timezone.now()
         rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, closed_note=note, last_at=now, tries=F("tries") + 1)
         rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, closed_note=note, last_at=now, tries=F("tries") + 1)
+
+
+def close_without_key(run: Run) -> None:
+    """A full run has met every record: an open row of one without a key that it did not meet is no more."""
+    rows = OpenRow.objects.open().filter(sync=run.sync, key__regex=NO_KEY).exclude(run=run)
+    now = timezone.now()
+    rows.update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now)
+
+
+def plain(value: Any) -> Any:
+    """Text as every database takes it: without NUL characters and halves of characters; in lists and objects as well."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {plain(name): plain(part) for name, part in value.items()}
+    return [plain(part) for part in value] if isinstance(value, list) else value
 
 
 def typed(texts_: Any, dtype: Any) -> Any:

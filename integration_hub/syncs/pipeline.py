@@ -65,11 +65,14 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     undisturbed = work.run.first_load and work.partition.page_number == 0 and work.partition.lost_leases == 0
     seen = Seen() if undisturbed else None
+    writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
-            work.in_flight.wait_for(keys_of(page))
+            if writes:
+                work.in_flight.wait_for(keys_of(page))
             result = compare(work, page, target, seen)
-            work.in_flight.hold(page.number, result.held)
+            if writes and result.changes is not None:
+                work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result)
             if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -9,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Page
+from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Misfit, Page, Text
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import NO_KEY, Work
 
 if TYPE_CHECKING:
     import polars as pl
@@ -61,23 +62,25 @@ def since(work: Work) -> Cursor | None:
 
 
 def joined(pages: Iterable[Page]) -> Iterator[Page]:
-    """Small pages as larger ones, in which mapping, comparing and committing cost less a record."""
+    """Small pages as larger ones, in which mapping, comparing and committing cost less a record. Where reading fails, what was read before it
+    comes first: a source that breaks off after every few pages is read to its end all the same."""
     waiting: list[Page] = []
     rows, started = 0, time.monotonic()
-    for page in pages:
-        waiting.append(page)
-        rows += page.frame.height
-        if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+    try:
+        for page in pages:
+            waiting.append(page)
+            rows += page.frame.height
+            if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+                yield join(waiting)
+                waiting, rows, started = [], 0, time.monotonic()
+    except ConnectorError:
+        if waiting:
             yield join(waiting)
-            waiting, rows, started = [], 0, time.monotonic()
-    if waiting:
-        yield join(waiting)
+        raise
 
 
 def join(pages: list[Page]) -> Page:
     import polars as pl
-
-    from connectors.base import Misfit
 
     if len(pages) == 1:
         return pages[0]
@@ -119,6 +122,7 @@ def wanted(work: Work, source: Connector) -> Iterator[Page]:
 
 def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
     """These records. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
+    keys = [key for key in keys if not re.match(NO_KEY, key)]  # what has no key can only be met again
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
@@ -150,14 +154,24 @@ def _open_keys(work: Work) -> Iterable[str]:
 
 def as_kept(work: Work, keys: list[str]) -> Page:
     """The source records as their open rows hold them."""
+    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)))
+
+
+def kept_page(work: Work, rows: list[OpenRow]) -> Page:
+    """The source records that these open rows hold. A value that could not be read is still none that can: it stays a misfit, not a null."""
     import polars as pl
 
     schema = work.source.frame_schema(work.source_fields)
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)
     records = [openrows.unpacked_record(row.record) for row in rows]
     columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
     return Page(
-        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]), position=None
+        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]),
+        position=None,
+        misfits=[
+            Misfit(place, row.field, row.value, Text(row.reason["template"], row.reason["values"]))
+            for place, row in enumerate(rows)
+            if row.step == "read" and (row.field == "" or row.field in schema)
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
-from integration_hub.syncs import changesets, tasks
+from integration_hub.syncs import changesets, openrows, tasks
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -80,6 +80,8 @@ def close(run: Run, state: str) -> None:
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, ended_at=None).update(state=RunState.CLOSING):
             return
+        # A worker that slept through its lease must not commit into a run that has ended: its number is taken from it.
+        run.partitions.update(lease_number=F("lease_number") + 1, lease_until=None, lease_holder="")
         if not run.dry:
             _drop_unsent(run)
         books = books_of(run)
@@ -126,6 +128,8 @@ def _finish(run: Run) -> None:
     sync = run.sync
     if sync is None:
         return
+    if run.keys is None and run.mode == Mode.FULL:
+        openrows.close_without_key(run)
     if run.keys is None:
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         field = run.source.as_schema().field(run.source.as_schema().cursor_field or "")

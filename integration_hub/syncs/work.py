@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from connectors.base import Connector
     from integration_hub.core.expressions.language import Expression
 
+NO_KEY = r"^#[0-9a-f]{16}$"  # how the open row of a record without a key is named
+
 
 @dataclass
 class Work:

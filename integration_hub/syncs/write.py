@@ -17,11 +17,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connectors.base import KEY, Changes, Connector, Outcome, Result, SettingsError, SystemBusy, SystemDown, Text, _
+from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemBusy, SystemDown, Text, _
+from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.syncs.compare import lookup_field
-from integration_hub.syncs.models import ChangeSet
+from integration_hub.syncs.models import ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
 from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import Work
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 PORTION_SECONDS = 5.0
 PORTION_ROWS = 2000
 TRIES = 3
+PATIENCE_SECONDS = 60.0  # how long a portion waits for its last rows when others behind them are written already
 FRESH_SECONDS = 60.0  # what was compared longer ago is looked at again before it is written
 
 
@@ -59,53 +61,66 @@ class Portion:
         return self.last + 1 == self.change_set.rows
 
 
+@dataclass
+class Sending:
+    """What sending a portion came to. `unsent` rows certainly did not arrive, of `untold` ones nobody can tell for now; `stop` is why."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    unsent: set[int] = field(default_factory=set)
+    untold: set[int] = field(default_factory=set)
+    stop: ConnectorError | None = None
+
+    @property
+    def open(self) -> set[int]:
+        return self.unsent | self.untold
+
+
 def sent(work: Work, lease: Lease, sets: Iterable[PlannedSet]) -> Iterator[Portion]:
     """Write change sets one after the other. Stops between two portions when the turn is over."""
     size = Size(work)
     with work.open("target") as target:
         for planned in sets:
-            change_set, changes = planned.row, planned.changes
-            if work.run.target.system.read_only and (changes["operation"] != "adopt").any():
+            change_set = planned.row
+            if work.run.target.system.read_only and (planned.changes["operation"] != "adopt").any():
                 raise SettingsError(
                     _("{system} is read-only here, so nothing was written. Allow writing on its page, or stop this sync."), system=work.system
                 )
+            first = change_set.settled
             if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
-                yield settled_again(work, target, planned)
-                first = change_set.sending_to
-            else:
-                first = change_set.settled
+                last = change_set.sending_to - 1
+                yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned))
+                first = last + 1
             while first < change_set.rows:
                 if work.turn_is_over():
                     return
                 last = min(first + size.rows, change_set.rows) - 1
-                rows = changes.slice(first, last - first + 1)
-                rows, moved = rows_to_write(work, target, change_set, rows)
+                rows, moved = rows_to_write(work, target, change_set, planned.changes.slice(first, last - first + 1))
                 mark_sending(lease, change_set, first, last)
                 started = time.monotonic()
-                try:
-                    outcomes = write(work, target, change_set, rows, since=started)
-                except (SystemDown, SettingsError):  # nothing was sent
-                    ChangeSet.objects.filter(pk=change_set.pk).update(sending_to=first)
-                    raise
+                done = write(work, target, change_set, rows)
                 size.took(last - first + 1, time.monotonic() - started)
-                done = answered_up_to(outcomes, first, last)
-                if done < last:
-                    change_set.sending_to = done + 1
-                    if done >= first:
-                        yield Portion(change_set, changes.slice(first, done - first + 1), first, done, outcomes, moved)
-                    ChangeSet.objects.filter(pk=change_set.pk).update(sending_to=done + 1)
-                    raise SystemDown(_("{system} stopped taking records: {reason}"), system=work.system, reason=outcomes[done + 1].reason)
-                yield Portion(change_set, changes.slice(first, last - first + 1), first, last, outcomes, moved)
+                yield from portions_of(work, lease, planned, first, last, done, moved)
                 first = last + 1
 
 
-def answered_up_to(outcomes: dict[int, Outcome], first: int, last: int) -> int:
-    """The last row before a tail of rows that were all turned away for now; `last` where there is no such tail. A target that went away, or is
-    busy, turns everything away from some row on: these rows wait for it and are no rejects."""
-    tail = last
-    while tail >= first and (outcome := outcomes.get(tail)) is not None and outcome.result == Result.REFUSED and outcome.again:
-        tail -= 1
-    return tail
+def portions_of(
+    work: Work, lease: Lease, planned: PlannedSet, first: int, last: int, done: Sending, moved: set[int] | None = None
+) -> Iterator[Portion]:
+    """The portion first…last to be settled: whole, or up to the first row that is still open; then raises what made it stop.
+
+    What certainly did not arrive is as planned again. What was sent behind an open row stays on its way, and is found out by the next try.
+    """
+    end = min(done.open, default=last + 1) - 1
+    if end >= first:
+        rows = planned.changes.slice(first, end - first + 1)
+        yield Portion(planned.row, rows, first, end, done.outcomes, {row for row in moved or () if row <= end})
+    if end == last:
+        return
+    if not done.untold and not overtaken(done):
+        mark_sending(lease, planned.row, end + 1, end)
+    if done.stop is not None:
+        raise done.stop
+    raise SystemDown(_("{system} stopped taking records: {reason}"), system=work.system, reason=done.outcomes[end + 1].reason)
 
 
 class Size:
@@ -128,31 +143,59 @@ def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int) -> 
         lease.fence()
 
 
-def write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame, *, since: float) -> dict[int, Outcome]:
-    """Send these rows and settle what is unknown; what may succeed on another try is tried again. Row → outcome."""
-    result: dict[int, Outcome] = {}
+def write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> Sending:
+    """Send these rows and settle what is unknown; what may succeed on another try is tried again.
+
+    A target that goes away, or asks to wait, leaves rows unsent: they are for a later try of the partition, which frees this worker. Only where
+    rows behind them have been written is the wait here, for rows are settled in their order.
+    """
+    done = Sending()
     left = rows.filter(rows["operation"] != "adopt")
-    for attempt in range(TRIES):
-        if not left.height:
-            break
+    give_up, attempt = time.monotonic() + PATIENCE_SECONDS, 0
+    while left.height:
+        attempt += 1
+        pause = min(2.0, 0.125 * 2**attempt)
         try:
-            outcomes = target.write(work.target, changes_of(work, change_set, left))
-        except SystemDown:
-            if not result:
-                raise
-            break  # nothing of this try was sent; what the tries before it said stands
-        result.update({outcome.row: outcome for outcome in outcomes})
-        unknown = [outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN]
-        again: list[int] = [outcome.row for outcome in outcomes if outcome.result == Result.REFUSED and outcome.again]
-        if unknown:
-            wait_out(work, target, since)
-            found, resend = found_out(work, target, left.filter(left["row"].is_in(unknown)))
-            result.update(found)
-            again += resend
-        left = left.filter(left["row"].is_in(again))
-        if left.height and attempt + 1 < TRIES:
-            time.sleep(min(2.0, 0.25 * 2**attempt))
-    return result
+            again = send(work, target, change_set, left, done)
+        except ConnectorError as error:
+            done.stop = error
+            if done.untold or not isinstance(error, SystemDown) or not overtaken(done):
+                break
+            pause, again = max(pause, error.retry_after or 0.0), []
+        if attempt >= TRIES:
+            again = []
+        if (attempt >= TRIES and not overtaken(done)) or time.monotonic() + pause > give_up:
+            break
+        left = left.filter(left["row"].is_in(sorted({*again, *done.unsent})))
+        if left.height:
+            time.sleep(pause)
+    return done
+
+
+def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame, done: Sending) -> list[int]:
+    """One try. Puts down in `done` what became of the rows; returns those that were refused and may succeed on another try.
+
+    Raises ConnectorError when none of these rows was sent, or when it cannot be found out what became of some.
+    """
+    started = time.monotonic()
+    done.unsent |= set(rows["row"])
+    outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    done.outcomes.update({outcome.row: outcome for outcome in outcomes})
+    done.unsent -= {outcome.row for outcome in outcomes if outcome.sent}
+    unknown = {outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN}
+    if unknown:
+        done.untold |= unknown
+        wait_out(work, since=started)
+        found, resend = found_out(work, target, rows.filter(rows["row"].is_in(sorted(unknown))))
+        done.untold -= unknown
+        done.outcomes.update(found)
+        done.unsent |= set(resend)
+    return [outcome.row for outcome in outcomes if outcome.sent and outcome.result == Result.REFUSED and outcome.again]
+
+
+def overtaken(done: Sending) -> bool:
+    """Whether rows behind an unsent one have been sent."""
+    return bool(done.unsent) and any(row > min(done.unsent) for row in done.outcomes if row not in done.unsent)
 
 
 def changes_of(work: Work, change_set: ChangeSet, rows: pl.DataFrame) -> Changes:
@@ -170,7 +213,7 @@ def changes_of(work: Work, change_set: ChangeSet, rows: pl.DataFrame) -> Changes
     return Changes(about, rows["after"].struct.unnest(), send.select(partly) if partly else None)
 
 
-def wait_out(work: Work, target: Connector, since: float) -> None:
+def wait_out(work: Work, *, since: float) -> None:
     """A request that was cut may still be on its way in the target: nobody may look before the system's time-out has passed."""
     if work.target.capabilities.idempotency_key:
         return
@@ -257,38 +300,60 @@ def by_match(work: Work, target: Connector, rows: pl.DataFrame) -> dict[tuple[st
 
 
 def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
-    """The rows less those that have moved since they were compared. Only asked for where that was over a minute ago."""
-    if (timezone.now() - change_set.planned_at).total_seconds() < FRESH_SECONDS:
-        return rows, set()
-    moved: set[int] = set()
+    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again.
+
+    Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
+    the second has moved.
+    """
+    old = (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
+    compared_first = bool(work.run.settings.get("compare_first"))
+    moved: set[int] = relinked(work, rows) if compared_first else set()
     updates = rows.filter((rows["operation"] == "update") & rows["before_known"])
-    if updates.height:
+    if old and updates.height:
         result: dict[int, Outcome] = {}
         updates_found_out(work, target, updates, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
     creates = rows.filter(rows["operation"] == "create")
-    if creates.height:
+    if (old or compared_first) and creates.height:
         found = by_match(work, target, creates)
         moved |= {row for row, *match in creates.select("row", "match_fields", "match_value").iter_rows() if found.get((match[0], match[1]))}
     return rows.filter(~rows["row"].is_in(sorted(moved))), moved
 
 
-def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Portion:
-    """What was on its way when its worker went: found out, and sent again where it did not arrive. No earlier than the system's time-out."""
-    change_set, changes = planned.row, planned.changes
+def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
+    """Rows whose source record's link is no longer the one they were compared with, or whose target record has got a link since."""
+    columns = [work.source_key, "id", "change_set_id", "change_row"]
+    live = {"where": "ended_at IS NULL", "pair": work.run.pair_id}
+    links = {row[0]: row[1:] for row in bulk.fetch(Link, columns, key=work.source_key, values=rows["source_key"].to_list(), **live)}
+    taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=rows["target_key"].drop_nulls().to_list(), **live))
+    compared_with = rows.select("row", "source_key", "target_key", "link_id", "link_change_set", "link_change_row").iter_rows()
+    return {
+        row
+        for row, source_key, target_key, *link in compared_with
+        if tuple(link) != links.get(source_key, (None, None, None)) or taken.get(target_key, source_key) != source_key
+    }
+
+
+def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Sending:
+    """What was on its way when its worker went: found out, and sent again where it did not arrive."""
+    change_set = planned.row
+    wait_for_arrival(work, change_set)
+    first, last = change_set.settled, change_set.sending_to - 1
+    rows = planned.changes.slice(first, last - first + 1)
+    found, resend = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
+    done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
+    done.outcomes.update(found)
+    return done
+
+
+def wait_for_arrival(work: Work, change_set: ChangeSet) -> None:
+    """What a lost worker had sent may still be on its way in the target: nobody may look before the system's time-out has passed."""
     age = (timezone.now() - change_set.sent_at).total_seconds() if change_set.sent_at else 0.0
     wait = work.run.target.system.time_out_seconds - age
     if wait > 0 and not work.target.capabilities.idempotency_key:
         raise SystemBusy(
             _("Waits until {system} can no longer be busy with what was sent before the worker was lost."), retry_after=wait, system=work.system
         )
-    first, last = change_set.settled, change_set.sending_to - 1
-    rows = changes.slice(first, last - first + 1)
-    started = time.monotonic()
-    outcomes, resend = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
-    if resend:
-        outcomes.update(write(work, target, change_set, rows.filter(rows["row"].is_in(resend)), since=started))
-    return Portion(change_set, rows, first, last, outcomes)
 
 
 def gone(work: Work, key: str) -> Text:
@@ -299,6 +364,11 @@ def gone(work: Work, key: str) -> Text:
 
 
 def moved_reason(work: Work, key: str | None) -> Text:
+    if key is None:
+        return Text(
+            _("{system} has got {entity} with the same match key after it was compared. The next run compares it again."),
+            {"system": work.system, "entity": work.target.label or work.target.name},
+        )
     return Text(
         _("{entity} {key} was changed in {system} after it was compared. The next run compares it again."),
         {"system": work.system, "entity": work.target.label or work.target.name, "key": key or ""},

@@ -24,7 +24,7 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
 from integration_hub.core import dispatch
-from integration_hub.core.registry import uses
+from integration_hub.core.registry import uses_of
 from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, validate_settings
 from integration_hub.systems.drift import SchemaChange, schema_changes
 from integration_hub.systems.health import check_system, end_maintenance, start_maintenance
@@ -154,7 +154,7 @@ def _kind(connector: str) -> type[Connector]:
 
 def _free_slug(name: str) -> str:
     stem = slugify(name, allow_unicode=True)[:90] or "system"
-    taken = set(System.objects.filter(slug__startswith=stem).values_list("slug", flat=True))
+    taken = {"add", "connected", *System.objects.filter(slug__startswith=stem).values_list("slug", flat=True)}
     return next(slug for number in range(1, len(taken) + 2) if (slug := stem if number == 1 else f"{stem}-{number}") not in taken)
 
 
@@ -224,9 +224,9 @@ def _differences(before: Json, after: Json) -> Json:
 
 
 def _refuse_while_used(*subjects: Any) -> None:
-    names = [name for subject in subjects for _use, find in uses.items() for name in find(subject)]
-    if names:
-        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=subjects[0], users=", ".join(dict.fromkeys(names))))
+    if found := uses_of(*subjects):
+        users = ", ".join(dict.fromkeys(str(use) for use in found))
+        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=subjects[0], users=users))
 
 
 # --- entities ---------------------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def _take_found(entity: Entity, schema: Schema) -> None:
 
 
 def _take_missing(entity: Entity) -> None:
-    if entity.selected or any(find(entity) for _use, find in uses.items()):
+    if entity.selected or uses_of(entity):
         entity.is_missing, entity.found_schema = True, None
         entity.save(update_fields=["is_missing", "found_schema"])
     else:

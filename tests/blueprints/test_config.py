@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def applied(manage, secrets):
-    _code, out, err = manage("config", "apply", CRM)
+    code, out, err = manage("config", "apply", CRM)
     assert code == 0, err
     return out
 

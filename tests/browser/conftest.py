@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.test import Client
+from playwright.sync_api import sync_playwright
 
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+from tests import services
+
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SWITCHES += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
 AXE = Path(__file__).with_name("axe.min.js")
@@ -21,14 +23,12 @@ WIDEST = """[...document.querySelectorAll("main *")].filter(e => e.getBoundingCl
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 820, "height": 1100}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and no longer: its event loop runs in the main thread, where other tests want one of their own
 def chromium():
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"no Chromium at {CHROMIUM}")
-    with playwright.sync_playwright() as p:
+    program = services.require("chromium")
+    with sync_playwright() as p:
         os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"  # Playwright's own loop runs in this thread; the tests use the database beside it
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        browser = p.chromium.launch(executable_path=program, args=SWITCHES)
         yield browser
         browser.close()
         del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]

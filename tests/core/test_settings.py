@@ -25,6 +25,7 @@ WRONG = [
     ("DEBUG", "perhaps", "DEBUG must be true or false, not 'perhaps'."),
     ("HTTPS", "ja", "HTTPS must be true or false, not 'ja'."),
     ("BEHIND_PROXY", "2", "BEHIND_PROXY must be true or false, not '2'."),
+    ("LISTEN", "everywhere", "LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not 'everywhere'."),
     ("PORT", "http", "PORT must be a number from 1 to 65535, not 'http'."),
     ("PORT", "70000", "PORT must be a number from 1 to 65535, not '70000'."),
     ("DATA_DIR", "/proc/hub", "DATA_DIR is /proc/hub, a folder that cannot be written to: No such file or directory."),

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from connectors.base import FieldType, _
 
+from .sharing import let
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -62,8 +64,10 @@ def number_text(value: pl.Expr) -> pl.Expr:
 def decimal_text(value: pl.Expr) -> pl.Expr:
     import polars as pl
 
-    text = value.cast(pl.String)
-    return pl.when(text.str.contains(".", literal=True)).then(text.str.strip_chars_end("0").str.strip_suffix(".")).otherwise(text)
+    def shorten(text: pl.Expr) -> pl.Expr:
+        return pl.when(text.str.contains(".", literal=True)).then(text.str.strip_chars_end("0").str.strip_suffix(".")).otherwise(text)
+
+    return let(value.cast(pl.String), shorten)
 
 
 def datetime_text(value: pl.Expr) -> pl.Expr:
@@ -111,7 +115,7 @@ def finite(number: pl.Expr) -> pl.Expr:
     """Infinities and NaN are no values of the hub."""
     import polars as pl
 
-    return pl.when(number.is_finite()).then(number)
+    return let(number, lambda n: pl.when(n.is_finite()).then(n))
 
 
 def _text_to_integer(value: pl.Expr, scale: int) -> pl.Expr:
@@ -213,7 +217,7 @@ def _same(value: pl.Expr, scale: int) -> pl.Expr:
 
 def _after_text(build: Callable[[pl.Expr, int], pl.Expr]) -> Conversion:
     """From a JSON scalar by way of its text."""
-    return Conversion(lambda value, scale: build(json_scalar_text(value), scale))
+    return Conversion(lambda value, scale: let(json_scalar_text(value), lambda text: build(text, scale)))
 
 
 CONVERSIONS: dict[tuple[FieldType, FieldType], Conversion] = {

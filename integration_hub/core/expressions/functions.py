@@ -14,6 +14,7 @@ from .conversions import finite
 from .errors import ExpressionError
 from .formats import check_zone, has_date, has_time, has_zone, read_format
 from .patterns import check_pattern
+from .sharing import let_all
 from .values import NUMERIC, Value
 
 if TYPE_CHECKING:
@@ -210,7 +211,7 @@ def _regexp_replace(text: Value, pattern: str, by: str) -> Value:
 
 def _regexp_extract(text: Value, pattern: str, group: int = 0) -> Value:
     """Null where nothing fits: that is its answer."""
-    return v.lenient(T.TEXT, lambda: text.build().str.extract(pattern, group), text.failed, growth=text.growth)
+    return v.lenient(T.TEXT, [text], lambda: text.build().str.extract(pattern, group), text.failed, growth=text.growth)
 
 
 def _split_part(text: Value, separator: str, part: int) -> Value:
@@ -303,7 +304,7 @@ def _concat(*parts: Value) -> Value:
     def build() -> pl.Expr:
         return pl.concat_str([part.build() for part in parts], ignore_nulls=True)
 
-    return v.lenient(T.TEXT, build, v.any_of([part.failed for part in parts]), growth=sum(part.growth for part in parts))
+    return v.lenient(T.TEXT, parts, build, v.any_of([part.failed for part in parts]), growth=sum(part.growth for part in parts))
 
 
 def _concat_ws(separator: str, *parts: Value) -> Value:
@@ -312,7 +313,7 @@ def _concat_ws(separator: str, *parts: Value) -> Value:
     def build() -> pl.Expr:
         return pl.concat_str([part.build() for part in parts], separator=separator, ignore_nulls=True)
 
-    return v.lenient(T.TEXT, build, v.any_of([part.failed for part in parts]), growth=sum(part.growth for part in parts) + len(parts))
+    return v.lenient(T.TEXT, parts, build, v.any_of([part.failed for part in parts]), growth=sum(part.growth for part in parts) + len(parts))
 
 
 declare(
@@ -336,9 +337,9 @@ def _nullif(value: Value, other: Value) -> Value:
     def build() -> pl.Expr:
         import polars as pl
 
-        return pl.when((a.build() != b.build()).fill_null(True)).then(a.build())
+        return let_all([a.build(), b.build()], lambda x, y: pl.when((x != y).fill_null(True)).then(x))
 
-    return v.lenient(a.type, build, v.any_of([a.failed, b.failed]), growth=a.growth)
+    return v.lenient(a.type, [a, b], build, v.any_of([a.failed, b.failed]), growth=a.growth)
 
 
 def _extreme(which: str) -> Callable[..., Value]:
@@ -350,7 +351,7 @@ def _extreme(which: str) -> Callable[..., Value]:
         if type_ in (T.TEXT, T.JSON, T.BOOLEAN):
             raise ExpressionError(_("{function} compares numbers, dates and times."), function=which)
         horizontal = pl.max_horizontal if which == "greatest" else pl.min_horizontal
-        return v.lenient(type_, lambda: horizontal([value.build() for value in typed]), v.any_of([value.failed for value in typed]))
+        return v.lenient(type_, typed, lambda: horizontal([value.build() for value in typed]), v.any_of([value.failed for value in typed]))
 
     return make
 
@@ -468,6 +469,8 @@ def read_datetime(value: pl.Expr, format_: str, zone: str, ambiguous: str = "nul
         naive = value.str.to_datetime(format_, strict=False, time_unit="us")
     else:
         naive = value.str.to_date(format_, strict=False).cast(pl.Datetime("us"))
+    if zone == "UTC":  # which skips and doubles no hour
+        return naive.dt.replace_time_zone("UTC")
     return naive.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")  # type: ignore[arg-type]
 
 

@@ -24,6 +24,7 @@ from .errors import ExpressionError, did_you_mean
 from .functions import ALIASES, FUNCTIONS
 from .paths import Segment, json_at, resolve
 from .patterns import check_pattern
+from .sharing import let
 from .values import Value
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ class _Builder:
         shown = ".".join(str(s) for s in segments)
         path = resolve(segments, self.fields, shown=shown, line=line, column=column)
         self.used[path.field] = None
-        return v.column(path.to_polars, path.type)
+        return v.column(path.to_polars, path.type, plain=not path.inside)
 
     def json(self, node: exp.Expr) -> Value:
         """`a -> 'b' ->> 'c'`: the text of what lies there."""
@@ -239,7 +240,7 @@ class _Builder:
             inside = [*_json_segments(below.expression), *inside]
             below = _without_parens(below.this)
         value = v.need(self.build(below), T.JSON)
-        return v.lenient(T.TEXT, lambda: json_at(value.build(), inside), value.failed)
+        return v.lenient(T.TEXT, [value], lambda: json_at(value.build(), inside), value.failed)
 
     # logic
 
@@ -250,19 +251,19 @@ class _Builder:
         value, what = self.build(node.this), node.expression
         negate = bool(node.args.get("negate"))
         if isinstance(what, exp.Null):
-            return v.lenient(T.BOOLEAN, lambda: value.build().is_not_null() if negate else value.build().is_null(), value.failed)
+            return v.lenient(T.BOOLEAN, [value], lambda: value.build().is_not_null() if negate else value.build().is_null(), value.failed)
         if isinstance(what, exp.Boolean):
             wanted = bool(what.this)
             condition = v.need(value, T.BOOLEAN)
-            return v.lenient(T.BOOLEAN, lambda: (condition.build() == wanted).fill_null(False) ^ negate, condition.failed)
+            return v.lenient(T.BOOLEAN, [condition], lambda: (condition.build() == wanted).fill_null(False) ^ negate, condition.failed)
         raise ExpressionError(_("After IS comes NULL, TRUE or FALSE."))
 
     def distinct(self, node: exp.Expr) -> Value:
         left, right = v.same_type(self.build(node.this), self.build(node.expression))
         failed = v.any_of([left.failed, right.failed])
         if isinstance(node, exp.NullSafeNEQ):
-            return v.lenient(T.BOOLEAN, lambda: left.build().ne_missing(right.build()), failed)
-        return v.lenient(T.BOOLEAN, lambda: left.build().eq_missing(right.build()), failed)
+            return v.lenient(T.BOOLEAN, [left, right], lambda: left.build().ne_missing(right.build()), failed)
+        return v.lenient(T.BOOLEAN, [left, right], lambda: left.build().eq_missing(right.build()), failed)
 
     def in_(self, node: exp.Expr) -> Value:
         if node.args.get("query") or node.args.get("unnest") or node.args.get("field") or not node.expressions:
@@ -379,7 +380,7 @@ class _Builder:
         if way is None:
             raise ExpressionError(_("{type} cannot be made {wanted}."), type=str(from_), wanted=str(type_))
         if isinstance(node, exp.TryCast):
-            return v.lenient(type_, lambda: convert(value.build(), from_, type_), value.failed, growth=value.growth)
+            return v.lenient(type_, [value], lambda: let(value.build(), lambda x: convert(x, from_, type_)), value.failed, growth=value.growth)
         return v.strict(type_, [value], lambda x: convert(x, from_, type_), fallible=way.can_fail)
 
     def joined(self, node: exp.Expr) -> Value:

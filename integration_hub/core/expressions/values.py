@@ -19,6 +19,7 @@ from connectors.base import FieldType, _, frame_type
 
 from .conversions import convert, finite
 from .errors import ExpressionError
+from .sharing import let_all
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 T = FieldType
 Build = Callable[[], "pl.Expr"]
 NUMERIC = (T.INTEGER, T.DECIMAL, T.NUMBER)
+MAX_WEIGHT = 1_000  # of an expression as it is built; what is written once may have to be computed several times
 MAX_GROWTH = 100.0  # how many times longer than a record's own text a result may become
 NO_LITERAL = object()
 
@@ -41,6 +43,8 @@ class Value:
     own_failed: Build | None = None
     literal: Any = NO_LITERAL
     growth: float = 1.0
+    weight: int = 1
+    plain: bool = False  # a column or a literal: using it twice costs nothing
 
     @property
     def is_literal(self) -> bool:
@@ -71,7 +75,7 @@ def any_of(parts: Sequence[Build | None]) -> Build | None:
 def null() -> Value:
     import polars as pl
 
-    return Value(None, lambda: pl.lit(None), literal=None)
+    return Value(None, lambda: pl.lit(None), literal=None, plain=True)
 
 
 def literal(value: Any, type_: FieldType) -> Value:
@@ -80,11 +84,11 @@ def literal(value: Any, type_: FieldType) -> Value:
 
         return pl.lit(value, frame_type(type_))
 
-    return Value(type_, build, literal=value)
+    return Value(type_, build, literal=value, plain=True)
 
 
-def column(build: Build, type_: FieldType) -> Value:
-    return Value(type_, build)
+def column(build: Build, type_: FieldType, *, plain: bool = True) -> Value:
+    return Value(type_, build, plain=plain)
 
 
 def strict(
@@ -92,18 +96,31 @@ def strict(
 ) -> Value:
     """An operator that is null where any argument is. `fallible`: it may also be null where none is."""
     leaves = dict.fromkeys(leaf for argument in arguments if not argument.is_literal for leaf in argument.leaves or (argument,))
+
+    def built() -> pl.Expr:
+        parts = [argument.build() for argument in arguments]
+        return build(*parts) if all(argument.plain for argument in arguments) else let_all(parts, build)
+
     return Value(
         type_,
-        lambda: build(*(argument.build() for argument in arguments)),
+        built,
         leaves=tuple(leaves) or tuple(arguments),
         fallible=fallible or any(argument.fallible for argument in arguments),
         growth=check_growth(max((argument.growth for argument in arguments), default=1.0) if growth is None else growth),
+        weight=check_weight(arguments),
     )
 
 
-def lenient(type_: FieldType | None, build: Build, failed: Build | None, *, growth: float = 1.0) -> Value:
-    """An operator for which null means something. It says itself where it failed."""
-    return Value(type_, build, own_failed=failed, growth=check_growth(growth))
+def lenient(type_: FieldType | None, uses: Sequence[Value], build: Build, failed: Build | None, *, growth: float = 1.0) -> Value:
+    """An operator over these values for which null means something. It says itself where it failed."""
+    return Value(type_, build, own_failed=failed, growth=check_growth(growth), weight=check_weight(uses))
+
+
+def check_weight(uses: Sequence[Value]) -> int:
+    weight = 1 + sum(value.weight for value in uses)
+    if weight > MAX_WEIGHT:
+        raise ExpressionError(_("This would have to be computed too many times over. Make several fields or steps of it."))
+    return weight
 
 
 def check_growth(growth: float) -> float:
@@ -120,7 +137,7 @@ def as_type(value: Value, type_: FieldType) -> Value:
     if value.type is type_:
         return value
     if value.type is None:
-        return Value(type_, lambda: null().build().cast(frame_type(type_)), literal=None)
+        return Value(type_, lambda: null().build().cast(frame_type(type_)), literal=None, plain=True)
     if value.is_literal and value.type is T.TEXT and type_ is not T.TEXT:
         return literal(read_literal(value.literal, type_), type_)
     if value.is_literal and value.type is T.NUMBER and type_ is T.DECIMAL:
@@ -237,7 +254,7 @@ def logic(left: Value, right: Value, operator: Callable[[pl.Expr, pl.Expr], pl.E
         return operator(a.build(), b.build())
 
     failed = any_of([a.failed, b.failed])
-    return lenient(T.BOOLEAN, build, (lambda: build().is_null() & failed()) if failed else None)
+    return lenient(T.BOOLEAN, [a, b], build, (lambda: build().is_null() & failed()) if failed else None)
 
 
 def choose(conditions: Sequence[Value], results: Sequence[Value], otherwise: Value) -> Value:
@@ -264,7 +281,8 @@ def choose(conditions: Sequence[Value], results: Sequence[Value], otherwise: Val
         return open_
 
     growth = max(value.growth for value in [*branches, last])
-    return lenient(type_, build, failed if any(value.failed for value in [*checked, *branches, last]) else None, growth=growth)
+    uses = [*checked, *branches, last]
+    return lenient(type_, uses, build, failed if any(value.failed for value in uses) else None, growth=growth)
 
 
 def first_present(values: Sequence[Value]) -> Value:
@@ -282,7 +300,7 @@ def first_present(values: Sequence[Value]) -> Value:
         return open_
 
     growth = max(value.growth for value in typed)
-    return lenient(type_, lambda: pl.coalesce(v.build() for v in typed), failed if any(v.failed for v in typed) else None, growth=growth)
+    return lenient(type_, typed, lambda: pl.coalesce(v.build() for v in typed), failed if any(v.failed for v in typed) else None, growth=growth)
 
 
 COMPARISONS: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _, frame_type
 from integration_hub.core.expressions.conversions import convert, decimal_text, finite, number_text
-from integration_hub.core.expressions.functions import round_to
+from integration_hub.core.expressions.functions import round_to, within_decimal
+from integration_hub.core.expressions.sharing import let
 
 from .base import NUMERIC, Example, Parameter, T, transform
 
@@ -36,18 +37,22 @@ def parse_number(
 ) -> "pl.Expr":
     import polars as pl
 
-    bare = value.str.replace_all(r"[\s\u{a0}\u{202f}]", " ").str.strip_chars(" €$£¥￥₹")
+    spaced = value.str.replace_all(r"[\s\u{a0}\u{202f}]", " ").str.strip_chars(" €$£¥￥₹")
     if grouping == " ":
         whole = r"(?:\d{1,3}(?: \d{3})+|\d+)"
     elif grouping:
         whole = rf"(?:\d{{1,3}}(?:\{grouping}\d{{3}})+|\d+)"
     else:
         whole = r"\d+"
-    fits = bare.str.contains(rf"^[+-]? ?{whole}(?:\{decimal}\d*)?$|^[+-]?\{decimal}\d+$")
-    plain = bare.str.replace_all(grouping, "", literal=True) if grouping else bare
-    if decimal == ",":
-        plain = plain.str.replace(",", ".", literal=True)
-    return pl.when(fits).then(convert(plain.str.replace(" ", "", literal=True), T.TEXT, T.DECIMAL))
+    pattern = rf"^[+-]? ?{whole}(?:\{decimal}\d*)?$|^[+-]?\{decimal}\d+$"
+
+    def read(bare: "pl.Expr") -> "pl.Expr":
+        plain = bare.str.replace_all(grouping, "", literal=True) if grouping else bare
+        if decimal == ",":
+            plain = plain.str.replace(",", ".", literal=True)
+        return pl.when(bare.str.contains(pattern)).then(plain.str.replace(" ", "", literal=True))
+
+    return let(let(spaced, read), lambda plain: convert(plain, T.TEXT, T.DECIMAL))
 
 
 def _check_signs(parameters: Any) -> None:
@@ -80,7 +85,7 @@ def format_number(
     import polars as pl
 
     text = (
-        value.cast(pl.Decimal(38, 9), strict=False)
+        within_decimal(value.cast(pl.Decimal(38, 9), strict=False))
         .round(digits, mode="half_away_from_zero")
         .cast(pl.Decimal(38, digits), strict=False)
         .cast(pl.String)
@@ -127,7 +132,7 @@ def to_integer(
 ) -> "pl.Expr":
     if of is T.INTEGER:
         return value
-    return convert(value if how == "exact" else round_to(value, 0, how, of), of, T.INTEGER)
+    return let(value if how == "exact" else round_to(value, 0, how, of), lambda number: convert(number, of, T.INTEGER))
 
 
 @transform(
@@ -195,9 +200,12 @@ def to_minor_units(
 ) -> "pl.Expr":
     import polars as pl
 
-    exact = convert(value, of, T.DECIMAL, digits) if of is not T.DECIMAL else convert(value, T.DECIMAL, T.DECIMAL, digits)
-    fits = pl.when(exact.cast(pl.Float64).abs() < 9.2e18 / 10**digits).then(exact)
-    return (fits.cast(pl.Decimal(38, 0 if not digits else 4)) * 10**digits).cast(pl.Int64, strict=False)
+    def shifted(exact: "pl.Expr") -> "pl.Expr":
+        fits: pl.Expr = pl.when(exact.cast(pl.Float64).abs() < 9.2e18 / 10**digits).then(exact)
+        minor: pl.Expr = fits.cast(pl.Decimal(38, 4)) * 10**digits
+        return minor.cast(pl.Int64, strict=False)
+
+    return let(convert(value, of, T.DECIMAL, digits), shifted)
 
 
 @transform(

@@ -1,10 +1,12 @@
 """Runs the whole hub on one machine: web server, workers, scheduler, embedded broker and the demo's sandbox, under one supervisor.
 
-`make run` is this with the demo. Nothing else is needed: no server, no container, no root. All that is kept lies in the data folder.
+`manage.py start`, and with the demo `make run`. Nothing else is needed: no server, no container, no root. All that is kept lies in the data folder.
+It reads the settings but loads none of Django's apps: the supervisor does no work of its own and stays small.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import fcntl
 import itertools
@@ -18,10 +20,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from integration_hub.core import broker
 from integration_hub.core.supervisor import Kept, Program
@@ -32,24 +33,20 @@ CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "integration_hub")
 WORKER = (*CELERY, "worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", settings.LOGGING["root"]["level"])
 
 
-class Command(BaseCommand):
-    help = "Run the whole hub on this machine until Ctrl-C."
-    requires_system_checks = []
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--demo", action="store_true", help="run the sandbox too and install the demo that works on it")
-
-    def handle(self, *args: Any, demo: bool, **options: Any) -> None:
-        with _only_one(settings.DATA_DIR / "running"):
-            if not _is_free(settings.LISTEN, settings.PORT):
-                raise CommandError(f"Port {settings.PORT} is taken. Choose another one: make run PORT={settings.PORT + 1}")
-            hub = Hub(demo=demo)
-            try:
-                asyncio.run(hub.run())
-            finally:
-                hub.clean_up()
-        if hub.failed:
-            sys.exit(1)
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="manage.py start", description="Run the whole hub on this machine until Ctrl-C.")
+    parser.add_argument("--demo", action="store_true", help="run the sandbox too and install the demo that works on it")
+    demo = parser.parse_args(arguments).demo
+    with _only_one(settings.DATA_DIR / "running"):
+        if not _is_free(settings.LISTEN, settings.PORT):
+            sys.exit(f"Port {settings.PORT} is taken. Choose another one: make run PORT={settings.PORT + 1}")
+        hub = Hub(demo=demo)
+        try:
+            asyncio.run(hub.run())
+        finally:
+            hub.clean_up()
+    if hub.failed:
+        sys.exit(1)
 
 
 class Hub:
@@ -92,7 +89,7 @@ class Hub:
         try:
             server = broker.find_server()
         except broker.NoBroker as error:
-            raise CommandError(str(error)) from None
+            sys.exit(str(error))
         told = settings.DATA_DIR / "broker.url"  # for other commands on this data folder
         if told.exists():  # the last start was killed; nothing runs on this data folder, for we hold its lock
             shutil.rmtree(Path(told.read_text().partition("://")[2]).parent, ignore_errors=True)
@@ -229,9 +226,7 @@ class _only_one:  # noqa: N801 reads as a sentence in a with statement
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self.file.seek(0)
-            raise CommandError(
-                f"Integration Hub already runs on {self.path.parent} ({self.file.read().strip()}). Stop that one, or choose another DATA_DIR."
-            ) from None
+            sys.exit(f"Integration Hub already runs on {self.path.parent} ({self.file.read().strip()}). Stop that one, or choose another DATA_DIR.")
         self.file.truncate(0)
         self.file.write(f"process {os.getpid()}, {settings.PUBLIC_URL}")
         self.file.flush()
@@ -242,14 +237,14 @@ class _only_one:  # noqa: N801 reads as a sentence in a with statement
 
 
 def _sandbox_port(path: Path) -> int:
-    """SANDBOX_PORT, or the one of the last start, or the first that is free. Raises CommandError when it is taken."""
+    """SANDBOX_PORT, or the one of the last start, or the first that is free. One sentence ends the start when it is taken."""
     wanted = os.environ.get("SANDBOX_PORT") or (path.read_text().strip() if path.exists() else "")
     if not wanted:
         wanted = str(next(port for port in range(FIRST_SANDBOX_PORT, FIRST_SANDBOX_PORT + 1000) if _is_free("127.0.0.1", port)))
     if not wanted.isdigit() or not 1 <= int(wanted) <= 65535:
-        raise CommandError(f"SANDBOX_PORT must be a number from 1 to 65535, not {wanted!r}.")
+        sys.exit(f"SANDBOX_PORT must be a number from 1 to 65535, not {wanted!r}.")
     if not _is_free("127.0.0.1", int(wanted)):
-        raise CommandError(f"Port {wanted} of the demo's sandbox is taken. Free it, or choose another one with SANDBOX_PORT.")
+        sys.exit(f"Port {wanted} of the demo's sandbox is taken. Free it, or choose another one with SANDBOX_PORT.")
     path.write_text(wanted)
     return int(wanted)
 

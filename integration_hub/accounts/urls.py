@@ -1,0 +1,18 @@
+from django.urls import path
+from django.views.generic import RedirectView
+
+from integration_hub.accounts import views
+
+app_name = "accounts"
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="accounts:profile"), name="settings"),
+    path("profile/", views.ProfilePage.as_view(), name="profile"),
+    path("password/", views.PasswordPage.as_view(), name="password"),
+    path("tokens/", views.TokensPage.as_view(), name="tokens"),
+    path("tokens/add/", views.AddToken.as_view(), name="add_token"),
+    path("tokens/<int:pk>/revoke/", views.RevokeToken.as_view(), name="revoke_token"),
+    path("people/", views.PeoplePage.as_view(), name="people"),
+    path("people/add/", views.AddPerson.as_view(), name="add_person"),
+    path("people/<int:pk>/", views.ChangePerson.as_view(), name="person"),
+]
