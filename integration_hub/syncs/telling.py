@@ -496,7 +496,13 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ends = [
             Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
             Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
-            Count(planned["links"], _("to link"), "+", href=f"{changes}?operation=adopt" if planned["links"] else "", title=_("already as it should be in the target; only the link is made")),
+            Count(
+                planned["links"],
+                _("to link"),
+                "+",
+                href=f"{changes}?operation=adopt" if planned["links"] else "",
+                title=_("already as it should be in the target; only the link is made"),
+            ),
         ]
     elif waits:
         ends.append(Count(waits, _("on the way"), "+", title=_("compared, and waiting to be written")))

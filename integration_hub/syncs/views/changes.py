@@ -82,7 +82,7 @@ class ChangeDetail(OfRun):
     def verdict(self) -> Verdict:
         run, change = self.get_run(), self.change
         state, word = RESULTS[change.result]
-        if change.result == "written":
+        if change.result in ("written", "linked"):
             word = OPERATIONS[change.operation]
         sentence = self._sentence()
         linked = _("{source} {key} is linked to {target} {target_key}.").format(
@@ -112,9 +112,9 @@ class ChangeDetail(OfRun):
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
         if change.result != "written":
             if change.operation == "create":
-                return ngettext("{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n).format(
-                    **values
-                )
+                return ngettext(
+                    "{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n
+                ).format(**values)
             return ngettext(
                 "{name} would be updated in {target}: {n} of {all} field.", "{name} would be updated in {target}: {n} of {all} fields.", all_
             ).format(**values)
