@@ -11,11 +11,12 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import sweeps
+        from integration_hub.core.registry import sweeps, uses
         from integration_hub.syncs import notices, overview, services, stages
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
+        uses.register("syncs", services.uses_of_entity)
         outbox.listen("run.failed", notices.tell_of_failure)
 
         entries = (
