@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as TypingMapping
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -16,6 +18,7 @@ from integration_hub.core.registry import Use
 from integration_hub.mappings.definition import read_definition
 from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.mappings.suggest import suggest_definition
 from integration_hub.systems.models import Entity
 from integration_hub.systems.services import InUse
 
@@ -73,6 +76,12 @@ def preview_mapping(
     schemas = (entity.as_schema().model_dump(mode="json") for entity in (mapping.source, mapping.target))
     result: dict[str, Any] = evaluate("integration_hub.mappings.preview:preview", given, *schemas, records, traced)
     return result
+
+
+def suggest_mapping(source: Entity, target: Entity, *, by: Actor, samples: Sequence[TypingMapping[str, Any]] = ()) -> dict[str, Any]:
+    """A draft from names, types and sample records, for a person to look through."""
+    by.require("mappings.change")
+    return suggest_definition(source.as_schema(), target.as_schema(), samples)
 
 
 def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
