@@ -9,8 +9,8 @@ class MappingsConfig(AppConfig):
 
     def ready(self) -> None:
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import telling
+        from integration_hub.mappings import audited, services
 
-        uses.register("mappings", telling.uses)
-        for event, text in telling.EVENTS.items():
+        uses.register("mappings", services.uses_of_entity)
+        for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
