@@ -329,7 +329,12 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "SystemState": "integration_hub.systems.models.System.State",
+        "RunState": "integration_hub.syncs.states.RunState",
+        "OpenState": "integration_hub.syncs.states.OpenState",
+        "Freshness": "integration_hub.syncs.states.Freshness",
+    },
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "integration_hub.core.rest.problems.add_problems"],
 }
 
