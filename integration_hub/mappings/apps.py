@@ -6,3 +6,11 @@ class MappingsConfig(AppConfig):
     name = "integration_hub.mappings"
     label = "mappings"
     verbose_name = _("Mappings")
+
+    def ready(self) -> None:
+        from integration_hub.core.registry import event_texts, uses
+        from integration_hub.mappings import telling
+
+        uses.register("mappings", telling.uses)
+        for event, text in telling.EVENTS.items():
+            event_texts.register(event, text)
