@@ -6,3 +6,9 @@ class MappingsConfig(AppConfig):
     name = "integration_hub.mappings"
     label = "mappings"
     verbose_name = _("Mappings")
+
+    def ready(self) -> None:
+        from integration_hub.core.registry import uses
+        from integration_hub.mappings.uses import mappings_using
+
+        uses.register("mappings", mappings_using)

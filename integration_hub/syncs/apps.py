@@ -11,12 +11,14 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import sweeps
+        from integration_hub.core.registry import sweeps, uses
         from integration_hub.syncs import notices, overview, services, stages
+        from integration_hub.syncs.uses import syncs_using
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         outbox.listen("run.failed", notices.tell_of_failure)
+        uses.register("syncs", syncs_using)
 
         entries = (
             ("syncs", _("All syncs"), "sync", "syncs:list", "syncs.view", overview.syncs_badge),
