@@ -8,7 +8,10 @@ class MappingsConfig(AppConfig):
     verbose_name = _("Mappings")
 
     def ready(self) -> None:
-        from integration_hub.core.registry import uses
+        from integration_hub.core.registry import event_texts, uses
+        from integration_hub.mappings import audited
         from integration_hub.mappings.uses import mappings_using
 
         uses.register("mappings", mappings_using)
+        for event, text in audited.EVENTS.items():
+            event_texts.register(event, text)

@@ -18,11 +18,14 @@ def mappings_using(subject: object) -> list[Use]:
         found = Mapping.objects.filter(Q(source=subject) | Q(target=subject))
     else:
         return []
-    return [Use(mapping.name, _("Mapping"), _href(mapping), parts=(mapping.source_id, mapping.target_id)) for mapping in found.order_by("name")]
+    return [
+        Use(mapping.name, _("Mapping"), _href(mapping), owner=mapping.changed_by, parts=(mapping.source_id, mapping.target_id))
+        for mapping in found.order_by("name")
+    ]
 
 
 def _href(mapping: Mapping) -> str:
     try:
         return mapping.get_absolute_url()
-    except NoReverseMatch:
+    except NoReverseMatch:  # the hub runs without its pages
         return ""
