@@ -9,8 +9,9 @@ class MappingsConfig(AppConfig):
 
     def ready(self) -> None:
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import audited, services
+        from integration_hub.mappings import audited
+        from integration_hub.mappings.uses import mappings_using
 
-        uses.register("mappings", services.uses_of_entity)
+        uses.register("mappings", mappings_using)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
