@@ -176,7 +176,7 @@ def step_words(step: str) -> str:
         "convert": _("made into the target's type"),
         "formula": _("formula"),
     }
-    declared = TRANSFORMS[step] if step in TRANSFORMS else None
+    declared = TRANSFORMS[step] if step in TRANSFORMS else None  # noqa: SIM401  a registry has no get()
     return known.get(step) or _("step {name}").format(name=_(declared.label) if declared else step)
 
 
@@ -331,7 +331,8 @@ class RejectPage(HubPage):
                 Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay"),
                 Act(
                     _("Dismiss"), post=reverse("rejects:dismiss"), values={"ids": row.pk}, danger=True, reason="required",
-                    confirm=_("Dismiss this record?"), note=_("It stays away from the target. A change in the source, or a full run that meets it again, opens it again. The reason is kept."),
+                    confirm=_("Dismiss this record?"),
+                    note=_("It stays away from the target. A change in the source, or a full run that meets it again, opens it again. The reason is kept."),
                 ),
                 *acts,
             ]  # fmt: skip
@@ -364,6 +365,8 @@ def chosen_rows(request: HttpRequest, by: Any) -> Any:
 
 
 class Replay(HubAction):
+    permission = "rejects.resolve"
+
     def act(self, request: HttpRequest) -> str | None:
         count = services.replay_rejects(chosen_rows(request, self.by), by=self.by)
         if not count:
@@ -372,6 +375,8 @@ class Replay(HubAction):
 
 
 class Dismiss(HubAction):
+    permission = "rejects.resolve"
+
     def act(self, request: HttpRequest) -> str | None:
         count = services.dismiss_rejects(chosen_rows(request, self.by), by=self.by, note=request.POST.get("reason", ""))
         if not count:

@@ -328,6 +328,8 @@ class LogPage(OfRun):
 class OnRun(HubAction):
     """A button about one run."""
 
+    permission = "syncs.cancel"
+
     refusals = (NotPossible,)
 
     @property

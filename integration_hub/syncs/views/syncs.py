@@ -254,6 +254,8 @@ class OnSync(HubAction):
 
 
 class RunNow(OnSync):
+    permission = "syncs.run"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
         self.to = run.get_absolute_url()
@@ -261,18 +263,24 @@ class RunNow(OnSync):
 
 
 class PauseSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.pause_sync(self.sync, by=self.by)
         return _("Paused.")
 
 
 class ResumeSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.resume_sync(self.sync, by=self.by)
         return _("Resumed.")
 
 
 class DeleteSync(OnSync):
+    permission = "syncs.delete"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         sync = self.sync
         services.delete_sync(sync, by=self.by)
