@@ -114,12 +114,12 @@ PAGES: dict[str, str] = {
     "GET syncs/<pk>/": "syncs.view",
     "GET syncs/<pk>/edit/": "syncs.change",
     "POST syncs/<pk>/edit/": "syncs.change",
-    "GET syncs/<pk>/cursor/": "syncs.change",
-    "POST syncs/<pk>/cursor/": "syncs.change",
+    "POST syncs/<pk>/run/": "syncs.run",
     "GET syncs/<pk>/records/": "syncs.run",
     "POST syncs/<pk>/records/": "syncs.run",
     "GET syncs/<pk>/trace/": "records.view",
-    "POST syncs/<pk>/run/": "syncs.run",
+    "GET syncs/<pk>/cursor/": "syncs.change",
+    "POST syncs/<pk>/cursor/": "syncs.change",
     "POST syncs/<pk>/pause/": "syncs.cancel",
     "POST syncs/<pk>/resume/": "syncs.cancel",
     "POST syncs/<pk>/delete/": "syncs.delete",
@@ -132,9 +132,9 @@ PAGES: dict[str, str] = {
     "POST runs/<number>/pause/": "syncs.cancel",
     "POST runs/<number>/resume/": "syncs.cancel",
     "GET rejects/": "rejects.view",
-    "GET rejects/<pk>/": "rejects.view",
-    "GET rejects/causes/<sync>/<cause>/": "rejects.view",
     "GET rejects/export.csv": "rejects.view",
+    "GET rejects/causes/<sync>/<cause>/": "rejects.view",
+    "GET rejects/<pk>/": "rejects.view",
     "POST rejects/replay/": "rejects.resolve",
     "POST rejects/dismiss/": "rejects.resolve",
     "GET settings/": ANYONE,  # goes on to the profile
@@ -155,7 +155,17 @@ PAGES: dict[str, str] = {
 }
 TABLE = API | PAGES
 # What stands in the addresses: things that exist, so that who may not is refused for that reason (see `things`).
-THINGS = {"slug": "crm", "name": "contacts", "kind": "memory", "pk": "999999", "number": "999999", "sync": "999999", "change_set": "1", "row": "0"}
+THINGS = {
+    "slug": "crm",
+    "name": "contacts",
+    "kind": "memory",
+    "pk": "999999",
+    "number": "999999",
+    "sync": "999999",
+    "cause": "c",
+    "change_set": "999999",
+    "row": "0",
+}
 # Where those who may go on to be refused for what they send: the address stands for no record, or the body is empty.
 ANSWERS = {200, 201, 204, 302, 400, 404, 405, 409, 415, 422, 429, 502, 503}
 
