@@ -29,7 +29,7 @@ from connectors.rest.verdicts import Verdicts
 
 Returned = TypeVar("Returned")
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
-PERMIT_BLOCK = 64
+PERMIT_BLOCK = 4096  # a host grants at most what a second is worth; where there is no limit, it is asked once a second
 MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
 
 

@@ -6,3 +6,11 @@ class MappingsConfig(AppConfig):
     name = "integration_hub.mappings"
     label = "mappings"
     verbose_name = _("Mappings")
+
+    def ready(self) -> None:
+        from integration_hub.core.registry import event_texts, uses
+        from integration_hub.mappings import audited, services
+
+        uses.register("mappings", services.uses_of_entity)
+        for event, text in audited.EVENTS.items():
+            event_texts.register(event, text)

@@ -11,11 +11,14 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import sweeps
-        from integration_hub.syncs import notices, overview, services, stages
+        from integration_hub.core.registry import event_texts, sweeps, uses
+        from integration_hub.syncs import audited, notices, overview, services, stages
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
+        uses.register("syncs", services.uses_of_entity)
+        for event, text in audited.EVENTS.items():
+            event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
 
         entries = (
