@@ -141,7 +141,7 @@ def group_of(cause: Cause) -> dict[str, Any]:
     row = cause.example
     state, icon = ROW_STATES[OpenState(row.state)]
     name = name_of(unpacked_record(row.record)) or row.key
-    detail = [row.get_state_display()]
+    detail = []
     if row.field:
         detail.append(_("field {field}").format(field=row.field))
     if row.step:
