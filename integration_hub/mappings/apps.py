@@ -6,3 +6,19 @@ class MappingsConfig(AppConfig):
     name = "integration_hub.mappings"
     label = "mappings"
     verbose_name = _("Mappings")
+
+    def ready(self) -> None:
+        from integration_hub.core import overview, registry
+        from integration_hub.core.pages import NavEntry, navigation
+        from integration_hub.core.palette import searches
+        from integration_hub.mappings import console
+
+        words = "mapping fields transforms formulas transformation"
+        navigation.register(
+            "mappings", NavEntry("connections", _("Mappings"), "conversion_path", "mappings:list", "mappings.view", order=20, words=words)
+        )
+        searches.register("mappings", console.find_mappings)
+        overview.steps.register("mappings", console.steps)
+        registry.uses.register("mappings", console.uses)
+        for event, text in console.EVENTS.items():
+            registry.event_texts.register(event, text)
