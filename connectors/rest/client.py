@@ -260,6 +260,7 @@ class Client:
     async def ask(self, call: Call, *, accept: tuple[int, ...] = (), may_miss: bool = False) -> Answer:
         """Send a request that changes nothing, trying again where that helps. Raises ConnectorError, but not for a status to `accept`."""
         tries = self.settings.connection.tries
+        before: ConnectorError | None = None
         for number in range(1, tries + 1):
             try:
                 answer = await self.send(call)
@@ -272,7 +273,9 @@ class Client:
                 cause = error.cause
             except (SystemBusy, BadAnswer, SystemDown) as error:
                 cause = error
-            pause = self._pause(cause, number)
+            if before is not None and isinstance(cause, SystemDown) and not isinstance(cause, SystemBusy) and cause.retry_after is not None:
+                raise before  # the circuit has opened meanwhile: what opened it says more
+            pause, before = self._pause(cause, number), cause
             if number == tries or pause is None:
                 raise cause
             await asyncio.sleep(pause)
@@ -499,7 +502,7 @@ class Client:
                 break
         code = self.code(answer)
         text = " ".join(part for part in (f"[{code}]" if code else "", said) if part) or f"HTTP {answer.status}"
-        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH]
+        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH].rstrip(".")
 
     def _value(self, answer: Answer, path: str) -> Any:
         try:

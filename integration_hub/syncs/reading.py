@@ -108,12 +108,9 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
         return None
     parts = []
     for page in pages:
-        known = page.absent if page.absent is not None else pl.DataFrame(schema=dict.fromkeys(names, pl.Boolean), height=page.frame.height)
-        parts.append(
-            pl.DataFrame(
-                {name: known[name] if name in known.columns else pl.Series([False] * page.frame.height, dtype=pl.Boolean) for name in names}
-            ).fill_null(False)
-        )
+        known = page.absent if page.absent is not None else pl.DataFrame()
+        none = pl.Series([False] * page.frame.height, dtype=pl.Boolean)
+        parts.append(pl.DataFrame({name: known[name] if name in known.columns else none for name in names}).fill_null(False))
     return pl.concat(parts)
 
 

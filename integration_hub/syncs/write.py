@@ -118,9 +118,15 @@ def portions_of(
         return
     if not done.untold and not overtaken(done):
         mark_sending(lease, planned.row, end + 1, end)
-    if done.stop is not None:
+    refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
+    if done.stop is not None and (refused is None or type(done.stop) is not SystemDown):
         raise done.stop
-    raise SystemDown(_("{system} stopped taking records: {reason}"), system=work.system, reason=done.outcomes[end + 1].reason)
+    raise SystemDown(
+        _("{system} stopped taking records: {reason}"),
+        retry_after=done.stop.retry_after if isinstance(done.stop, SystemDown) else None,
+        system=work.system,
+        reason=refused or done.outcomes[end + 1].reason,
+    )
 
 
 class Size:
