@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Page
+from connectors.base import KEY, Connector, Cursor, FieldType, Page, Stopped, SystemDown
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
@@ -73,7 +73,7 @@ def joined(pages: Iterable[Page]) -> Iterator[Page]:
             if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
                 yield join(waiting)
                 waiting, rows, started = [], 0, time.monotonic()
-    except ConnectorError:
+    except (SystemDown, Stopped):  # a bad answer is no such break: a list that repeats itself would pass for progress
         if waiting:
             yield join(waiting)
         raise
