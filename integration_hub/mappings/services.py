@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as TypingMapping
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
+from integration_hub.core.expressions.evaluator import evaluate
 from integration_hub.mappings.definition import read_definition
 from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.mappings.suggest import suggest_definition
 from integration_hub.systems.models import Entity
+from integration_hub.systems.services import InUse
 
 
 def create_mapping(*, name: str, source: Entity, target: Entity, definition: dict[str, Any], by: Actor) -> Mapping:
@@ -58,10 +65,31 @@ def publish_mapping(mapping: Mapping, *, by: Actor) -> MappingVersion:
     return version
 
 
+def preview_mapping(
+    mapping: Mapping, records: list[dict[str, Any]], *, by: Actor, definition: dict[str, Any] | None = None, traced: int | None = 0
+) -> dict[str, Any]:
+    """What the draft (or this definition) would make of these records, computed in a bounded process. Raises EvaluationFailed when it takes too long."""
+    by.require("mappings.view", mapping)
+    given = mapping.draft if definition is None else definition
+    schemas = (entity.as_schema().model_dump(mode="json") for entity in (mapping.source, mapping.target))
+    result: dict[str, Any] = evaluate("integration_hub.mappings.preview:preview", given, *schemas, records, traced)
+    return result
+
+
+def suggest_mapping(source: Entity, target: Entity, *, by: Actor, samples: Sequence[TypingMapping[str, Any]] = ()) -> dict[str, Any]:
+    """A draft from names, types and sample records, for a person to look through."""
+    by.require("mappings.change")
+    return suggest_definition(source.as_schema(), target.as_schema(), samples)
+
+
 def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
-    """Delete a mapping with its versions. Raises ProtectedError while a sync uses it or a run is kept that used it."""
+    """Delete a mapping with its versions. Raises InUse while a sync uses it or a run is kept that used it."""
     by.require("mappings.delete", mapping)
-    with transaction.atomic():
-        audit.record("mapping.deleted", mapping, by=by)
-        mapping.versions.all().delete()
-        mapping.delete()
+    try:
+        with transaction.atomic():
+            audit.record("mapping.deleted", mapping, by=by)
+            mapping.versions.all().delete()
+            mapping.delete()
+    except ProtectedError as error:
+        users = ", ".join(sorted({str(user) for user in error.protected_objects})[:5])
+        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=mapping, users=users)) from None

@@ -74,9 +74,8 @@ def _trace_field(plan: FieldPlan, page: Page, row: int) -> FieldTrace:
             return FieldTrace(plan.target.name, plan.origin.text, began, absent, tuple(steps), None, False, reason, op.step)
 
     sent = value is not None or (plan.clears and not absent)
-    found = next(_broken(plan, frame, value), None)
-    problem_step, reason = found if found else (None, None)
-    return FieldTrace(plan.target.name, plan.origin.text, began, absent, tuple(steps), value, sent and reason is None, reason, problem_step)
+    step, broken = next(_broken(plan, frame, value), (None, None))
+    return FieldTrace(plan.target.name, plan.origin.text, began, absent, tuple(steps), value, sent and broken is None, broken, step)
 
 
 def _broken(plan: FieldPlan, frame: pl.DataFrame, value: str | None) -> Iterator[tuple[int, Text]]:

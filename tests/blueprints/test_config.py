@@ -183,7 +183,7 @@ def test_who_may_not_apply_cannot(operator, auditor, secrets):
 def test_a_new_secret_is_told_without_its_value(applied, manage, monkeypatch):
     monkeypatch.setenv("CRM_TOKEN", "another-secret")
 
-    code, out, err = manage("config", "apply", CRM)
+    _code, out, err = manage("config", "apply", CRM)
 
     assert "settings.auth.token:" in out
     assert "another-secret" not in out + err + str(list(Entry.objects.values_list("changes", flat=True)))

@@ -10,6 +10,7 @@ from integration_hub.core import overview, pages, palette
 from integration_hub.core.pages import Badge, HubAction, HubPage, NavEntry
 from integration_hub.core.parts import Act
 from integration_hub.core.registry import Registry
+from integration_hub.systems.models import System
 
 pytestmark = pytest.mark.django_db
 
@@ -138,6 +139,8 @@ def test_an_empty_hub_shows_three_steps_and_a_started_one_the_next(client, perso
 
 
 def test_the_live_part_comes_without_the_shell(client, person):
+    for name in ("CRM", "ERP"):
+        System.objects.create(name=name, slug=name.lower(), connector="rest")
     client.force_login(person("viewer"))
 
     whole, part = client.get("/").content, client.get("/", headers={"hx-request": "true"}).content

@@ -39,6 +39,11 @@ class Operand:
     type: FieldType
 
 
+def operands(fields: Any) -> "list[Operand]":
+    """What a parameter marked SourceField holds when the transform is built: no names any more."""
+    return list(fields)
+
+
 @dataclass(frozen=True)
 class Example:
     """What a value becomes. `type` is what goes in, where it cannot be told from the value."""
@@ -157,4 +162,4 @@ def transform(
     return declare
 
 
-__all__ = ["ANY", "NUMERIC", "TRANSFORMS", "Example", "Operand", "Parameter", "Parameters", "SourceField", "T", "Transform", "transform"]
+__all__ = ["ANY", "NUMERIC", "TRANSFORMS", "Example", "Operand", "Parameter", "Parameters", "SourceField", "T", "Transform", "operands", "transform"]

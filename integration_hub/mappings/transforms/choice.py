@@ -7,7 +7,7 @@ from integration_hub.core.expressions.conversions import convert
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.expressions.values import read_literal
 
-from .base import ANY, Example, Operand, Parameter, SourceField, T, transform
+from .base import ANY, Example, Operand, Parameter, SourceField, T, operands, transform
 
 if TYPE_CHECKING:
     import polars as pl
@@ -159,8 +159,7 @@ def other_field(
 ) -> "pl.Expr":
     import polars as pl
 
-    operands: list[Operand] = fields  # type: ignore[assignment]  given in place of their names
-    return pl.coalesce([value, *[_as(operand, of) for operand in operands]])
+    return pl.coalesce([value, *[_as(operand, of) for operand in operands(fields)]])
 
 
 def _as(operand: Operand, wanted: FieldType) -> "pl.Expr":
@@ -192,8 +191,7 @@ def join_fields(
 ) -> "pl.Expr":
     import polars as pl
 
-    operands: list[Operand] = fields  # type: ignore[assignment]
-    parts = [value, *[convert(operand.value, operand.type, T.TEXT) for operand in operands]]
+    parts = [value, *[convert(operand.value, operand.type, T.TEXT) for operand in operands(fields)]]
     present = [pl.when(part != "").then(part) for part in parts]
     joined = pl.concat_str(present, separator=separator, ignore_nulls=True)
     return pl.when(pl.any_horizontal(part.is_not_null() for part in present)).then(joined).otherwise(value)

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _, frame_type
 from integration_hub.core.expressions.conversions import convert, decimal_text, finite, number_text
-from integration_hub.core.expressions.sharing import let
 from integration_hub.core.expressions.functions import round_to, within_decimal
+from integration_hub.core.expressions.sharing import let
 
 from .base import NUMERIC, Example, Parameter, T, transform
 
@@ -200,9 +200,12 @@ def to_minor_units(
 ) -> "pl.Expr":
     import polars as pl
 
-    exact = convert(value, of, T.DECIMAL, digits) if of is not T.DECIMAL else convert(value, T.DECIMAL, T.DECIMAL, digits)
-    fits = pl.when(exact.cast(pl.Float64).abs() < 9.2e18 / 10**digits).then(exact)
-    return (fits.cast(pl.Decimal(38, 0 if not digits else 4)) * 10**digits).cast(pl.Int64, strict=False)
+    def shifted(exact: "pl.Expr") -> "pl.Expr":
+        fits: pl.Expr = pl.when(exact.cast(pl.Float64).abs() < 9.2e18 / 10**digits).then(exact)
+        minor: pl.Expr = fits.cast(pl.Decimal(38, 4)) * 10**digits
+        return minor.cast(pl.Int64, strict=False)
+
+    return let(convert(value, of, T.DECIMAL, digits), shifted)
 
 
 @transform(

@@ -155,7 +155,9 @@ def list_count(value: "pl.Expr") -> "pl.Expr":
 
     # Texts become 0, then what lies innermost does, until only the outer list is left.
     bare = value.str.replace_all(r'"(?:[^"\\]|\\.)*"', "0").str.strip_chars()
-    items = pl.when(bare.str.starts_with("[") & bare.str.ends_with("]")).then(bare.str.strip_prefix("[").str.strip_suffix("]").str.strip_chars())
+    items: pl.Expr = pl.when(bare.str.starts_with("[") & bare.str.ends_with("]")).then(
+        bare.str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
+    )
     for _level in range(_DEEPEST):
         items = items.str.replace_all(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}", "0")
     plain = pl.when(~items.str.contains(r"[\[\]{}]")).then(items)
