@@ -9,8 +9,9 @@ class MappingsConfig(AppConfig):
 
     def ready(self) -> None:
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import telling
+        from integration_hub.mappings import audited
+        from integration_hub.mappings.uses import mappings_using
 
-        uses.register("mappings", telling.uses)
-        for event, text in telling.EVENTS.items():
+        uses.register("mappings", mappings_using)
+        for event, text in audited.EVENTS.items():
             event_texts.register(event, text)

@@ -300,6 +300,8 @@ def start_due_syncs() -> None:
         except NotPossible as error:
             Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+        except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
+            log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

@@ -67,6 +67,13 @@ def test_versions_are_kept_and_a_mapping_in_use_stays(api, integrator, users_syn
     assert users_sync.name in conflict.json()["detail"]
 
 
+def test_a_system_in_use_stays_and_says_who_uses_it(api, integrator, users_sync):
+    conflict = api(integrator).delete(f"{V1}/systems/oa/")
+
+    assert conflict.status_code == 409
+    assert conflict.json()["detail"] == f"OA is used by Users, {users_sync.name}. Change or delete these first."
+
+
 def test_an_entity_that_is_not_offered_cannot_be_mapped(api, integrator, oa, crm):
     body = {"name": "Users", "source": {"system": "oa", "entity": "nothing"}, "target": "crm/users"}
 
