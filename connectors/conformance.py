@@ -27,7 +27,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -50,6 +50,7 @@ from connectors.base import (
     Result,
     Stopped,
     SystemBusy,
+    _,
 )
 from connectors.canonical import canonical_key, canonical_text
 
@@ -74,7 +75,6 @@ class Prepared:
     is_remote: bool = True  # opens network connections
     secrets: Sequence[str] = ()  # must never show
     at_least: bool = False  # `count` is the least: the system fills itself
-    opened: list[Connector] = field(default_factory=list)
 
 
 class Full(FreeHost):
@@ -91,8 +91,6 @@ class Late(FreeHost):
         return time.monotonic() - 1
 
     def before_request(self) -> None:
-        from connectors.base import _
-
         raise Stopped(_("The time is over."))
 
 
@@ -100,8 +98,6 @@ class Closed(FreeHost):
     """A host that allows no address."""
 
     def allow_address(self, host: str, address: str) -> None:
-        from connectors.base import _
-
         raise AddressRefused(_("{host} is not allowed by ALLOWED_NETWORKS."), host=host)
 
 

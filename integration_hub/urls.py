@@ -13,6 +13,7 @@ urlpatterns = [
     path("mappings/", include("integration_hub.mappings.urls")),
     path("settings/", include("integration_hub.accounts.urls")),
     path("password_change/", RedirectView.as_view(pattern_name="accounts:password")),  # the admin site's own writes no audit entry
+    path("", include("integration_hub.syncs.urls")),
     path("", admin.site.urls),
 ]
 

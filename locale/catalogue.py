@@ -53,7 +53,7 @@ def messages() -> dict[Message, set[str]]:
     pages = sorted((ROOT / "templates").rglob("*.html"))
     overridden = {path.relative_to(ROOT / "templates") for path in pages}
     for path in sources:
-        for message in in_python(path.read_text()):
+        for message in in_python(path.read_text(), forms=path.is_relative_to(ROOT / "connectors")):
             found.setdefault(message, set()).add(str(path.relative_to(ROOT)))
     for path in pages:
         for message in in_template(path.read_text()):
@@ -69,13 +69,24 @@ def messages() -> dict[Message, set[str]]:
     return {message: places for message, places in found.items() if message not in known or any(not place.startswith("unfold/") for place in places)}
 
 
-def in_python(source: str) -> Iterator[Message]:
+def in_python(source: str, *, forms: bool = False) -> Iterator[Message]:
+    """The texts of a Python file. `forms`: also titles and descriptions of settings, from which the console draws forms."""
     for node in ast.walk(ast.parse(source)):
+        if forms and isinstance(node, ast.ClassDef | ast.Call):
+            yield from _form_texts(node)
         if not isinstance(node, ast.Call):
             continue
         name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr if isinstance(node.func, ast.Attribute) else ""
         texts = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
         yield from _message(name, texts)
+
+
+def _form_texts(node: ast.ClassDef | ast.Call) -> Iterator[Message]:
+    if isinstance(node, ast.Call) and not (isinstance(node.func, ast.Name) and node.func.id == "Field"):
+        return
+    for keyword in node.keywords:
+        if keyword.arg in ("title", "description") and isinstance(keyword.value, ast.Constant) and keyword.value.value:
+            yield Message(str(keyword.value.value))
 
 
 def in_template(source: str) -> Iterator[Message]:

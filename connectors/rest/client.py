@@ -7,49 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime as dt
 import random
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, _
-from connectors.rest.answers import ABSENT, Answer
-from connectors.rest.secrecy import Veil
+from connectors.rest.answers import Answer
+from connectors.rest.dialling import Guard, os_reason, tls_reason
 from connectors.rest.settings import RestSettings
 from connectors.rest.templates import as_text
+from connectors.rest.verdicts import Verdicts
 
 Returned = TypeVar("Returned")
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
-LONGEST_WAIT = 60.0  # where the system does not say how long
-PERMIT_BLOCK = 64
-REASON_LENGTH = 500
+PERMIT_BLOCK = 4096  # a host grants at most what a second is worth; where there is no limit, it is asked once a second
 MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
-COMMON_ERROR_PATHS = (
-    "error.message",
-    "message",
-    "error_description",
-    "error",
-    "errors.0.message",
-    "errors.0.detail",
-    "errors.0",
-    "detail",
-    "title",
-    "msg",
-    "errmsg",
-)
 
 
 @dataclass(slots=True)
@@ -105,11 +86,10 @@ class Credentials:
         return call.url, call.headers
 
 
-class Client:
+class Client(Verdicts):
     def __init__(self, settings: RestSettings, host: Host, credentials: Credentials) -> None:
-        self.settings, self.host, self.credentials = settings, host, credentials
-        self.answers = settings.answers
-        self.veil = Veil(settings)
+        super().__init__(settings, host)
+        self.credentials = credentials
         self.origin = _origin(settings.base_url)
         self._guard = Guard(host)
         self._lock = threading.RLock()
@@ -122,8 +102,6 @@ class Client:
         self._quick = aiohttp.ClientTimeout(total=quick, sock_connect=way.connect_seconds)
         self._permits, self._permits_until, self._block = 0, 0.0, 1
         self._permit_lock: asyncio.Lock | None = None
-        self._closed_until = 0.0  # the system asked us to wait until then (monotonic)
-        self._waits = 0  # how often it did so in a row without saying how long
         self._hub = ThreadPoolExecutor(max_workers=1, thread_name_prefix="host")  # one thread for what may wait for the hub's database
         self._cleared: set[str] = set()  # hosts behind a proxy that may be asked for
         self.last_seconds = 0.0  # how long the last request took
@@ -427,7 +405,7 @@ class Client:
         """What a failed exchange means: did the request leave, and can waiting help?"""
         names: dict[str, Any] = {"system": self.host.system, "place": call.place, "host": call.url.host or ""}
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch):
-            reason = _tls_reason(error)
+            reason = tls_reason(error)
             return NotSent(
                 SettingsError(
                     _("The TLS certificate of {host} ({system}) was not accepted: {reason}. Check address and certificate authority."),
@@ -440,7 +418,7 @@ class Client:
         if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
             return NotSent(SystemDown(_("The proxy to {system} could not be used. Check Connection, Proxy."), **names))
         if isinstance(error, aiohttp.ClientConnectorError):
-            return NotSent(SystemDown(_("{host} ({system}) could not be connected to: {reason}."), reason=_os_reason(error.os_error), **names))
+            return NotSent(SystemDown(_("{host} ({system}) could not be connected to: {reason}."), reason=os_reason(error.os_error), **names))
         if isinstance(error, aiohttp.ConnectionTimeoutError):
             return NotSent(
                 SystemDown(
@@ -459,104 +437,6 @@ class Client:
             return MaybeDone(BadAnswer(_("{system} answered {place} with something that is not HTTP."), **names))
         return MaybeDone(SystemDown(_("{system} closed the connection before it answered {place}."), **names))
 
-    # --- judging answers ---
-
-    def _token_refused(self, answer: Answer) -> bool:
-        if answer.status == 401:
-            return True
-        return bool(self.answers.expired_codes) and self.code(answer) in self.answers.expired_codes
-
-    def code(self, answer: Answer) -> str:
-        """The error code inside an answer, as text; "" where there is none."""
-        path = self.answers.code_path or self.answers.success_path
-        if not path:
-            return ""
-        value = self._value(answer, path)
-        return "" if value is None or value is ABSENT else as_text(value)
-
-    def succeeded(self, answer: Answer) -> bool:
-        """By HTTP status and by the success condition on the body."""
-        if not 200 <= answer.status < 300:
-            return False
-        rules = self.answers
-        if not rules.success_path or not answer.body:
-            return True
-        value = answer.value(rules.success_path)
-        return value is not ABSENT and as_text(value).lower() in {v.lower() for v in rules.success_values}
-
-    def missing(self, answer: Answer, statuses: tuple[int, ...]) -> bool:
-        """The answer says that there is no such record."""
-        return answer.status in statuses or (bool(self.answers.missing_codes) and self.code(answer) in self.answers.missing_codes)
-
-    def reason(self, answer: Answer) -> str:
-        """What the system said, without secrets, cut."""
-        paths = (self.answers.error_path,) if self.answers.error_path else COMMON_ERROR_PATHS
-        said = ""
-        for path in paths:
-            value = self._value(answer, path)
-            if value is not None and value is not ABSENT and value != "":
-                said = as_text(value)
-                break
-        code = self.code(answer)
-        text = " ".join(part for part in (f"[{code}]" if code else "", said) if part) or f"HTTP {answer.status}"
-        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH]
-
-    def _value(self, answer: Answer, path: str) -> Any:
-        try:
-            return answer.value(path)
-        except BadAnswer:
-            return ABSENT
-
-    def judge(self, answer: Answer) -> None:
-        """Raise what an unsuccessful answer means for a request as a whole."""
-        if not self.succeeded(answer):
-            raise self.failure(answer)
-
-    def failure(self, answer: Answer) -> ConnectorError:
-        names: dict[str, Any] = {"system": self.host.system, "place": answer.place, "status": answer.status, "reason": self.reason(answer)}
-        if self.asks_to_wait(answer):
-            return self.note_wait(answer)
-        code = self.code(answer)
-        if answer.status in (401, 403) or (code and code in self.answers.expired_codes):
-            return SettingsError(
-                _("{system} does not accept our credentials for {place}: {reason}. Enter them again under Systems, {system}."), **names
-            )
-        if 300 <= answer.status < 400:
-            where = answer.headers.get("Location", "")
-            target = self.veil.hide(where.split("?")[0])[:200]
-            return SettingsError(
-                _("{system} sends {place} on to {target}. Enter the final address in the system's settings."), target=target, **names
-            )
-        if answer.status == 404:
-            return SettingsError(_("{system} knows no {place}. Correct the path in the system's settings."), **names)
-        if answer.status >= 500 or answer.status == 408:
-            return SystemDown(_("{system} failed at {place} with status {status}: {reason}."), **names)
-        if 200 <= answer.status < 300:
-            answer.tree()  # a page of another kind than JSON is told as what it is
-            return BadAnswer(_("{system} answered {place} with an error: {reason}."), **names)
-        return SettingsError(_("{system} refused {place} with status {status}: {reason}."), **names)
-
-    def asks_to_wait(self, answer: Answer) -> bool:
-        return answer.status in self.answers.wait_statuses or (bool(self.answers.wait_codes) and self.code(answer) in self.answers.wait_codes)
-
-    def note_wait(self, answer: Answer) -> SystemBusy:
-        """Remember that the system asked us to wait; no request goes out before that."""
-        wait = retry_after(answer.headers.get("Retry-After"))
-        if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
-            wait = random.uniform(0.5, 1.0) * min(2.0 ** min(self._waits, 10), LONGEST_WAIT)  # noqa: S311
-            self._waits += 1
-        self._closed_until = max(self._closed_until, time.monotonic() + wait)
-        return SystemBusy(
-            _("{system} asks us to wait (status {status} at {place})."),
-            system=self.host.system,
-            status=answer.status,
-            place=answer.place,
-            retry_after=wait,
-        )
-
-    def _asked_to_wait(self, wait: float) -> SystemBusy:
-        return SystemBusy(_("{system} has asked us to wait."), system=self.host.system, retry_after=wait)
-
 
 async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:
     """Run these at once; the first that fails ends the others, and nothing stays behind."""
@@ -570,41 +450,6 @@ async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise
 
 
-class Guard(AbstractResolver):
-    """Resolves names and lets through only addresses the host allows; checked once more on the very address a socket is opened to."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._names: dict[str, str] = {}
-        self._resolver: ThreadedResolver | None = None
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        self._resolver = self._resolver or ThreadedResolver()
-        found = await self._resolver.resolve(host, port, family)
-        allowed, refusal = [], None
-        for result in found:
-            try:
-                self._host.allow_address(host, result["host"])
-            except AddressRefused as error:
-                refusal = error
-            else:
-                self._names[result["host"]] = host
-                allowed.append(result)
-        if refusal is not None and not allowed:
-            raise refusal
-        return allowed
-
-    def open_socket(self, address: Any) -> socket.socket:
-        family, kind, protocol, _name, where = address
-        self._host.allow_address(self._names.get(where[0], where[0]), where[0])
-        opened = socket.socket(family, kind, protocol)
-        opened.setblocking(False)
-        return opened
-
-    async def close(self) -> None:
-        self._resolver = None
-
-
 def _origin(address: str) -> str:
     parts = urlsplit(address)
     default = {"http": 80, "https": 443}.get(parts.scheme.lower())
@@ -616,26 +461,3 @@ def _without(address: str, parameter: str) -> str:
     path, _mark, query = address.partition("?")
     kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.split("=")[0]) != parameter]
     return f"{path}?{'&'.join(kept)}" if kept else path
-
-
-def retry_after(header: str | None) -> float | None:
-    """Seconds a Retry-After header asks for, given as seconds or as a date; None for none or nonsense."""
-    if not header:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - dt.datetime.now(dt.UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
-
-
-def _tls_reason(error: Exception) -> str:
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed")
-
-
-def _os_reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower() if error.errno else "no connection"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -121,6 +121,3 @@ class _Looking:
     @staticmethod
     def _canonical(row: Sequence[Any]) -> str:
         return (canonical_key(row) if len(row) > 1 else canonical_text(row[0])).strip().casefold()
-
-
-__all__ = ["Iterator", "looked_up"]

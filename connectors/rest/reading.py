@@ -20,7 +20,7 @@ from connectors.rest.pagination import Parameters, next_step, parameters
 from connectors.rest.records import Decoder
 from connectors.rest.settings import ByLastRecord, ChangedSince, EntitySettings
 from connectors.rest.templates import TextTemplate
-from connectors.rest.values import EPOCHS, Form
+from connectors.rest.values import EPOCHS, Form, zone_of
 
 MOST_PAGES = 10_000_000
 
@@ -152,7 +152,7 @@ class Reading:
         if form is None:
             raise SettingsError(_("{entity} of {system} has no cursor field. Choose one in its settings."), **self._names())
         if changed.format or changed.zone:
-            form = replace(form, format=changed.format or form.format, zone=_zone(changed.zone) if changed.zone else form.zone)
+            form = replace(form, format=changed.format or form.format, zone=zone_of(changed.zone, form.field.name) if changed.zone else form.zone)
         value = from_canonical(text, form.field.type)
         if form.field.type is FieldType.INTEGER:
             return form.write(value - 1 if back else value)
@@ -217,12 +217,6 @@ def _moved(misfit: Any, row: int) -> Any:
 
 def _mark(step: Mapping[str, Any]) -> bytes:
     return hashlib.blake2b(orjson.dumps(step, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
-
-
-def _zone(name: str) -> Any:
-    from zoneinfo import ZoneInfo
-
-    return ZoneInfo(name)
 
 
 def _unit(format_: str) -> dt.timedelta:

@@ -6,6 +6,7 @@ A page is decoded straight into typed structs that hold the wanted fields and no
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -219,26 +220,25 @@ def _not_an_object(record: Any, name: str) -> Any:
     return ABSENT
 
 
-Objects = list[dict[str, Any]]
+def encoded(columns: Sequence[pl.Series], count: int) -> list[bytes]:
+    """Columns under dotted names as one JSON object a record: `address.city` is `city` of the object `address`."""
+    if not columns:
+        return [b"{}"] * count
+    lines = io.BytesIO()
+    pl.DataFrame(_within_objects(columns)).write_ndjson(lines)
+    return lines.getvalue().splitlines()
 
 
-def objects(names: Sequence[str], columns: Sequence[Sequence[Any]], count: int) -> Objects:
-    """Columns under dotted names as one object a record: `address.city` is `city` of the object `address`."""
-    if not names:
-        return [{} for _number in range(count)]
-    top: dict[str, Any] = {}
-    inner: dict[str, list[tuple[str, Sequence[Any]]]] = {}
-    for name, column in zip(names, columns, strict=True):
-        first, _dot, rest = name.partition(".")
-        if rest:
-            inner.setdefault(first, []).append((rest, column))
-            top.setdefault(first, None)
-        else:
-            top[first] = column
-    for first, parts in inner.items():
-        top[first] = objects([name for name, _column in parts], [column for _name, column in parts], count)
-    keys = list(top)
-    return [dict(zip(keys, row, strict=True)) for row in zip(*top.values(), strict=True)]
+def _within_objects(columns: Sequence[pl.Series]) -> list[pl.Series]:
+    found: dict[str, pl.Series | list[pl.Series]] = {}
+    for column in columns:
+        first, _dot, rest = column.name.partition(".")
+        if not rest:
+            found[first] = column
+            continue
+        inside = found.get(first)
+        found[first] = [*(inside if isinstance(inside, list) else ()), column.alias(rest)]
+    return [pl.DataFrame(_within_objects(column)).to_struct(name) if isinstance(column, list) else column for name, column in found.items()]
 
 
 def nested(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -28,22 +28,22 @@ class Form(BaseModel):
 # --- how we prove who we are -------------------------------------------------------------------------------------------
 
 
-class NoAuth(Form):
+class NoAuth(Form, title="None"):
     type: Literal["none"] = "none"
 
 
-class BasicAuth(Form):
+class BasicAuth(Form, title="User and password"):
     type: Literal["basic"] = "basic"
     user: str = Field(title="User", description="The name to sign in with.")
     password: Secret = Field(title="Password", description="Kept encrypted.")
 
 
-class BearerAuth(Form):
+class BearerAuth(Form, title="Bearer token"):
     type: Literal["bearer"] = "bearer"
     token: Secret = Field(title="Token", description="Sent as “Authorization: Bearer …”.")
 
 
-class ApiKeyAuth(Form):
+class ApiKeyAuth(Form, title="API key"):
     type: Literal["api_key"] = "api_key"
     key: Secret = Field(title="Key", description="Kept encrypted.")
     send_in: Literal["header", "query"] = Field("header", title="Send in", description="Where the key travels. A header is safer.")
@@ -61,18 +61,18 @@ class OAuthClient(Form):
     extra: dict[str, str] = Field({}, title="More parameters", description="Sent with the token call, such as audience.")
 
 
-class OAuthClientCredentials(OAuthClient):
+class OAuthClientCredentials(OAuthClient, title="OAuth 2, client credentials"):
     type: Literal["oauth2_client_credentials"] = "oauth2_client_credentials"
 
 
-class OAuthAuthorizationCode(OAuthClient):
+class OAuthAuthorizationCode(OAuthClient, title="OAuth 2, by a person's consent"):
     type: Literal["oauth2_authorization_code"] = "oauth2_authorization_code"
     authorization_url: str = Field(title="Authorization address", description="Where a person is asked to agree.")
     authorization_extra: dict[str, str] = Field({}, title="More authorization parameters", description="Such as access_type=offline.")
     pkce: bool = Field(True, title="PKCE", description="Protects the code on its way back. Switch off only for systems that refuse it.")
 
 
-class TokenCall(Form):
+class TokenCall(Form, title="Token call of its own"):
     """A call of the system's own that answers with a token."""
 
     type: Literal["token_call"] = "token_call"
@@ -94,7 +94,7 @@ class TokenCall(Form):
     prefix: str = Field("", title="Prefix", description="What stands before the token, such as “Bearer ” with its space.")
 
 
-class SignedRequests(Form):
+class SignedRequests(Form, title="Signed requests (HMAC)"):
     """Each request is signed with a shared secret (HMAC)."""
 
     type: Literal["hmac"] = "hmac"
@@ -184,11 +184,11 @@ class Request(Form):
     body: Any = Field(None, title="Body", description="Sent as JSON; texts in it may be {placeholders}.")
 
 
-class NoPages(Form):
+class NoPages(Form, title="All in one answer"):
     type: Literal["none"] = "none"
 
 
-class ByPage(Form):
+class ByPage(Form, title="Page number"):
     type: Literal["page"] = "page"
     parameter: str = Field("page", title="Page parameter", description="Takes the number of the page.")
     first: int = Field(1, title="First page", description="0 or 1.")
@@ -201,7 +201,7 @@ class ByPage(Form):
     short_page_ends: bool = Field(False, title="A short page is the last", description="Saves a request. Safe only if the size is always granted.")
 
 
-class ByOffset(Form):
+class ByOffset(Form, title="Offset"):
     type: Literal["offset"] = "offset"
     parameter: str = Field("offset", title="Offset parameter", description="Takes how many records to pass over.")
     size_parameter: str = Field("limit", title="Size parameter", description="Takes the size. Empty: none is sent.")
@@ -212,7 +212,7 @@ class ByOffset(Form):
     short_page_ends: bool = Field(False, title="A short page is the last", description="Saves a request. Safe only if the size is always granted.")
 
 
-class ByCursor(Form):
+class ByCursor(Form, title="Cursor in the answer"):
     type: Literal["cursor"] = "cursor"
     parameter: str = Field("cursor", title="Cursor parameter", description="Takes the cursor of the answer before.")
     path: str = Field("next_cursor", title="Cursor path", description="Where the answer holds it. None, empty or absent: the last page.")
@@ -222,7 +222,7 @@ class ByCursor(Form):
     send_in: Literal["query", "body"] = Field("query", title="Send in", description="Where the parameters travel.")
 
 
-class ByLastRecord(Form):
+class ByLastRecord(Form, title="After the last record"):
     type: Literal["last_record"] = "last_record"
     parameter: str = Field("starting_after", title="Parameter", description="Takes the value of the last record seen.")
     field: str = Field("id", title="Field", description="Whose value of the last record is sent.")
@@ -232,7 +232,7 @@ class ByLastRecord(Form):
     more_path: str = Field("", title="More path", description="Where the answer says whether there are more (true or false).")
 
 
-class ByNextAddress(Form):
+class ByNextAddress(Form, title="Next address in the answer"):
     type: Literal["next_url"] = "next_url"
     path: str = Field(
         "next", title="Address path", description="Where the answer holds the next page's address. None, empty or absent: the last page."
@@ -241,7 +241,7 @@ class ByNextAddress(Form):
     size: int = Field(100, title="Page size", description="Records asked for.", ge=1, le=10_000)
 
 
-class ByLinkHeader(Form):
+class ByLinkHeader(Form, title="Link header"):
     type: Literal["link_header"] = "link_header"
     size_parameter: str = Field("per_page", title="Size parameter", description="Sent with the first page. Empty: none is sent.")
     size: int = Field(100, title="Page size", description="Records asked for.", ge=1, le=10_000)

@@ -21,7 +21,6 @@ import polars as pl
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
 from connectors.canonical import canonical_text
-from connectors.rest.answers import ABSENT
 from connectors.rest.settings import FieldSettings, Formats
 
 T = FieldType
@@ -38,6 +37,14 @@ class Unfit(Exception):
     def __init__(self, template: str, /, **values: Any) -> None:
         self.reason = Text(template, values)
         super().__init__(template)
+
+
+def zone_of(name: str, field: str) -> ZoneInfo:
+    """Raises SettingsError, naming the field, where there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise SettingsError(_("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=name, field=field) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +73,10 @@ class Form:
             T.INTEGER: "number",
             T.NUMBER: "number",
         }.get(field.type, "")
-        zone = (declared.zone if declared else "") or formats.zone
-        try:
-            zone_info = ZoneInfo(zone)
-        except (OSError, ValueError, KeyError):
-            raise SettingsError(
-                _("There is no time zone {zone} (field {field}). Correct it in the system's settings."), zone=zone, field=field.name
-            ) from None
+        zone = zone_of((declared.zone if declared else "") or formats.zone, field.name)
         if declared is None:
-            return cls(field, default, zone_info, max_bytes, field.name)
-        return cls(field, declared.format or default, zone_info, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
+            return cls(field, default, zone, max_bytes, field.name)
+        return cls(field, declared.format or default, zone, max_bytes, declared.write_as or field.name, frozenset(declared.null_values))
 
     @property
     def wire_type(self) -> Any:
@@ -217,20 +218,34 @@ class Form:
 
     def outgoing(self, column: pl.Series) -> list[Any]:
         """A column of the frame as values for JSON."""
-        kind = self.field.type
-        if (kind in (T.TEXT, T.INTEGER, T.NUMBER) and self.format != "text") or (kind is T.BOOLEAN and self.format == "true/false"):
-            return column.to_list()
-        if kind is T.DATETIME and self.format not in EPOCHS:
-            return self._written_moments(column)
-        if kind is T.DECIMAL:
-            texts = _plain(column)
-            return texts if self.format == "text" else [None if t is None else orjson.Fragment(t) for t in texts]
+        plain = self.plain(column)
+        if plain is not None:
+            return plain.to_list()
+        if self.field.type is T.DECIMAL:
+            return [None if text is None else orjson.Fragment(text) for text in _without_zeros(column).to_list()]
         return [None if v is None else self.write(v) for v in column.to_list()]
 
-    def _written_moments(self, column: pl.Series) -> list[Any]:
+    def plain(self, column: pl.Series) -> pl.Series | None:
+        """The same as a column of texts, numbers or booleans as they stand in JSON; None where its values have to be written one by one."""
+        match self.field.type:
+            case T.TEXT:
+                return column
+            case T.INTEGER | T.NUMBER if self.format != "text":
+                return column
+            case T.BOOLEAN if self.format == "true/false":
+                return column
+            case T.DATETIME if self.format not in EPOCHS:
+                return self._written_moments(column)
+            case T.DATE if self.format == "iso":
+                return column.dt.to_string("%Y-%m-%d")
+            case T.DECIMAL if self.format == "text":
+                return _without_zeros(column)
+        return None
+
+    def _written_moments(self, column: pl.Series) -> pl.Series:
         if self.format == "iso":
-            return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True).to_list()
-        return column.dt.convert_time_zone(self.zone.key).dt.to_string(self.format.replace("%#z", "%z")).to_list()
+            return column.dt.to_string("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(".000000Z", "Z", literal=True)
+        return column.dt.convert_time_zone(self.zone.key).dt.to_string(self.format.replace("%#z", "%z"))
 
     def write(self, value: Any) -> Any:
         """One value of the frame as a value for JSON."""
@@ -263,12 +278,12 @@ class Form:
         return micros // EPOCHS[self.format]
 
 
-def _plain(column: pl.Series) -> list[str | None]:
+def _without_zeros(column: pl.Series) -> pl.Series:
     """Decimals without the zeros that their scale puts behind them."""
     texts = column.cast(pl.String)
     if isinstance(column.dtype, pl.Decimal) and column.dtype.scale:
         texts = texts.str.strip_chars_end("0").str.strip_chars_end(".")
-    return texts.to_list()
+    return texts
 
 
 def canonical_json(value: Any) -> str:
@@ -476,5 +491,3 @@ _PARSERS: dict[FieldType, Callable[[Form, Any], Any]] = {
     T.JSON: _json,
     T.BINARY: _binary,
 }
-
-__all__ = ["ABSENT", "Form", "Unfit", "canonical_json", "shown"]

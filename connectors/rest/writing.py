@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import repeat
 from typing import Any
-
-import orjson
 
 from connectors.base import (
     CHANGE_COLUMNS,
-    AddressRefused,
     BadAnswer,
     Changes,
     ConnectorError,
@@ -24,166 +20,15 @@ from connectors.base import (
     Text,
     _,
 )
-from connectors.canonical import canonical_key, from_canonical, key_parts
+from connectors.canonical import canonical_key
 from connectors.rest.answers import ABSENT, Answer, at
-from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, REASON_LENGTH, Call, Client, MaybeDone, NotSent, together
+from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, Call, Client, MaybeDone, NotSent, together
+from connectors.rest.endpoints import Endpoint, Malformed, Row, Values
 from connectors.rest.reading import forms_of
-from connectors.rest.records import nested, objects
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
-from connectors.rest.templates import JsonTemplate, Ready, TextTemplate, as_text
+from connectors.rest.templates import as_text
 from connectors.rest.values import Form, Unfit
-
-
-class Row:
-    """One record on its way: its place in the portion, its key, and its values as the system writes them."""
-
-    __slots__ = ("_names", "_object", "_values", "idempotency_key", "key", "row")
-
-    def __init__(
-        self, row: int, key: str | None, idempotency_key: str, names: Sequence[str], values: Sequence[Any], ready: dict[str, Any] | None
-    ) -> None:
-        self.row, self.key, self.idempotency_key = row, key, idempotency_key
-        self._names, self._values, self._object = names, values, ready
-
-    @property
-    def ready(self) -> dict[str, Any] | None:
-        """The record as it is sent, where all records send the same fields."""
-        return self._object
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """Field → value, for the fields to send."""
-        return {name: value for name, value in zip(self._names, self._values, strict=True) if value is not ABSENT}
-
-
-class Endpoint:
-    """A write endpoint with its templates compiled."""
-
-    def __init__(self, client: Client, declared: EntitySettings, entity: Entity, way: Write | Bulk) -> None:
-        self.client, self.declared, self.entity, self.way = client, declared, entity, way
-        self.path = TextTemplate(way.path, quoted=True)
-        self.query = {n: TextTemplate(v) for n, v in way.query.items()}
-        self.headers = {n: TextTemplate(v) for n, v in way.headers.items()}
-        if declared.idempotency_header and isinstance(way, Write):
-            self.headers[declared.idempotency_header] = TextTemplate("{idempotency_key}")
-        self.body = (
-            None if way.body is None or (isinstance(way, Write) and way.method == "DELETE" and way.body == "{record}") else JsonTemplate(way.body)
-        )
-        self.item = JsonTemplate(way.item) if isinstance(way, Bulk) else None
-        self._whole_items = isinstance(way, Bulk) and way.item == "{record}"
-        self._own_key_as = way.idempotency_field if isinstance(way, Bulk) else ""
-        self.success = {v.lower() for v in way.results.success_values} if isinstance(way, Bulk) and way.results is not None else set()
-        self.forms = forms_of(client, declared, entity)
-        self._fixed = self._fixed_call()
-
-    def _fixed_call(self) -> Call | None:
-        """The request without its body, where it is the same for every record."""
-        if self.path.names or any(t.names for t in self.query.values()) or any(t.names for t in self.headers.values()):
-            return None
-        return self._call(lambda name: "", None)
-
-    def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
-        query = {n: t.fill(lookup) for n, t in self.query.items()}
-        headers = {n: t.fill(lookup) for n, t in self.headers.items()}
-        call = self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
-        call.is_quick = True
-        return call
-
-    def _needed(self, name: str, lookup: Callable[[str], Any]) -> Any:
-        """A value in a path: without it the request would go to another address."""
-        value = lookup(name)
-        if value is None or value == "":
-            raise Malformed(Text(_("has no {field}, which the address it is written to needs"), {"field": name}))
-        return value
-
-    def single(self, row: Row) -> Call:
-        lookup = self._lookup(row)
-        return self._with_body(lookup, self.body.fill(lookup) if self.body is not None else None)
-
-    def many(self, rows: Sequence[Row]) -> Call:
-        assert self.item is not None  # noqa: S101
-        if self._whole_items:
-            items = orjson.dumps([self.record(row) for row in rows])
-        else:
-            items = b"[" + b",".join([self.item.fill(self._lookup(row)) for row in rows]) + b"]"
-
-        def lookup(name: str) -> Any:
-            if name == "records":
-                return Ready(items)
-            raise self._unknown(name)
-
-        return self._with_body(lookup, self.body.fill(lookup) if self.body is not None else None)
-
-    def _with_body(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
-        fixed = self._fixed
-        if fixed is None or (body is not None and "Content-Type" not in fixed.headers):
-            made = self._call(lookup, body)
-            if fixed is not None:
-                self._fixed = made
-            return made
-        return Call(fixed.method, fixed.url, fixed.place, fixed.headers, body, is_quick=True)
-
-    def _lookup(self, row: Row) -> Callable[[str], Any]:
-        def lookup(name: str) -> Any:
-            if name == "record":
-                return Ready(orjson.dumps(self.record(row)))
-            if name == "key":
-                return self._key_value(row)
-            if name == "idempotency_key":
-                return row.idempotency_key
-            if name in self.entity.key and row.key is not None:
-                return self._key_parts(row)[name]
-            if name in self.forms:
-                return row.values.get(name)
-            raise self._unknown(name)
-
-        return lookup
-
-    def record(self, row: Row) -> dict[str, Any]:
-        if row.ready is not None and self.way.nest and not (self.way.with_key and row.key is not None):
-            return {**row.ready, self._own_key_as: row.idempotency_key} if self._own_key_as else row.ready
-        values = row.values
-        if self.way.with_key and row.key is not None:
-            values = {**self._key_parts(row), **values}
-        values = {self.forms[name].write_as if name in self.forms else name: value for name, value in values.items()}
-        if self._own_key_as:
-            values[self._own_key_as] = row.idempotency_key
-        return nested(values) if self.way.nest else values
-
-    def _key_value(self, row: Row) -> Any:
-        if row.key is None:
-            return None
-        if len(self.entity.key) > 1:
-            return row.key
-        return self._key_parts(row)[self.entity.key[0]]
-
-    def _key_parts(self, row: Row) -> dict[str, Any]:
-        """The key's fields as the system writes them."""
-        assert row.key is not None  # noqa: S101
-        try:
-            texts = key_parts(row.key, len(self.entity.key))
-            return {
-                name: self.forms[name].write(from_canonical(text, self.forms[name].field.type)) if name in self.forms else text
-                for name, text in zip(self.entity.key, texts, strict=True)
-            }
-        except (ValueError, KeyError, ArithmeticError):
-            raise Malformed(Text(_("{key} is no key of {entity}"), {"key": row.key[:200], "entity": self.entity.name})) from None
-
-    def _unknown(self, name: str) -> SettingsError:
-        return SettingsError(
-            _("A template of {entity} in {system} uses {name}, which is neither a field nor a known placeholder."),
-            system=self.client.host.system,
-            entity=self.entity.name,
-            name="{" + name + "}",
-        )
-
-
-class Malformed(Exception):
-    """A record cannot be put into a request; carries the reason."""
-
-    def __init__(self, reason: Text) -> None:
-        self.reason = reason
-        super().__init__(str(reason))
+from connectors.rest.verdicts import REASON_LENGTH
 
 
 class Writing:
@@ -231,21 +76,10 @@ class Writing:
         return jobs()
 
     def _rows(self, changes: Changes) -> Iterator[tuple[str, Row]]:
-        forms = forms_of(self.client, self.declared, self.entity)
-        names = [n for n in changes.values.columns if n in forms]
-        columns: list[Sequence[Any]] = [forms[n].outgoing(changes.values[n]) for n in names]
-        masks = changes.send.select([n for n in names if n in changes.send.columns]) if changes.send is not None else None
-        ready: Iterator[dict[str, Any] | None] = repeat(None)
-        if masks is None or not masks.width:
-            ready = iter(objects([forms[n].write_as for n in names], columns, len(changes)))
-        else:
-            for name in masks.columns:
-                place, mask = names.index(name), masks[name].to_list()
-                columns[place] = [value if sent else ABSENT for value, sent in zip(columns[place], mask, strict=True)]
-        values: Iterator[Sequence[Any]] = zip(*columns, strict=True) if columns else repeat(())
-        about = changes.about.select(*CHANGE_COLUMNS).iter_rows()
-        for (row, operation, key, idempotency_key), record, whole in zip(about, values, ready, strict=False):
-            yield operation, Row(row, key, idempotency_key, names, record, whole)
+        values = Values(forms_of(self.client, self.declared, self.entity), changes)
+        about = [changes.about[name].to_list() for name in CHANGE_COLUMNS]
+        for place, (row, operation, key, idempotency_key, whole) in enumerate(zip(*about, values.encoded(), strict=True)):
+            yield operation, Row(row, key, idempotency_key, whole, values, place)
 
     async def send_all(self) -> list[Outcome]:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
@@ -491,6 +325,3 @@ def flattened(record: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str,
         with contextlib.suppress(Unfit):
             found[name] = None if value is None else form.parse(value)
     return found
-
-
-__all__ = ["AddressRefused", "Writing", "flattened"]

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
-from integration_hub.accounts.roles import PERMISSIONS, Role
+from integration_hub.accounts.roles import PERMISSION_TEXTS, PERMISSIONS, Role
 
-LIVES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("", _("no end"))]
+LIVES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("0", _("no end"))]
 
 
 class ProfileForm(forms.ModelForm):
@@ -62,14 +62,14 @@ class PersonForm(forms.ModelForm):
 
 class TokenForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=100, help_text=_("What it is for."))
-    life = forms.ChoiceField(label=_("Ends after"), choices=LIVES, required=False, initial="90")
+    life = forms.ChoiceField(label=_("Ends after"), choices=LIVES, initial="90")
     scopes = forms.MultipleChoiceField(label=_("May do"), widget=forms.CheckboxSelectMultiple, help_text=_("Never more than your own role."))
 
     def __init__(self, *args: Any, by: Actor, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["scopes"].choices = [(name, name) for name in PERMISSIONS if by.allows(name)]  # type: ignore[attr-defined]
+        self.fields["scopes"].choices = [(name, PERMISSION_TEXTS[name]) for name in PERMISSIONS if by.allows(name)]  # type: ignore[attr-defined]
 
     @property
     def expires_at(self) -> datetime | None:
-        days = self.cleaned_data["life"]
-        return timezone.now() + timedelta(days=int(days)) if days else None
+        days = int(self.cleaned_data["life"])
+        return timezone.now() + timedelta(days=days) if days else None

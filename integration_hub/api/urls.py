@@ -6,6 +6,8 @@ from rest_framework.routers import SimpleRouter
 
 from integration_hub.accounts.api import PersonViewSet, TokenViewSet
 from integration_hub.api.views import ReferencePage
+from integration_hub.mappings.api import MappingViewSet
+from integration_hub.syncs.api import RejectViewSet, RunViewSet, SyncViewSet
 from integration_hub.systems.api import ConnectorsView, EntityViewSet, SystemViewSet
 
 app_name = "api"
@@ -15,6 +17,10 @@ router.register("tokens", TokenViewSet)
 router.register("people", PersonViewSet)
 router.register("systems", SystemViewSet)
 router.register(r"systems/(?P<slug>[-\w]+)/entities", EntityViewSet, basename="entity")
+router.register("mappings", MappingViewSet)
+router.register("syncs", SyncViewSet)
+router.register("runs", RunViewSet)
+router.register("rejects", RejectViewSet)
 
 urlpatterns = [
     path("connectors/", ConnectorsView.as_view(), name="connectors"),

@@ -9,6 +9,9 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         from integration_hub.audit import services, signals  # noqa: F401  signals: sign-ins are told by Django itself
+        from integration_hub.audit.overview import recent_changes
+        from integration_hub.core import overview
         from integration_hub.core.registry import recorders
 
         recorders.register("audit", services.record)
+        overview.changes.register("audit", recent_changes)

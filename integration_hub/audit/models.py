@@ -23,6 +23,7 @@ class Entry(models.Model):
             models.Index(fields=["subject_type", "subject_id", "-id"], name="audit_of_a_subject"),
             models.Index(fields=["actor_id", "-id"], name="audit_of_a_person"),
             models.Index(fields=["event", "-id"], name="audit_of_an_event"),
+            models.Index(fields=["-id"], condition=~models.Q(event="run.started"), name="audit_but_launches"),
         ]
 
     def __str__(self) -> str:

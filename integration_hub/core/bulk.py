@@ -1,34 +1,38 @@
 """Many rows at once. With the connectors, the only place that asks which database it is: COPY and arrays on PostgreSQL, executemany and
-json_each on SQLite. Rows are tuples of what the database stores (text, numbers, bytes); times come as datetimes and are adapted here."""
+json_each on SQLite. Values are what the database stores (text, numbers, bytes); times come as datetimes and are adapted here."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection, models
 
 
-def insert(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Insert rows, all or none. A broken constraint raises IntegrityError, as for a single row."""
-    names = ", ".join(_quoted(model, columns))
+def insert(model: type[models.Model], columns: Mapping[str, Iterable[Any]]) -> None:
+    """Insert rows, all or none, given column by column (`repeat(value)` where all rows have the same). A broken constraint raises IntegrityError.
+
+    By columns, because nothing is then done row by row but in the database: the rows are put together by `zip`.
+    """
+    names = ", ".join(_quoted(model, list(columns)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
-                for row in rows:
+                for row in zip(*columns.values(), strict=False):
                     copy.write_row(row)
         else:
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", _adapted(rows))  # noqa: S608
+            adapted = [_adapted(model, name, values) for name, values in columns.items()]
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", zip(*adapted, strict=False))  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Set `columns` on many rows; the last value of each tuple is the primary key."""
+    """Set `columns`, none of them a time, on many rows; the last value of each tuple is the primary key."""
     sets = ", ".join(f"{name} = %s" for name in _quoted(model, columns))
     with connection.cursor() as cursor:
         key = connection.ops.quote_name(str(model._meta.pk.column))
-        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", _adapted(rows))  # noqa: S608
+        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", rows)  # noqa: S608
 
 
 def fetch(
@@ -62,17 +66,12 @@ def _quoted(model: type[models.Model], columns: Sequence[str]) -> list[str]:
     return [connection.ops.quote_name(str(model._meta.get_field(name).column)) for name in columns]  # type: ignore[union-attr]
 
 
-def _marks(columns: Sequence[str]) -> str:
+def _marks(columns: Collection[str]) -> str:
     return ", ".join(["%s"] * len(columns))
 
 
-def _adapted(rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
-    """The rows with each datetime as the database stores it; each moment is made once, for the rows of a portion share theirs."""
-    known: dict[datetime, Any] = {}
-
-    def adapt(moment: datetime) -> Any:
-        if moment not in known:
-            known[moment] = connection.ops.adapt_datetimefield_value(moment)
-        return known[moment]
-
-    return [[adapt(value) if type(value) is datetime else value for value in row] for row in rows]
+def _adapted(model: type[models.Model], name: str, values: Iterable[Any]) -> Iterable[Any]:
+    """A column with each datetime as the database stores it; each moment is made once, for the rows of a portion share theirs."""
+    if not isinstance(model._meta.get_field(name), models.DateTimeField):
+        return values
+    return map(lru_cache(maxsize=8)(connection.ops.adapt_datetimefield_value), values)

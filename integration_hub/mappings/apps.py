@@ -8,10 +8,12 @@ class MappingsConfig(AppConfig):
     verbose_name = _("Mappings")
 
     def ready(self) -> None:
-        from integration_hub.core import overview, registry
+        from integration_hub.core import overview
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.palette import searches
-        from integration_hub.mappings import console
+        from integration_hub.core.registry import event_texts, uses
+        from integration_hub.mappings import audited, console
+        from integration_hub.mappings.uses import mappings_using
 
         words = "mapping fields transforms formulas transformation"
         navigation.register(
@@ -19,6 +21,6 @@ class MappingsConfig(AppConfig):
         )
         searches.register("mappings", console.find_mappings)
         overview.steps.register("mappings", console.steps)
-        registry.uses.register("mappings", console.uses)
-        for event, text in console.EVENTS.items():
-            registry.event_texts.register(event, text)
+        uses.register("mappings", mappings_using)
+        for event, text in audited.EVENTS.items():
+            event_texts.register(event, text)

@@ -64,12 +64,16 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something that must hold of the final value: `broken` is true where it does not."""
+    """Something that must hold of the final value: `broken` is true where it does not. `suspects` is cheaper and may cry wolf: whether to look at all."""
 
     step: int
     name: str
     broken: Callable[[pl.Expr], pl.Expr]
     reason: Text
+    suspects: Callable[[pl.Expr], pl.Expr] | None = None
+
+    def looks_broken(self, value: pl.Expr) -> pl.Expr:
+        return self.suspects(value) if self.suspects else self.broken(value).any()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,8 @@ class _Compiler:
             if suggestion:
                 raise ExpressionError(_("The target has no field {field}. Did you mean {suggestion}?"), field=name, suggestion=suggestion)
             raise ExpressionError(_("The target has no field {field}."), field=name)
+        if name == "row":  # the mapped frame's own column
+            raise ExpressionError(_("A field called {field} cannot be mapped to."), field=name)
         if target.read_only:
             raise ExpressionError(_("The target sets {field} itself; nothing can be written to it."), field=name)
         return target
@@ -266,6 +272,7 @@ class _Compiler:
                 "text",
                 lambda value: value.str.contains("\0", literal=True),
                 Text(_("“{value}” contains a NUL character, which no text may hold. Add the step “Remove control characters”.")),
+                lambda value: value.str.count_matches("\0", literal=True).sum() > 0,
             )
         lengths = [length for length in (mapping.max_length, target.max_length) if length is not None]
         if lengths and target.type in (T.TEXT, T.JSON):
@@ -275,6 +282,7 @@ class _Compiler:
                 "max_length",
                 lambda value: value.str.len_chars() > limit,
                 Text(_("“{value}” is longer than the {limit} characters that are allowed."), {"limit": limit}),
+                lambda value: value.str.len_bytes().max() > limit,
             )
         elif mapping.max_length is not None:
             raise ExpressionError(_("Only text has a greatest length; {field} is {type}."), field=target.name, type=str(target.type))
@@ -453,6 +461,8 @@ class CompiledMapping:
         found = [*self._misfits(page), *self._failures(work), *self._broken(work, final)]
         if not found:
             return pl.DataFrame(schema=_rejected_schema())
+        if len(found) == 1 and not page.misfits:
+            return found[0].select(REJECTED)
         every = pl.concat(found).sort("row", "order", maintain_order=True).unique("row", keep="first", maintain_order=True)
         return every.select(REJECTED)
 
@@ -478,26 +488,31 @@ class CompiledMapping:
                     continue
                 before, after = work.get_column(plan.column(number - 1)), work.get_column(plan.column(number))
                 if after.null_count() > before.null_count():
-                    lost = before.is_not_null() & after.is_null()
-                    yield from self._lost_in(plan, piece, plan.column(number - 1), work.with_row_index("row").filter(lost))
+                    rows = (before.is_not_null() & after.is_null()).arg_true()
+                    needed = work.select(list(dict.fromkeys([plan.column(number - 1), *plan.uses])))
+                    lost = needed[rows].with_columns(rows.alias("#row"))
+                    yield from self._lost_in(plan, piece, plan.column(number - 1), lost)
 
     def _lost_in(self, plan: FieldPlan, piece: Piece, column: str, lost: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Walk the steps of a piece with only the records that it lost, until each has met the step that lost it."""
+        """Compute a piece again step by step, with only the records that it lost: each met exactly one step that lost it."""
         import polars as pl
 
-        now = pl.col(column)
-        rest = lost.with_columns(now.alias("#now"))
-        for op in piece.ops:
-            rest = rest.with_columns(op.build(pl.col("#now")).alias("#then"))
-            here = rest.filter(pl.col("#then").is_null())
-            if here.height and op.reason is not None:
-                yield _reject(here, plan, op.step, op.transform, convert(pl.col("#now"), op.before, T.TEXT), op.reason)
-            rest = rest.filter(pl.col("#then").is_not_null()).with_columns(pl.col("#then").alias("#now"))
+        values = [pl.col(column).alias("#0")]
+        for number, op in enumerate(piece.ops, 1):
+            values.append(let(values[-1], op.build).alias(f"#{number}"))
+        steps = lost.with_columns(values)
+        may_fail = [(number, op, op.reason) for number, op in enumerate(piece.ops, 1) if op.reason is not None]
+        for number, op, reason in may_fail:
+            here = steps
+            if len(may_fail) > 1:
+                here = steps.filter(pl.col(f"#{number}").is_null() & pl.col(f"#{number - 1}").is_not_null())
+            if here.height:
+                yield _reject(here, plan, op.step, op.transform, convert(pl.col(f"#{number - 1}"), op.before, T.TEXT), reason)
 
     def _formula_failures(self, plan: FieldPlan, work: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
 
-        failed = work.with_row_index("row").filter(pl.col(plan.failed_column))
+        failed = work.with_row_index("#row").filter(pl.col(plan.failed_column))
         parts = [
             pl.concat_str(pl.lit(f"{name} = "), convert(pl.col(name), type_, T.TEXT).fill_null("null"))
             for name in plan.origin.uses
@@ -518,16 +533,17 @@ class CompiledMapping:
             if plan.required and final.get_column(plan.target.name).null_count():
                 missing = final.filter(pl.col(plan.target.name).is_null())
                 reason = Text(_("{field} must not be empty."), {"field": plan.target.label or plan.target.name})
-                yield _reject(missing, plan, len(plan.labels) + 1, "required", pl.lit(None, pl.String), reason)
-        checks = [(plan, check, check.broken(pl.col(plan.target.name))) for plan in self.plans for check in plan.checks]
+                yield _reject(missing, plan, len(plan.labels) + 1, "required", pl.lit(None, pl.String), reason, row="row")
+        checks = [(plan, check) for plan in self.plans for check in plan.checks]
         if not checks or not final.height:
             return
-        found = final.select(broken.any().alias(str(number)) for number, (_plan, _check, broken) in enumerate(checks)).row(0)
-        for any_broken, (plan, check, broken) in zip(found, checks, strict=True):
-            if any_broken:
-                yield _reject(
-                    final.filter(broken), plan, check.step, check.name, convert(pl.col(plan.target.name), plan.target.type, T.TEXT), check.reason
-                )
+        suspected = final.select(check.looks_broken(pl.col(plan.target.name)).alias(str(n)) for n, (plan, check) in enumerate(checks)).row(0)
+        for suspect, (plan, check) in zip(suspected, checks, strict=True):
+            if suspect:
+                broken = final.filter(check.broken(pl.col(plan.target.name)))
+                if broken.height:
+                    value = convert(pl.col(plan.target.name), plan.target.type, T.TEXT)
+                    yield _reject(broken, plan, check.step, check.name, value, check.reason, row="row")
 
 
 def _rejected_schema() -> dict[str, pl.DataType]:
@@ -537,7 +553,7 @@ def _rejected_schema() -> dict[str, pl.DataType]:
     return {"row": pl.UInt32(), "field": text, "step": pl.Int64(), "transform": text, "value": text, "template": text, "values": text}
 
 
-def _reject(frame: pl.DataFrame, plan: FieldPlan, step: int, transform: str, value: pl.Expr, reason: Text) -> pl.DataFrame:
+def _reject(frame: pl.DataFrame, plan: FieldPlan, step: int, transform: str, value: pl.Expr, reason: Text, *, row: str = "#row") -> pl.DataFrame:
     """A row of `rejected` for each row of the frame. `values` is the reason's values and the value itself, as JSON."""
     import polars as pl
 
@@ -545,7 +561,7 @@ def _reject(frame: pl.DataFrame, plan: FieldPlan, step: int, transform: str, val
     shown = value.str.slice(0, SHOWN)
     told = pl.concat_str(pl.lit(known[:-1] + (", " if reason.values else "") + '"value": '), json_string(shown), pl.lit("}"))
     return frame.select(
-        pl.col("row").cast(pl.UInt32),
+        pl.col(row).cast(pl.UInt32).alias("row"),
         pl.lit(plan.target.name).alias("field"),
         pl.lit(step, pl.Int64).alias("step"),
         pl.lit(transform).alias("transform"),

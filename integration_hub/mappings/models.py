@@ -46,6 +46,12 @@ class Mapping(models.Model):
         return self.versions.order_by("-number").first()
 
 
+class MappingVersionQuerySet(models.QuerySet["MappingVersion"]):
+    def newest_number(self) -> models.Subquery:
+        """Of the mapping of the query around it; null before the first version."""
+        return models.Subquery(self.filter(mapping=models.OuterRef("pk")).order_by("-number").values("number")[:1])
+
+
 class MappingVersion(models.Model):
     """A published mapping; it never changes, and a run records the one it used."""
 
@@ -56,6 +62,8 @@ class MappingVersion(models.Model):
     target_schema = models.JSONField()
     published_at = models.DateTimeField(auto_now_add=True)
     published_by = models.CharField(max_length=200)
+
+    objects = MappingVersionQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("mapping version")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import ProtectedError
+from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
@@ -16,6 +18,7 @@ from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.mappings.suggest import suggest_definition
 from integration_hub.systems.models import Entity
+from integration_hub.systems.services import InUse
 
 
 def create_mapping(*, name: str, source: Entity, target: Entity, definition: dict[str, Any], by: Actor) -> Mapping:
@@ -80,9 +83,13 @@ def suggest_mapping(source: Entity, target: Entity, *, by: Actor, samples: Seque
 
 
 def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
-    """Delete a mapping with its versions. Raises ProtectedError while a sync uses it or a run is kept that used it."""
+    """Delete a mapping with its versions. Raises InUse while a sync uses it or a run is kept that used it."""
     by.require("mappings.delete", mapping)
-    with transaction.atomic():
-        audit.record("mapping.deleted", mapping, by=by)
-        mapping.versions.all().delete()
-        mapping.delete()
+    try:
+        with transaction.atomic():
+            audit.record("mapping.deleted", mapping, by=by)
+            mapping.versions.all().delete()
+            mapping.delete()
+    except ProtectedError as error:
+        users = ", ".join(sorted({str(user) for user in error.protected_objects})[:5])
+        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=mapping, users=users)) from None

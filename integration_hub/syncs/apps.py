@@ -8,8 +8,32 @@ class SyncsConfig(AppConfig):
     verbose_name = _("Syncs")
 
     def ready(self) -> None:
-        from integration_hub.core.registry import sweeps
-        from integration_hub.syncs import services, stages
+        from integration_hub.core import outbox, palette
+        from integration_hub.core import overview as core
+        from integration_hub.core.pages import NavEntry, navigation
+        from integration_hub.core.registry import event_texts, sweeps, uses
+        from integration_hub.syncs import audited, notices, overview, services, stages
+        from integration_hub.syncs.uses import syncs_using
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
+        for event, text in audited.EVENTS.items():
+            event_texts.register(event, text)
+        outbox.listen("run.failed", notices.tell_of_failure)
+        uses.register("syncs", syncs_using)
+
+        entries = (
+            ("syncs", _("All syncs"), "sync", "syncs:list", "syncs.view", overview.syncs_badge),
+            ("runs", _("Runs"), "play_circle", "runs:list", "syncs.view", overview.runs_badge),
+            ("rejects", _("Rejects"), "error", "rejects:list", "rejects.view", overview.rejects_badge),
+        )
+        for order, (name, title, icon, url, permission, badge) in enumerate(entries, start=1):
+            navigation.register(name, NavEntry("syncs", title, icon, url, permission, badge=badge, order=order * 10))
+        palette.searches.register("syncs", overview.find_syncs)
+        palette.searches.register("runs", overview.find_runs)
+        core.problems.register("syncs", overview.problems)
+        core.late.register("syncs", overview.late)
+        core.running.register("syncs", overview.running)
+        core.day.register("syncs", overview.day)
+        core.notes.register("syncs", overview.notes)
+        core.steps.register("syncs", overview.steps)

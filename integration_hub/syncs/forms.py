@@ -6,6 +6,8 @@ from zoneinfo import available_timezones
 from django import forms
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -21,11 +23,12 @@ HAND, INTERVAL, CRONTAB = "hand", "interval", "crontab"
 class Span(forms.MultiWidget):
     """A number and its unit."""
 
-    template_name = "syncs/span_widget.html"
-
     def __init__(self, attrs: dict[str, Any] | None = None) -> None:
         number = forms.NumberInput(attrs={"min": 0, "aria-label": gettext_lazy("Number")})
         super().__init__([number, forms.Select(choices=UNITS, attrs={"aria-label": gettext_lazy("Unit")})], attrs)
+
+    def render(self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None) -> SafeString:
+        return format_html('<div class="hub-span">{}</div>', super().render(name, value, attrs, renderer))
 
     def decompress(self, value: int | None) -> list[int | None]:
         if not value:
@@ -65,7 +68,9 @@ class SyncForm(forms.Form):
         required=False,
         max_length=2_000,
         widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
-        help_text=gettext_lazy("An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."),
+        help_text=gettext_lazy(
+            "An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."
+        ),
     )
     schedule = forms.ChoiceField(
         label=gettext_lazy("Schedule"),
@@ -103,9 +108,7 @@ class SyncForm(forms.Form):
     owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
     notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
-    def __init__(
-        self, data: Any = None, *, sync: Sync | None = None, chosen: dict[str, str] | None = None, by: Any = None, **kwargs: Any
-    ) -> None:
+    def __init__(self, data: Any = None, *, sync: Sync | None = None, chosen: dict[str, str] | None = None, by: Any = None, **kwargs: Any) -> None:
         self.sync = sync
         kwargs.setdefault("initial", _initial(sync) if sync else {**(chosen or {}), "owner": getattr(by, "user_id", None)})
         super().__init__(data, use_required_attribute=False, **kwargs)
@@ -122,10 +125,9 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
+        for name in ("interval_seconds", "crontab", "time_zone"):
+            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
         self.has_mappings = mappings.exists()
-        for field in self:
-            if field.name in self.errors if self.is_bound else False:
-                field.field.widget.attrs["aria-invalid"] = "true"
 
     @property
     def zones(self) -> list[str]:
@@ -194,5 +196,3 @@ class CursorForm(forms.Form):
         help_text=gettext_lazy("Empty removes the cursor, so that the next run reads everything."),
     )
     note = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
-
-

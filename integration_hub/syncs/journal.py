@@ -33,6 +33,10 @@ class FieldChange:
     read_back: Any = ABSENT  # what the target says it holds now, where that is something else
 
     @property
+    def has_read_back(self) -> bool:
+        return self.read_back is not ABSENT
+
+    @property
     def is_changed(self) -> bool:
         return self.sent and (not self.known or self.before != self.after)
 
@@ -88,11 +92,9 @@ def changes_of(run: Run, *, operation: str = "", key: str = "", after: str = "",
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
     sets = {"create": sets.filter(creates__gt=0), "update": sets.filter(updates__gt=0)}.get(operation, sets)
     found: list[Change] = []
-    opened = 0
-    for change_set in sets.iterator(chunk_size=8):
+    for opened, change_set in enumerate(sets.iterator(chunk_size=8)):
         if opened == MOST_FILES:
             return ChangePage(found, f"{change_set.pk}.0", searched_all=False)
-        opened += 1
         begins = first_row if change_set.pk == first_set else 0
         frame = _chosen(change_set, operation, key, begins, size + 1 - len(found))
         found += _changes(change_set, frame)
@@ -177,4 +179,3 @@ def name_of(record: Mapping[str, Any]) -> str:
     last = {path.rsplit(".", 1)[-1].lower(): value for path, value in reversed(list(record.items()))}
     likely = [*_NAMES, *(name for name in last if name.endswith(("name", "title"))), "email", "mail"]
     return next((str(last[name])[:200] for name in likely if isinstance(last.get(name), str) and last[name].strip()), "")
-

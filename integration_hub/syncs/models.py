@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -137,18 +137,16 @@ class SyncQuerySet(VisibleQuerySet):
 
     def late(self) -> SyncQuerySet:
         """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
-        allowed = ExpressionWrapper(
-            Coalesce(F("last_success_at"), F("made_at")) + F("objective_seconds") * Value(timedelta(seconds=1)), models.DateTimeField()
-        )
-        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        objective = ExpressionWrapper(Cast("objective_seconds", models.IntegerField()) * Value(timedelta(seconds=1)), models.DurationField())
+        allowed = ExpressionWrapper(Coalesce(F("last_success_at"), F("made_at")) + objective, models.DateTimeField())
+        late: SyncQuerySet = self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        return late
 
     def failing(self) -> SyncQuerySet:
         """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        return (
-            self.filter(paused_at=None)
-            .annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]))
-            .filter(last_state=RunState.FAILED)
-        )
+        last = Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]
+        failing: SyncQuerySet = self.filter(paused_at=None).annotate(last_state=Subquery(last)).filter(last_state=RunState.FAILED)
+        return failing
 
 
 class Sync(models.Model):

@@ -63,8 +63,7 @@ def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPag
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
-    undisturbed = work.run.first_load and work.partition.page_number == 0 and work.partition.lost_leases == 0
-    seen = Seen() if undisturbed else None
+    seen = Seen.of(work.run) if work.run.first_load else None
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import F, Max, Min, Sum
+from django.db.models import F, Min, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -42,15 +42,15 @@ class Headway:
 def headway_of(run: Run, counts: dict[str, int]) -> Headway:
     """The stage a live run is in: comparing counts what is read, writing after it what is settled, writing at once what is through."""
     sets = ChangeSet.objects.filter(run=run).aggregate(
-        rows=Coalesce(Sum("rows"), 0), left=Coalesce(Sum(F("rows") - F("settled")), 0), began=Min("sent_at"), lately=Max("settled_at")
+        total=Coalesce(Sum("rows"), 0), left=Coalesce(Sum(F("rows") - F("settled")), 0), began=Min("sent_at")
     )
     stage = run.paused_from or run.state
     if stage == RunState.WRITING and compares_first(run):
-        done = sets["rows"] - sets["left"]
+        done = sets["total"] - sets["left"]
         spent = (timezone.now() - sets["began"]).total_seconds() if sets["began"] else 0
-        return Headway(done, sets["rows"], done / spent if done and spent > 1 else None, sets["rows"], sets["left"])
+        return Headway(done, sets["total"], done / spent if done and spent > 1 else None, sets["total"], sets["left"])
     done = counts["read"] - (0 if stage == RunState.COMPARING else sets["left"])
-    return Headway(done, run.expected_count, reading_rate(run), sets["rows"], sets["left"])
+    return Headway(done, run.expected_count, reading_rate(run), sets["total"], sets["left"])
 
 
 def compares_first(run: Run) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Page
+from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Misfit, Page, Text
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
@@ -81,8 +81,6 @@ def joined(pages: Iterable[Page]) -> Iterator[Page]:
 
 def join(pages: list[Page]) -> Page:
     import polars as pl
-
-    from connectors.base import Misfit
 
     if len(pages) == 1:
         return pages[0]
@@ -156,14 +154,24 @@ def _open_keys(work: Work) -> Iterable[str]:
 
 def as_kept(work: Work, keys: list[str]) -> Page:
     """The source records as their open rows hold them."""
+    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)))
+
+
+def kept_page(work: Work, rows: list[OpenRow]) -> Page:
+    """The source records that these open rows hold. A value that could not be read is still none that can: it stays a misfit, not a null."""
     import polars as pl
 
     schema = work.source.frame_schema(work.source_fields)
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)
     records = [openrows.unpacked_record(row.record) for row in rows]
     columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
     return Page(
-        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]), position=None
+        pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]),
+        position=None,
+        misfits=[
+            Misfit(place, row.field, row.value, Text(row.reason["template"], row.reason["values"]))
+            for place, row in enumerate(rows)
+            if row.step == "read" and (row.field == "" or row.field in schema)
+        ],
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -23,7 +25,7 @@ from integration_hub.syncs.write import Portion, moved_reason
 if TYPE_CHECKING:
     import polars as pl
 
-LINK_COLUMNS = ("pair", "a_key", "b_key", "part", "a_many", "b_many", "sent_print", "print_version", "change_set_id", "change_row", "made_at")
+SETTLED_COLUMNS = ("row", "operation", "source_key", "target_key", "link_id", "print")
 
 
 @dataclass
@@ -53,8 +55,8 @@ def record(work: Work, lease: Lease, portion: Portion) -> None:
 def settle(work: Work, portion: Portion) -> Settled:
     """What became of each row, in memory."""
     result = Settled()
-    columns = ("row", "operation", "source_key", "target_key", "link_id", "print")
-    for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(portion.changes.select(columns).iter_rows()):
+    columns = [portion.changes[name].to_list() for name in SETTLED_COLUMNS]
+    for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(zip(*columns, strict=True)):
         outcome = portion.outcomes.get(row)
         if row in portion.moved:
             result.counts["moved"] += 1
@@ -131,11 +133,22 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
     now, is_a = timezone.now(), work.source_key == "a_key"
     if settled.ended:
         Link.objects.filter(pk__in=settled.ended).update(ended_at=now)
-    rows = (
-        (work.run.pair_id, source if is_a else target, target if is_a else source, "", False, False, print_, VERSION, change_set.pk, row, now)
-        for row, source, target, print_, __ in settled.created
-    )
-    bulk.insert(Link, LINK_COLUMNS, rows)
+    if settled.created:
+        rows, sources, targets, prints, __ = zip(*settled.created, strict=True)
+        columns: dict[str, Iterable[Any]] = {
+            "pair": repeat(work.run.pair_id),
+            "a_key": sources if is_a else targets,
+            "b_key": targets if is_a else sources,
+            "part": repeat(""),
+            "a_many": repeat(False),
+            "b_many": repeat(False),
+            "sent_print": prints,
+            "print_version": repeat(VERSION),
+            "change_set_id": repeat(change_set.pk),
+            "change_row": rows,
+            "made_at": repeat(now),
+        }
+        bulk.insert(Link, columns)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
     bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
 

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 class PairBusy(Exception):
     """Another run of the pair is writing; `run` is it."""
 
+    http_status = 409
+
     def __init__(self, run: Run) -> None:
         self.run = run
         super().__init__(_("Run {number} of {name} is still going on this pair. Wait for it, or cancel it.").format(number=run.pk, name=run.name))
@@ -35,6 +37,8 @@ class PairBusy(Exception):
 
 class NotPossible(Exception):
     """It cannot be done as things are; the text says why and what to do."""
+
+    http_status = 409
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -296,6 +300,8 @@ def start_due_syncs() -> None:
         except NotPossible as error:
             Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+        except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
+            log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

@@ -208,5 +208,3 @@ def origins_of(version: MappingVersion, source: base.Entity, target: base.Entity
         text = each.source or each.expression or str(each.constant)
         found[each.target] = Origin(text, kind, [texts.render(Text(step.declared.label)) for step in each.steps])
     return found
-
-

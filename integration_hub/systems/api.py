@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from django.shortcuts import get_object_or_404
-from drf_spectacular.utils import extend_schema
+from django.utils.translation import gettext as _
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -53,6 +54,22 @@ class EntitySerializer(serializers.ModelSerializer[Entity]):
 
     def get_changes_found(self, entity: Entity) -> list[str]:
         return [texts.render(change.text) for change in services.changes_found(entity)]
+
+
+@extend_schema_field({"type": "object", "required": ["system", "entity"], "properties": {"system": {"type": "string"}, "entity": {"type": "string"}}})
+class EntityReference(serializers.Field[Entity, dict[str, str], dict[str, str], Any]):
+    """An entity as {"system": the system's slug, "entity": its name}; only one that is offered for mappings can be named."""
+
+    def to_representation(self, value: Entity) -> dict[str, str]:
+        return {"system": value.system.slug, "entity": value.name}
+
+    def to_internal_value(self, data: Any) -> Entity:
+        if not isinstance(data, dict) or not isinstance(data.get("system"), str) or not isinstance(data.get("entity"), str):
+            raise serializers.ValidationError(_("Name it as an object with system and entity."))
+        found = Entity.objects.selected().filter(system__slug=data["system"], name=data["entity"]).select_related("system").first()
+        if found is None:
+            raise serializers.ValidationError(_("{system} offers no entity {entity}.").format(**{name: data[name] for name in ("system", "entity")}))
+        return found
 
 
 class ConnectorSerializer(Strict):

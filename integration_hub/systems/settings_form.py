@@ -41,7 +41,7 @@ class Setting:
     required: bool = False
     errors: list[str] = field(default_factory=list)
     parts: list[Setting] = field(default_factory=list)
-    optional: bool = False  # a group that may be absent: `value` tells whether it is there
+    optional: bool = False  # a group that may be absent: `value` tells whether it is there; a text that may be none: `is_open` that it is empty
     is_stored: bool = False  # a secret
     sealed: str = ""  # a secret typed just now
     is_open: bool = False
@@ -97,7 +97,8 @@ class _Reading:
         if path not in self.posted:
             return _ABSENT
         try:
-            return _READERS[kind](self.posted[path], info)
+            read = _READERS[kind](self.posted[path], info)
+            return "" if read is None and kind == "text" and f"{path}#there" in self.posted else read
         except ValidationError as error:
             self.errors["settings." + path.replace("/", ".")] = error.messages
             return _ABSENT
@@ -207,6 +208,8 @@ class _Drawing:
         return drawn
 
     def _draw_plain(self, drawn: Setting, info: FieldInfo, value: Any) -> None:
+        drawn.optional = drawn.kind == "text" and _is_optional(info)  # then an empty text and none are two things
+        drawn.is_open = drawn.optional and value == ""
         wrong = self.typed.get(drawn.path) if drawn.errors else None
         drawn.value = _WRITERS.get(drawn.kind, _plain_text)(value) if wrong is None else wrong
 

@@ -1,24 +1,24 @@
 from django.urls import path
 
-from integration_hub.systems import views
+from integration_hub.systems.views import entities, settings, systems
 
 app_name = "systems"
 
 urlpatterns = [
-    path("", views.SystemsPage.as_view(), name="list"),
-    path("add/", views.ChooseConnector.as_view(), name="add"),
-    path("add/<str:kind>/", views.RegisterSystem.as_view(), name="register"),
-    path("connected/", views.Connected.as_view(), name="connected"),
-    path("<str:slug>/", views.SystemPage.as_view(), name="detail"),
-    path("<str:slug>/change/", views.ChangeSystem.as_view(), name="change"),
-    path("<str:slug>/check/", views.CheckSystem.as_view(), name="check"),
-    path("<str:slug>/connect/", views.ConnectSystem.as_view(), name="connect"),
-    path("<str:slug>/delete/", views.DeleteSystem.as_view(), name="delete"),
-    path("<str:slug>/discover/", views.DiscoverSystem.as_view(), name="discover"),
-    path("<str:slug>/entities/", views.EntitiesPage.as_view(), name="entities"),
-    path("<str:slug>/maintenance/", views.StartMaintenance.as_view(), name="maintenance"),
-    path("<str:slug>/maintenance/end/", views.EndMaintenance.as_view(), name="end_maintenance"),
-    path("<str:slug>/entities/<str:name>/", views.EntityPage.as_view(), name="entity"),
-    path("<str:slug>/entities/<str:name>/accept/", views.AcceptSchema.as_view(), name="accept"),
-    path("<str:slug>/entities/<str:name>/sample/", views.SamplePart.as_view(), name="sample"),
+    path("", systems.SystemsPage.as_view(), name="list"),
+    path("add/", settings.ChooseConnector.as_view(), name="add"),
+    path("add/<str:kind>/", settings.RegisterSystem.as_view(), name="register"),
+    path("connected/", settings.Connected.as_view(), name="connected"),
+    path("<str:slug>/", systems.SystemPage.as_view(), name="detail"),
+    path("<str:slug>/change/", settings.ChangeSystem.as_view(), name="change"),
+    path("<str:slug>/check/", systems.CheckSystem.as_view(), name="check"),
+    path("<str:slug>/connect/", settings.ConnectSystem.as_view(), name="connect"),
+    path("<str:slug>/delete/", systems.DeleteSystem.as_view(), name="delete"),
+    path("<str:slug>/discover/", entities.DiscoverSystem.as_view(), name="discover"),
+    path("<str:slug>/entities/", entities.EntitiesPage.as_view(), name="entities"),
+    path("<str:slug>/maintenance/", systems.StartMaintenance.as_view(), name="maintenance"),
+    path("<str:slug>/maintenance/end/", systems.EndMaintenance.as_view(), name="end_maintenance"),
+    path("<str:slug>/entities/<str:name>/", entities.EntityPage.as_view(), name="entity"),
+    path("<str:slug>/entities/<str:name>/accept/", entities.AcceptSchema.as_view(), name="accept"),
+    path("<str:slug>/entities/<str:name>/sample/", entities.SamplePart.as_view(), name="sample"),
 ]

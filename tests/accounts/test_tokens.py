@@ -7,6 +7,7 @@ from django.utils import timezone
 from integration_hub.accounts import services
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.accounts.models import Token, User
+from integration_hub.accounts.roles import PERMISSION_TEXTS, PERMISSIONS
 from integration_hub.audit.models import Entry
 
 pytestmark = pytest.mark.django_db
@@ -103,3 +104,7 @@ def test_everyone_sees_their_own_tokens_and_administrators_and_auditors_all(oper
     seen = {actor.name: Token.objects.visible_to(actor).count() for actor in (operator, viewer, administrator, auditor)}
 
     assert seen == {"operator": 1, "viewer": 0, "administrator": 1, "auditor": 1}
+
+
+def test_every_permission_is_said_in_words():
+    assert PERMISSION_TEXTS.keys() == PERMISSIONS.keys()

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 from connectors.base import FreeHost, SettingsError, SystemDown
 from connectors.rest import RestConnector, RestSettings
-from connectors.rest.client import retry_after
+from connectors.rest.verdicts import retry_after
 from tests.connectors.conftest import contacts
 from tests.connectors.shop import Server, Shop, slow
 

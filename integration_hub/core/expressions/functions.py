@@ -469,6 +469,8 @@ def read_datetime(value: pl.Expr, format_: str, zone: str, ambiguous: str = "nul
         naive = value.str.to_datetime(format_, strict=False, time_unit="us")
     else:
         naive = value.str.to_date(format_, strict=False).cast(pl.Datetime("us"))
+    if zone == "UTC":  # which skips and doubles no hour
+        return naive.dt.replace_time_zone("UTC")
     return naive.dt.replace_time_zone(zone, ambiguous=ambiguous, non_existent="null").dt.convert_time_zone("UTC")  # type: ignore[arg-type]
 
 

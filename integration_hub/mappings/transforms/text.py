@@ -171,7 +171,7 @@ def add_text(
 ) -> "pl.Expr":
     import polars as pl
 
-    return pl.concat_str(pl.lit(before), value, pl.lit(after))
+    return pl.concat_str([*([pl.lit(before)] if before else []), value, *([pl.lit(after)] if after else [])])
 
 
 @transform(

@@ -4,28 +4,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('mappings', '0001_initial'),
-        ('syncs', '0001_initial'),
+        ("mappings", "0001_initial"),
+        ("syncs", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='run',
-            name='trigger',
-            field=models.CharField(choices=[('schedule', 'Schedule'), ('hand', 'By hand'), ('replay', 'Replay'), ('command', 'Command line'), ('api', 'API')], max_length=20),
+            model_name="run",
+            name="trigger",
+            field=models.CharField(
+                choices=[("schedule", "Schedule"), ("hand", "By hand"), ("replay", "Replay"), ("command", "Command line"), ("api", "API")],
+                max_length=20,
+            ),
         ),
         migrations.AddIndex(
-            model_name='openrow',
-            index=models.Index(condition=models.Q(('closed_at__isnull', False)), fields=['-closed_at', '-id'], name='open_rows_closed'),
+            model_name="openrow",
+            index=models.Index(condition=models.Q(("closed_at__isnull", False)), fields=["-closed_at", "-id"], name="open_rows_closed"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['trigger', '-id'], name='runs_by_trigger'),
+            model_name="run",
+            index=models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
         ),
         migrations.AddIndex(
-            model_name='run',
-            index=models.Index(fields=['made_at'], name='runs_by_time'),
+            model_name="run",
+            index=models.Index(fields=["made_at"], name="runs_by_time"),
         ),
     ]

@@ -68,7 +68,9 @@ class ChangeDetail(OfRun):
         context = super().get_context_data(**kwargs)
         origins = origins_of(run.mapping_version, run.source.as_schema(), run.target.as_schema())
         labels = {f.name: f.label for f in run.target.as_schema().fields}
-        rows = [{"field": field, "label": labels.get(field.name, ""), "origin": origins.get(field.name)} for field in found.fields]
+        rows: list[dict[str, Any]] = [
+            {"field": field, "label": labels.get(field.name, ""), "origin": origins.get(field.name)} for field in found.fields
+        ]
         return context | {
             "run": run,
             "change": found,
@@ -82,7 +84,7 @@ class ChangeDetail(OfRun):
     def verdict(self) -> Verdict:
         run, change = self.get_run(), self.change
         state, word = RESULTS[change.result]
-        if change.result == "written":
+        if change.result in ("written", "linked"):
             word = OPERATIONS[change.operation]
         sentence = self._sentence()
         linked = _("{source} {key} is linked to {target} {target_key}.").format(
@@ -112,9 +114,9 @@ class ChangeDetail(OfRun):
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
         if change.result != "written":
             if change.operation == "create":
-                return ngettext("{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n).format(
-                    **values
-                )
+                return ngettext(
+                    "{name} would be created in {target} with {n} field.", "{name} would be created in {target} with {n} fields.", n
+                ).format(**values)
             return ngettext(
                 "{name} would be updated in {target}: {n} of {all} field.", "{name} would be updated in {target}: {n} of {all} fields.", all_
             ).format(**values)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from integration_hub.core import texts
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
@@ -18,16 +19,29 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Progress
 from integration_hub.core.templatetags.hub import clock, duration, number, percent
 from integration_hub.syncs import services
-from integration_hub.syncs.causes import causes_of
+from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import ChangeSet, LogLine, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
-from integration_hub.syncs.telling import RUN_ICONS, RUN_STATES, href, mode_words, run_balance, run_state, run_verdict, started_by, version_words
+from integration_hub.syncs.telling import (
+    MISSED,
+    RUN_ICONS,
+    RUN_STATES,
+    href,
+    mode_words,
+    run_balance,
+    run_state,
+    run_verdict,
+    started_by,
+    version_words,
+)
+from integration_hub.syncs.views.rejects import acts_on, group_of
 
 LOG_SHOWN = 8
 CHANGES_SHOWN = 8
+GROUPS_SHOWN = 12
 PERIODS = {
     "hour": (gettext_lazy("Last hour"), timedelta(hours=1)),
     "day": (gettext_lazy("Last 24 hours"), timedelta(days=1)),
@@ -63,7 +77,7 @@ class RunList(HubPage):
                 "share": shares.get(run.pk),
                 "by": started_by(run),
                 "seconds": _spent(run),
-                "missed": sum(run.counts.get(name, 0) for name in ("rejected", "refused", "parked", "moved", "unknown")),
+                "missed": sum(run.counts.get(name, 0) for name in MISSED),
                 "written": run.counts.get("created", 0) + run.counts.get("updated", 0),
             }
             for run in pager.items
@@ -97,11 +111,11 @@ class OfRun(HubPage):
 
     permission = "syncs.view"
     nav = "runs"
-    named = ""
+    named: Any = ""
 
     def get_run(self) -> Run:
         if not hasattr(self, "_run"):
-            self._run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])  # type: ignore[attr-defined]
+            self._run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])
         return self._run
 
     def run_title(self) -> str:
@@ -128,24 +142,25 @@ class RunPage(OfRun):
         counts, partitions = run.sums(), list(run.partitions.order_by("number")[:200])
         headway = headway_of(run, counts) if run.is_live else None
         causes = causes_of(run=run)
+        planned = planned_of(run)
         log = list(LogLine.objects.filter(run=run).order_by("-pk")[: LOG_SHOWN + 1])
         context |= {
             "run": run,
             "verdict": run_verdict(run, counts, headway, partitions, self.acts(run, counts)),
             "progress": progress_of(run, headway) if headway else None,
-            "balance": run_balance(run, counts, planned_of(run)),
-            "causes": causes,
+            "balance": run_balance(run, counts, planned),
+            "groups": [group_of(cause) | {"acts": self.acts_on(cause)} for cause in causes[:GROUPS_SHOWN]],
+            "left_since": self.left_since(run, counts, sum(cause.count for cause in causes)),
             "problem_count": sum(cause.count for cause in causes),
             "partitions": [partition_row(run, partition) for partition in partitions],
             "log": log[:LOG_SHOWN],
             "has_more_log": len(log) > LOG_SHOWN,
             "about": self.about(run),
-            "may_resolve": self.by.allows("rejects.resolve"),
             "now": timezone.now(),
         }
         if self.by.allows("records.view"):
-            rows = ChangeSet.objects.filter(run=run).aggregate(n=Coalesce(Sum("rows"), 0))["n"]
-            context |= {"changes": changes_of(run, size=CHANGES_SHOWN).changes if rows else (), "change_count": rows}
+            changes = changes_of(run, size=CHANGES_SHOWN).changes if planned["rows"] else ()
+            context |= {"changes": changes, "change_count": planned["rows"]}
         return context
 
     def acts(self, run: Run, counts: dict[str, int]) -> list[Act]:
@@ -170,12 +185,33 @@ class RunPage(OfRun):
                 acts.append(Act(_("Run again"), post=again, primary=True, icon="play_arrow"))
         return acts
 
+    def acts_on(self, cause: Cause) -> list[Act]:
+        """Replay and dismiss, the second a quiet link."""
+        if not self.by.allows("rejects.resolve"):
+            return []
+        replay, dismiss = acts_on(cause)
+        return [replay, replace(dismiss, quiet=True)]
+
+    def left_since(self, run: Run, counts: dict[str, int], still_open: int) -> str:
+        """What became of the records that the run left and that it no longer has an open row of."""
+        gone = sum(counts[name] for name in MISSED) - still_open
+        if gone <= 0 or run.is_live:
+            return ""
+        return ngettext(
+            "{n} more record was left; it has been replayed, dismissed or met by a later run since.",
+            "{n} more records were left; they have been replayed, dismissed or met by a later run since.",
+            gone,
+        ).format(n=number(gone))
+
     def about(self, run: Run) -> list[dict[str, Any]]:
         version = run.mapping_version
         mode = mode_words(run.mode) if run.keys is None else _("named records only")
         mapping = _("{version}, published {when}").format(version=version_words(version), when=clock(version.published_at))
         rows: list[dict[str, Any]] = [
-            {"name": _("Started by"), "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule")},
+            {
+                "name": _("Started by"),
+                "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule"),
+            },
             {"name": _("Mode"), "value": f"{mode}, {_('compared before writing')}" if compares_first(run) and not run.dry else mode},
             {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
         ]
@@ -194,15 +230,28 @@ class RunPage(OfRun):
         return rows
 
 
+def starter(run: Run) -> str:
+    """Who started it, and how."""
+    ways = {
+        Trigger.SCHEDULE: _("the schedule"),
+        Trigger.HAND: _("{name}, by hand"),
+        Trigger.REPLAY: _("{name}, to replay rejects"),
+        Trigger.COMMAND: _("{name}, on the command line"),
+        Trigger.API: _("{name}, through the API"),
+    }
+    return ways[Trigger(run.trigger)].format(name=run.actor_name)
+
+
 def planned_of(run: Run) -> dict[str, int]:
     """What its change sets plan, and how much of it is not settled."""
     found = ChangeSet.objects.filter(run=run).aggregate(
-        rows=Coalesce(Sum("rows"), 0),
-        creates=Coalesce(Sum("creates"), 0),
-        updates=Coalesce(Sum("updates"), 0),
+        all_rows=Coalesce(Sum("rows"), 0),
         total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+        all_creates=Coalesce(Sum("creates"), 0),
+        all_updates=Coalesce(Sum("updates"), 0),
     )
-    return {**found, "links": found["rows"] - found["creates"] - found["updates"]}
+    rows, creates, updates = found["all_rows"], found["all_creates"], found["all_updates"]
+    return {"rows": rows, "creates": creates, "updates": updates, "links": rows - creates - updates, "total": found["total"]}
 
 
 def progress_of(run: Run, headway: Headway) -> Progress:
@@ -279,11 +328,14 @@ class LogPage(OfRun):
 class OnRun(HubAction):
     """A button about one run."""
 
+    permission = "syncs.cancel"
+
     refusals = (NotPossible,)
 
     @property
     def run(self) -> Run:
-        return get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        run: Run = get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        return run
 
 
 class CancelRun(OnRun):
@@ -302,5 +354,3 @@ class ResumeRun(OnRun):
     def act(self, request: HttpRequest, number: int) -> str | None:
         services.resume_run(self.run, by=self.by)
         return _("It goes on.")
-
-

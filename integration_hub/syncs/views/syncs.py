@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -11,23 +12,26 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
-from integration_hub.core.parts import Act, Link
-from integration_hub.core.templatetags.hub import clock
+from integration_hub.core.parts import Act, Link, Verdict
+from integration_hub.core.templatetags.hub import ABSENT, clock
 from integration_hub.syncs import schedule, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.forms import CursorForm, RecordsForm, SyncForm
 from integration_hub.syncs.freshness import Standing, last_runs, standing, standings_of
+from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.models import Link as RecordLink
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, Mode
 from integration_hub.syncs.telling import (
     bars_legend,
+    entity_name,
     from_to,
     href,
     mode_words,
@@ -35,11 +39,15 @@ from integration_hub.syncs.telling import (
     schedule_words,
     sync_facts,
     sync_verdict,
+    version_words,
     written_twice,
 )
+from integration_hub.syncs.trace import Trace, trace_record
+from integration_hub.syncs.views.rejects import group_of
 from integration_hub.systems.models import System
 
 LINKS_COUNTED = 1_000_000
+GROUPS_SHOWN = 12
 
 
 class SyncList(HubPage):
@@ -50,7 +58,7 @@ class SyncList(HubPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        systems = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
+        systems: Any = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
         filters = read_filters(
             self.request,
             Filter("q", _("Name contains")),
@@ -58,7 +66,7 @@ class SyncList(HubPage):
             Filter("state", _("State"), STATE_FILTERS),
         )
         syncs = narrowed(Sync.objects.visible_to(self.by), *(each.value for each in filters))
-        pager = key_page(syncs.with_names(), self.request, order=("name",))  # type: ignore[attr-defined]
+        pager = key_page(syncs.with_names(), self.request, order=("name",))
         rows = standings_of(pager.items)
         context |= {"filters": filters, "pager": pager, "is_live": any(row.live for row in rows), "filtered": any(each.value for each in filters)}
         context["rows"] = [
@@ -112,11 +120,11 @@ class OfSync(HubPage):
 
     permission = "syncs.view"
     nav = "syncs"
-    named = ""  # the page's own name; "": the sync's
+    named: Any = ""  # the page's own name; "": the sync's
 
     def get_sync(self) -> Sync:
         if not hasattr(self, "_sync"):
-            self._sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+            self._sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
         return self._sync
 
     def get_title(self) -> str:
@@ -147,6 +155,7 @@ class SyncPage(OfSync):
             "facts": sync_facts(stands, success, linked, LINKS_COUNTED),
             "more_acts": self.more_acts(sync),
             "causes": causes,
+            "groups": [group_of(cause) for cause in causes[:GROUPS_SHOWN]],
             "open_count": stands.open_count,
             "runs": runs,
             "bars": run_bars(runs),
@@ -225,7 +234,7 @@ def _decisive(sync: Sync) -> list[Run]:
     run = Run.objects.decisive().filter(sync=sync).first()
     if run is None:
         return []
-    run.last_is_whole = True  # type: ignore[attr-defined]
+    run.last_is_whole = True
     return [run]
 
 
@@ -237,13 +246,16 @@ class OnSync(HubAction):
 
     @property
     def sync(self) -> Sync:
-        return get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def back(self) -> str:
         return self.to or super().back()
 
 
 class RunNow(OnSync):
+    permission = "syncs.run"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
         self.to = run.get_absolute_url()
@@ -251,18 +263,24 @@ class RunNow(OnSync):
 
 
 class PauseSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.pause_sync(self.sync, by=self.by)
         return _("Paused.")
 
 
 class ResumeSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.resume_sync(self.sync, by=self.by)
         return _("Resumed.")
 
 
 class DeleteSync(OnSync):
+    permission = "syncs.delete"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         sync = self.sync
         services.delete_sync(sync, by=self.by)
@@ -314,23 +332,18 @@ class NewSync(SyncFormPage):
 
 
 class EditSync(SyncFormPage):
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        self.sync = Sync.objects.with_names().filter(pk=kwargs["pk"]).first()
-        return super().dispatch(request, *args, **kwargs)
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        get_object_or_404(Sync.objects.visible_to(self.by), pk=kwargs["pk"])
-        return super().get(request, *args, **kwargs)
+    @cached_property
+    def sync(self) -> Sync:  # type: ignore[override]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def get_title(self) -> str:
         return _("Edit {name}").format(name=self.sync)
 
     def get_crumbs(self) -> list[Link]:
-        assert self.sync is not None
         return [Link(_("Syncs"), reverse("syncs:list")), Link(self.sync.name, self.sync.get_absolute_url())]
 
     def save(self, settings: dict[str, Any]) -> Sync:
-        assert self.sync is not None
         return services.change_sync(self.sync, by=self.by, **settings)
 
 
@@ -415,16 +428,95 @@ class TracePage(OfSync):
     template_name = "syncs/trace.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        from integration_hub.syncs.trace import trace_record
-
         context = super().get_context_data(**kwargs)
         key = self.request.GET.get("key", "").strip()[:500]
         context |= {"sync": self.get_sync(), "key": key}
         if key:
             try:
-                context["trace"] = trace_record(self.get_sync(), key, by=self.by)
+                told = trace_record(self.get_sync(), key, by=self.by)
             except NotPossible as refusal:
                 context["refusal"] = str(refusal)
+            else:
+                context |= {
+                    "trace": told,
+                    "verdict": trace_verdict(self.get_sync(), told),
+                    "way": trace_way(self.get_sync(), told),
+                    "version": version_words(told.version),
+                    "source_name": entity_name(self.get_sync().source),
+                    "absent": ABSENT,
+                }
         return context
 
 
+ENDINGS = {
+    "create": ("run", gettext_lazy("Would be created")),
+    "update": ("run", gettext_lazy("Would be updated")),
+    "adopt": ("ok", gettext_lazy("Would be linked")),
+    "unchanged": ("ok", gettext_lazy("Nothing to do")),
+    "filtered": ("idle", gettext_lazy("Filtered")),
+    "left": ("bad", gettext_lazy("Would not arrive")),
+}
+
+
+def trace_verdict(sync: Sync, told: Trace) -> Verdict:
+    """What the next run would do with this record."""
+    state, word = ENDINGS[told.ending]
+    name, target = name_of(told.source) or told.key, sync.target.system.name
+    n = len(told.writes)
+    sentence = {
+        "create": _("{name} would be created in {target}."),
+        "update": ngettext("{name} would be updated in {target}: {n} field.", "{name} would be updated in {target}: {n} fields.", n),
+        "adopt": _("{name} is in {target} already; the two would be linked."),
+        "unchanged": _("{name} is in {target} as it was last written; nothing would be written."),
+        "filtered": _("{name} is left out by the filter."),
+        "left": told.reason,
+    }[told.ending].format(name=name, target=target, n=n)
+    if told.ending == "left":
+        sentence = told.reason
+    following: list[str | Link] = []
+    if told.differs:
+        following = [
+            ngettext(
+                "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
+                "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
+                len(told.differs),
+            ).format(target=target, fields=", ".join(told.differs))
+        ]
+    if told.open_row:
+        before, __, after = _("It has an {open_row}.").partition("{open_row}")
+        following += [" ", before, Link(_("open row"), reverse("rejects:detail", args=[told.open_row.pk])), after]
+    if told.differs and state == "ok":
+        state = "warn"
+    return Verdict(state, str(word), sentence, since=[_("read {when}, nothing was written").format(when=clock(timezone.now()))], next=following)
+
+
+def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:
+    """The steps between reading and writing, each with what came out."""
+    source, target = entity_name(sync.source), entity_name(sync.target)
+    rows = [{"name": _("Source"), "value": _("{entity} {key}, found").format(entity=source, key=told.key), "state": "ok", "note": ""}]
+    if told.filter:
+        passes = ("ok", _("lets it through")) if told.passes else ("idle", _("leaves it out"))
+        rows.append({"name": _("Filter"), "value": passes[1], "state": passes[0], "note": told.filter})
+    if told.passes:
+        wrong = next((field for field in told.fields if field.problem), None)
+        mapped = ("bad", _("rejected at {field}").format(field=wrong.field)) if wrong else ("ok", _("all fields pass"))
+        rows.append({"name": _("Mapping"), "value": mapped[1], "state": mapped[0], "note": version_words(told.version)})
+    if told.link:
+        note = _("since {when}").format(when=clock(told.link.made_at))
+        rows.append({"name": _("Link"), "value": _("linked to {key}").format(key=told.target_key), "state": "ok", "note": note})
+    elif told.target_key:
+        found = _("none yet; found by match key: {key}").format(key=told.target_key)
+        rows.append({"name": _("Link"), "value": found, "state": "ok", "note": ", ".join(json.loads(told.matched_by)) if told.matched_by else ""})
+    else:
+        by_match = ", ".join(json.loads(told.matched_by)) if told.matched_by else ""
+        note = _("looked for by {fields}").format(fields=by_match) if by_match else ""
+        rows.append({"name": _("Link"), "value": _("none yet"), "state": "idle", "note": note})
+    if told.target_known:
+        there = (
+            ("ok", _("{entity} {key}, found").format(entity=target, key=told.target_key))
+            if told.target
+            else ("bad", _("gone from {system}").format(system=sync.target.system.name))
+        )
+        rows.append({"name": _("Target"), "value": there[1], "state": there[0], "note": ""})
+    rows.append({"name": _("Result"), "value": str(ENDINGS[told.ending][1]), "state": ENDINGS[told.ending][0], "note": told.reason})
+    return rows

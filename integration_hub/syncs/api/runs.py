@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db.models import Sum
+from django.utils.translation import gettext as _
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from integration_hub.core import texts
+from integration_hub.core.rest.views import HubApi
+from integration_hub.core.templatetags.hub import ABSENT
+from integration_hub.syncs import journal, services
+from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run
+
+
+class CountsSerializer(serializers.Serializer[Any]):
+    """How many records came to what."""
+
+    def get_fields(self) -> dict[str, Any]:
+        return {name: serializers.IntegerField() for name in COUNTS}
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    mapping_version = serializers.IntegerField(source="mapping_version.number", read_only=True)
+    error = serializers.SerializerMethodField()
+    counts = serializers.SerializerMethodField()
+    is_cancelling = serializers.SerializerMethodField(help_text="Somebody asked for it to stop; it does at its next safe point.")
+
+    class Meta:
+        model = Run
+        fields = (
+            "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
+            "since_value", "since_key", "read_until", "expected_count", "counts", "balanced", "is_cancelling", "error", "made_at", "started_at",
+            "ended_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    mapping = serializers.IntegerField(source="mapping_version.mapping_id", read_only=True)
+
+    def get_error(self, run: Run) -> str:
+        return texts.render(run.error)
+
+    def get_is_cancelling(self, run: Run) -> bool:
+        return run.cancel_at is not None and run.ended_at is None
+
+    @extend_schema_field(CountsSerializer)
+    def get_counts(self, run: Run) -> dict[str, int]:
+        """Of live runs as they are now, in one query for a whole page of a list."""
+        if run.counts:
+            return run.sums()
+        known = self.context.setdefault("live_counts", {})  # type: ignore[attr-defined]
+        if run.pk not in known:
+            shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [run]
+            known.update(sums_of([each for each in shown if not each.counts]))
+        found: dict[str, int] = known[run.pk]
+        return found
+
+
+def sums_of(runs: list[Run]) -> dict[int, dict[str, int]]:
+    """COUNTS of each of these runs, from their partitions."""
+    sums = {name: Sum(f"{name}_count") for name in COUNTS}
+    found = {row.pop("run"): row for row in Partition.objects.filter(run__in=runs).values("run").order_by().annotate(**sums)}
+    return {run.pk: {name: found.get(run.pk, {}).get(name) or 0 for name in COUNTS} for run in runs}
+
+
+def one_run(pk: int) -> Run:
+    found: Run = Run.objects.select_related("mapping_version").get(pk=pk)
+    return found
+
+
+class LogLineSerializer(serializers.ModelSerializer[LogLine]):
+    text = serializers.SerializerMethodField()
+
+    class Meta:
+        model = LogLine
+        fields = ("at", "level", "text")
+
+    def get_text(self, line: LogLine) -> str:
+        return texts.render(line.text)
+
+
+class FieldChangeSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    before = serializers.JSONField(help_text="Absent where nobody looked.", required=False)
+    after = serializers.JSONField()
+    sent = serializers.BooleanField()
+    read_back = serializers.JSONField(required=False, help_text="What the target says it holds now, where that is something else.")
+
+
+class ChangeSerializer(serializers.Serializer[Any]):
+    operation = serializers.CharField(help_text="create, update or adopt")
+    result = serializers.CharField(help_text="written, linked, planned, sending, not_sent, refused, moved or unknown")
+    source_key = serializers.CharField()
+    target_key = serializers.CharField(allow_blank=True)
+    reason = serializers.CharField(allow_blank=True)
+    at = serializers.DateTimeField()
+    fields_ = FieldChangeSerializer(many=True)
+
+    def get_fields(self) -> Any:
+        fields = super().get_fields()
+        fields["fields"] = fields.pop("fields_")
+        return fields
+
+
+class ChangePageSerializer(serializers.Serializer[Any]):
+    items = ChangeSerializer(many=True)
+    next = serializers.CharField(allow_null=True, help_text="Address of the next page.")
+    searched_all = serializers.BooleanField(help_text="False: the search stopped after enough of the journal; go on with `next`.")
+
+
+def plain_change(change: journal.Change) -> dict[str, Any]:
+    """A change as JSON can carry it; of its fields those that change."""
+    fields = []
+    for field in change.changed:
+        told = {"name": field.name, "after": _plain(field.after), "sent": field.sent}
+        told |= {name: _plain(value) for name, value in (("before", field.before), ("read_back", field.read_back)) if value is not ABSENT}
+        fields.append(told)
+    facts = {name: getattr(change, name) for name in ("operation", "result", "source_key", "target_key", "at")}
+    return {**facts, "reason": texts.render(change.reason), "fields": fields}
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _query(name: str, said: str, **more: Any) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.STR, description=said, **more)
+
+
+class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Run]):
+    """Runs: the executions of syncs, newest first."""
+
+    permission = "syncs.view"
+    permissions = {"cancel": "syncs.cancel", "pause": "syncs.cancel", "resume": "syncs.cancel", "changes": "records.view"}
+    serializer_class = RunSerializer
+    queryset = Run.objects.none()
+    lookup_value_regex = r"\d{1,18}"
+    order: tuple[str, ...] = ("-pk",)
+    filterset_fields = {"sync": ["exact"], "state": ["exact", "in"], "dry": ["exact"], "trigger": ["exact"], "ended_at": ["isnull", "gte", "lt"]}
+
+    def get_queryset(self) -> Any:
+        return Run.objects.visible_to(self.by).select_related("mapping_version")
+
+    @extend_schema(request=None, responses=RunSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Ask it to stop at its next safe point. What is written stays."""
+        return self._after(services.cancel_run)
+
+    @extend_schema(request=None, responses=RunSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Stop it at its next safe point, until it is resumed."""
+        return self._after(services.pause_run)
+
+    @extend_schema(request=None, responses=RunSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return self._after(services.resume_run)
+
+    def _after(self, act: Any) -> Response:
+        run = self.get_object()
+        act(run, by=self.by)
+        return Response(RunSerializer(self.get_object()).data)
+
+    @extend_schema(responses=LogLineSerializer(many=True))
+    @action(detail=True, filterset_fields=None)
+    def log(self, request: Request, pk: str) -> Response:
+        """What happened, in order; pages as lists do."""
+        lines: Any = LogLine.objects.filter(run=self.get_object())
+        self.order = ("pk",)
+        page: Any = self.paginate_queryset(lines)
+        return self.get_paginated_response(LogLineSerializer(page, many=True).data)
+
+    @extend_schema(
+        responses=ChangePageSerializer,
+        filters=False,
+        parameters=[
+            _query("operation", "Only these.", enum=["create", "update", "adopt"]),
+            _query("key", "Only the record with this key, of source or target."),
+            _query("after", "Mark of the page before, from its `next`."),
+        ],
+    )
+    @action(detail=True, pagination_class=None, filterset_fields=None)
+    def changes(self, request: Request, pk: str) -> Response:
+        """What it did, or a dry run would do, record by record: fifty at a time, in the order in which they were compared."""
+        run = self.get_object()
+        operation, key, after = (request.query_params.get(name, "") for name in ("operation", "key", "after"))
+        if operation not in ("", "create", "update", "adopt"):
+            raise ValidationError({"operation": _("It is create, update or adopt.")})
+        page = journal.changes_of(run, operation=operation, key=key, after=after)
+        address = None
+        if page.after:
+            parameters = request.query_params.copy()
+            parameters["after"] = page.after
+            address = request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}")
+        return Response({"items": [plain_change(change) for change in page.changes], "next": address, "searched_all": page.searched_all})

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from rest_framework import mixins, serializers, status, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from integration_hub.core.rest.idempotency import KEY_HEADER, idempotent
+from integration_hub.core.rest.views import HubApi
+from integration_hub.mappings.models import Mapping
+from integration_hub.syncs import freshness, services
+from integration_hub.syncs.api.runs import RunSerializer, one_run
+from integration_hub.syncs.models import Sync, SyncCursor
+from integration_hub.syncs.states import Freshness
+from integration_hub.systems.api import EntityReference
+
+IDEMPOTENT = OpenApiParameter(
+    KEY_HEADER, str, OpenApiParameter.HEADER, description="Sent again under the same key, the launch has no second effect and gets the first answer."
+)
+
+
+class SyncSerializer(serializers.ModelSerializer[Sync]):
+    """`mapping` is the id of a mapping; it says from which entity to which."""
+
+    source = EntityReference(read_only=True)  # type: ignore[assignment]
+    target = EntityReference(read_only=True)
+    mapping = serializers.PrimaryKeyRelatedField(queryset=Mapping.objects.select_related("source", "target"))
+    mapping_name = serializers.CharField(source="mapping.name", read_only=True)
+    standing = serializers.SerializerMethodField(help_text="Whether the target is right, and as new as it should be.")
+    behind_seconds = serializers.SerializerMethodField(help_text="How old the target's data may be.")
+    open_count = serializers.SerializerMethodField(help_text="Records left open; stops counting at 10,001.")
+    last_run = serializers.SerializerMethodField(help_text="Id of its newest run.")
+
+    class Meta:
+        model = Sync
+        fields = (
+            "id", "name", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
+            "lookback_seconds", "compare_first", "objective_seconds", "notes", "standing", "behind_seconds", "open_count", "last_run",
+            "next_due_at", "paused_at", "last_success_at", "made_at",
+        )  # fmt: skip
+        read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
+        extra_kwargs = {"mode": {"required": False}}
+
+    def _standing(self, sync: Sync) -> freshness.Standing:
+        """Worked out for a whole page of a list at once."""
+        known = self.context.setdefault("standings", {})  # type: ignore[attr-defined]
+        if sync.pk not in known:
+            shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [sync]
+            known.update({standing.sync.pk: standing for standing in freshness.standings_of(shown)})
+        found: freshness.Standing = known[sync.pk]
+        return found
+
+    @extend_schema_field(serializers.ChoiceField(choices=Freshness.choices))
+    def get_standing(self, sync: Sync) -> str:
+        return str(self._standing(sync).freshness)
+
+    def get_behind_seconds(self, sync: Sync) -> float | None:
+        behind = self._standing(sync).behind
+        return None if behind is None else round(behind.total_seconds(), 1)
+
+    def get_open_count(self, sync: Sync) -> int:
+        return self._standing(sync).open_count
+
+    def get_last_run(self, sync: Sync) -> int | None:
+        return next((run.pk for run in self._standing(sync).runs), None)
+
+
+class LaunchSerializer(serializers.Serializer[Any]):
+    dry = serializers.BooleanField(default=False, help_text="Compare only; write nothing.")
+    full = serializers.BooleanField(default=False, help_text="Read everything, even where the sync is incremental.")
+    keys = serializers.ListField(child=serializers.CharField(), allow_null=True, default=None, help_text="Only the source records with these keys.")
+
+
+class CursorSerializer(serializers.ModelSerializer[SyncCursor]):
+    value = serializers.CharField(allow_blank=True, max_length=200, help_text="Empty: none, so that everything is read.")
+    key = serializers.CharField(allow_blank=True, max_length=500, default="")
+    note = serializers.CharField(allow_blank=True, default="", write_only=True, help_text="Why; for the audit log.")
+
+    class Meta:
+        model = SyncCursor
+        fields = ("value", "key", "moved_at", "note")
+        read_only_fields = ("moved_at",)
+
+
+class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Sync]):
+    """Syncs: what is kept the same, how often, and how it stands."""
+
+    permission = "syncs.view"
+    permissions = {
+        "create": "syncs.change", "partial_update": "syncs.change", "destroy": "syncs.delete", "run": "syncs.run",
+        "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change",
+    }  # fmt: skip
+    serializer_class = SyncSerializer
+    queryset = Sync.objects.none()
+    lookup_value_regex = r"\d{1,18}"
+    order = ("name", "pk")
+    filterset_fields = {"name": ["exact", "startswith"], "mode": ["exact"], "mapping": ["exact"], "paused_at": ["isnull"]}
+
+    def get_queryset(self) -> Any:
+        return Sync.objects.visible_to(self.by).select_related("pair__a__system", "pair__b__system", "mapping")
+
+    @extend_schema(responses={201: SyncSerializer})
+    def create(self, request: Request) -> Response:
+        given = SyncSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        settings = given.validated_data
+        mapping = settings["mapping"]
+        sync = services.create_sync(by=self.by, source=mapping.source, target=mapping.target, **settings)
+        return Response(SyncSerializer(sync).data, status=status.HTTP_201_CREATED)
+
+    def partial_update(self, request: Request, pk: str) -> Response:
+        sync = self.get_object()
+        given = SyncSerializer(sync, data=request.data, partial=True)
+        given.is_valid(raise_exception=True)
+        return Response(SyncSerializer(services.change_sync(sync, by=self.by, **given.validated_data)).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Its runs stay readable, its links stay with the pair. Refused (409) while a run is going."""
+        services.delete_sync(self.get_object(), by=self.by)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=LaunchSerializer, responses={201: RunSerializer}, parameters=[IDEMPOTENT])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def run(self, request: Request, pk: str) -> Response:
+        """Start a run. Refused (409) while another run of the pair is writing."""
+        given = LaunchSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        run = services.start_run(self.get_object(), by=self.by, trigger="api", **given.validated_data)
+        return Response(RunSerializer(one_run(run.pk)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=None, responses=SyncSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """No more runs by schedule; a run that is going goes on."""
+        return self._after(services.pause_sync)
+
+    @extend_schema(request=None, responses=SyncSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        return self._after(services.resume_sync)
+
+    def _after(self, act: Any) -> Response:
+        act(self.get_object(), by=self.by)
+        return Response(SyncSerializer(self.get_object()).data)
+
+    @extend_schema(responses=CursorSerializer)
+    @action(detail=True)
+    def cursor(self, request: Request, pk: str) -> Response:
+        """How far its source has been read; empty where everything is read next."""
+        return self._told_cursor()
+
+    def _told_cursor(self) -> Response:
+        sync = self.get_object()
+        known = sync.cursors.filter(side=sync.source_side).first()
+        return Response(CursorSerializer(known or SyncCursor(value="", key="")).data)
+
+    @extend_schema(request=CursorSerializer, responses=CursorSerializer)
+    @cursor.mapping.put
+    def set_cursor(self, request: Request, pk: str) -> Response:
+        """Set it back (or forward): the next incremental run reads from there."""
+        given = CursorSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        services.set_cursor(self.get_object(), by=self.by, **given.validated_data)
+        return self._told_cursor()

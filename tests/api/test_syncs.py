@@ -1,0 +1,227 @@
+"""Mappings, syncs, runs and rejects through the API, on running systems of the sandbox."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from integration_hub.audit.models import Entry
+from integration_hub.mappings.models import Mapping
+from integration_hub.syncs.models import OpenRow, Run, Sync
+from tests.syncs.conftest import USERS_TO_USERS, by, crm, finish, oa, run_now, sandbox, sandbox_server, users_sync
+
+__all__ = ["by", "crm", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
+pytestmark = pytest.mark.django_db(transaction=True)
+V1 = "/api/v1"
+JSON = "application/json"
+
+
+def test_from_a_mapping_to_a_run_without_the_console(api, integrator, oa, crm):
+    client = api(integrator)
+    body = {"name": "Users", "source": {"system": "oa", "entity": "users"}, "target": {"system": "crm", "entity": "users"}, "draft": USERS_TO_USERS}
+
+    mapping = client.post(f"{V1}/mappings/", body, content_type=JSON).json()
+    preview = client.post(f"{V1}/mappings/{mapping['id']}/preview/", {}, content_type=JSON).json()
+    version = client.post(f"{V1}/mappings/{mapping['id']}/publish/")
+    sync = client.post(f"{V1}/syncs/", {"name": "Users", "mapping": mapping["id"], "interval_seconds": 60}, content_type=JSON).json()
+    run = client.post(f"{V1}/syncs/{sync['id']}/run/", {}, content_type=JSON)
+
+    assert mapping["latest_version"] is None
+    assert preview["records"][0]["record"]["employee_id"] == "U000001"
+    assert version.json()["number"] == 1
+    assert (sync["source"], sync["standing"], sync["mode"]) == ({"system": "oa", "entity": "users"}, "never_ran", "incremental")
+    assert run.status_code == 201, run.content
+    assert (run.json()["state"], run.json()["trigger"], run.json()["counts"]["read"]) == ("queued", "api", 0)
+
+    finish(Run.objects.get())
+    found = client.get(f"{V1}/runs/{run.json()['id']}/").json()
+    assert (found["state"], found["balanced"], found["counts"]["read"]) == ("with_rejects", True, 240)
+    assert client.get(f"{V1}/mappings/{mapping['id']}/").json()["latest_version"] == 1
+    assert client.get(f"{V1}/syncs/").json()["items"][0]["last_run"] == found["id"]
+
+
+# --- mappings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_draft_is_changed_and_what_is_wrong_with_it_is_told_at_its_place(api, integrator, users_sync):
+    client, address = api(integrator), f"{V1}/mappings/{users_sync.mapping_id}/"
+    draft = {"fields": [{"target": "email", "source": "email"}, {"target": "full_name", "source": "nam", "steps": [{"transform": "trim"}]}]}
+
+    assert client.patch(address, {"draft": draft}, content_type=JSON).json()["draft"] == draft
+    refused = client.post(f"{address}publish/")
+
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["pointer"].startswith("#/draft/fields/1")
+    assert Mapping.objects.get().versions.count() == 1
+    assert client.patch(address, {"name": "Another"}, content_type=JSON).status_code == 400
+
+
+def test_versions_are_kept_and_a_mapping_in_use_stays(api, integrator, users_sync):
+    client, address = api(integrator), f"{V1}/mappings/{users_sync.mapping_id}/"
+
+    assert client.post(f"{address}publish/").json()["number"] == 2
+    assert [version["number"] for version in client.get(f"{address}versions/").json()["items"]] == [2, 1]
+    assert client.get(f"{address}versions/1/").json()["definition"] == USERS_TO_USERS
+    assert client.get(f"{address}versions/9/").status_code == 404
+    conflict = client.delete(address)
+    assert conflict.status_code == 409
+    assert users_sync.name in conflict.json()["detail"]
+
+
+def test_a_system_in_use_stays_and_says_who_uses_it(api, integrator, users_sync):
+    conflict = api(integrator).delete(f"{V1}/systems/oa/")
+
+    assert conflict.status_code == 409
+    assert conflict.json()["detail"] == f"OA is used by Users, {users_sync.name}. Change or delete these first."
+
+
+def test_an_entity_that_is_not_offered_cannot_be_mapped(api, integrator, oa, crm):
+    body = {"name": "Users", "source": {"system": "oa", "entity": "nothing"}, "target": "crm/users"}
+
+    answer = api(integrator).post(f"{V1}/mappings/", body, content_type=JSON)
+
+    assert {error["pointer"] for error in answer.json()["errors"]} == {"#/source", "#/target"}
+
+
+# --- syncs ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_sync_is_changed_paused_resumed_and_deleted(api, integrator, users_sync):
+    client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/"
+
+    assert client.patch(address, {"crontab": "0 2 * * *", "time_zone": "Asia/Shanghai"}, content_type=JSON).json()["next_due_at"]
+    wrong = client.patch(address, {"crontab": "never", "filter": "nothing = 1"}, content_type=JSON)
+    assert {error["pointer"] for error in wrong.json()["errors"]} == {"#/crontab", "#/filter"}
+    assert client.post(f"{address}pause/").json()["standing"] == "paused"
+    assert client.get(f"{V1}/syncs/?paused_at__isnull=true").json()["items"] == []
+    assert client.post(f"{address}resume/").json()["paused_at"] is None
+    assert client.delete(address).status_code == 204
+    assert not Sync.objects.exists()
+
+
+def test_the_cursor_is_read_and_set_back(api, integrator, users_sync, run_now):
+    client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/cursor/"
+    assert client.get(address).json()["value"] == ""
+    run_now(users_sync)
+    assert client.get(address).json()["value"] > "2026-"
+
+    body = {"value": "2026-02-01", "note": "once more"}
+    assert client.put(address, body, content_type=JSON).json()["value"] == "2026-02-01T00:00:00.000000Z"
+    assert client.put(address, {"value": "never"}, content_type=JSON).status_code == 400
+    assert Entry.objects.filter(event="sync.cursor_set", note="once more").exists()
+
+
+def test_a_launch_under_a_key_takes_effect_once_and_a_busy_pair_is_a_conflict(api, operator, users_sync):
+    client, address = api(operator), f"{V1}/syncs/{users_sync.pk}/run/"
+
+    first, second = (client.post(address, {}, content_type=JSON, headers={"Idempotency-Key": "k1"}) for _ in range(2))
+    other = client.post(address, {}, content_type=JSON, headers={"Idempotency-Key": "k2"})
+    dry = client.post(address, {"dry": True}, content_type=JSON)
+
+    assert first.status_code == second.status_code == 201
+    assert first.json() == second.json()
+    assert second["Idempotent-Replayed"] == "true"
+    assert other.status_code == 409
+    assert "still going" in other.json()["detail"]
+    assert dry.status_code == 201, "a dry run takes no lock"
+    assert Run.objects.count() == 2
+    assert client.post(address, {"keys": [""]}, content_type=JSON).status_code in (400, 409)
+
+
+def test_a_viewer_sees_and_changes_nothing(api, viewer, users_sync):
+    client = api(viewer)
+
+    assert client.get(f"{V1}/syncs/{users_sync.pk}/").status_code == 200
+    for address, body in ((f"{V1}/syncs/{users_sync.pk}/run/", {}), (f"{V1}/rejects/dismiss/", {"sync": users_sync.pk, "note": "x"})):
+        assert client.post(address, body, content_type=JSON).status_code == 403
+    assert client.patch(f"{V1}/syncs/{users_sync.pk}/", {"notes": "x"}, content_type=JSON).status_code == 403
+    assert not Run.objects.exists()
+    assert api().get(f"{V1}/syncs/").status_code == 401
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_is_paused_resumed_and_cancelled(api, operator, users_sync, by):
+    client = api(operator)
+    number = client.post(f"{V1}/syncs/{users_sync.pk}/run/", {}, content_type=JSON).json()["id"]
+    address = f"{V1}/runs/{number}/"
+
+    assert client.post(f"{address}pause/").json()["state"] == "paused"
+    assert client.post(f"{address}pause/").status_code == 409
+    assert client.post(f"{address}resume/").json()["state"] == "queued"
+    assert client.post(f"{address}cancel/").json()["is_cancelling"] is True
+    assert finish(Run.objects.get()).state == "cancelled"
+
+
+def test_a_run_tells_its_log_and_its_changes(api, viewer, users_sync, run_now):
+    run = run_now(users_sync)
+    client, address = api(viewer), f"{V1}/runs/{run.pk}/"
+
+    log = client.get(f"{address}log/").json()["items"]
+    assert "240 read" in log[-1]["text"]
+    pages, after = [], f"{address}changes/?operation=create"
+    while after:
+        answer = client.get(after).json()
+        pages.append(answer["items"])
+        after = answer["next"]
+    assert sum(change["result"] == "written" for page in pages for change in page) == run.counts["created"]
+    assert len(pages[0]) == 50
+    change = pages[0][0]
+    assert (change["operation"], change["result"]) == ("create", "written")
+    assert {field["name"] for field in change["fields"]} == {"employee_id", "full_name", "email"}
+    one = client.get(f"{address}changes/?key={change['source_key']}").json()["items"]
+    assert [found["source_key"] for found in one] == [change["source_key"]]
+
+
+def test_lists_filter_and_page_in_a_constant_number_of_queries(api, viewer, users_sync, by):
+    def make(count):
+        version = users_sync.mapping.latest
+        facts = {"sync": users_sync, "pair": users_sync.pair, "name": users_sync.name, "mode": "full", "mapping_version": version}
+        Run.objects.bulk_create(Run(**facts, dry=True, state="queued") for _ in range(count))
+
+    client = api(viewer)
+    client.get(f"{V1}/runs/")  # notes that the token is used
+    queries = []
+    for count in (3, 30):
+        make(count)
+        for address in ("runs/", "syncs/", "mappings/", "rejects/"):
+            with CaptureQueriesContext(connection) as captured:
+                assert client.get(f"{V1}/{address}").status_code == 200
+            queries.append((address, len(captured)))
+
+    assert queries[:4] == queries[4:]
+    first = client.get(f"{V1}/runs/?limit=10&state=queued").json()
+    second = client.get(first["next"]).json()
+    assert [run["id"] for run in first["items"]] > [run["id"] for run in second["items"]]
+    assert client.get(second["previous"]).json()["items"] == first["items"]
+    assert client.get(f"{V1}/runs/?state=succeeded").json()["items"] == []
+    assert client.get(f"{V1}/runs/?state=nonsense").status_code == 400
+
+
+# --- rejects ----------------------------------------------------------------------------------------------------------
+
+
+def test_rejects_are_grouped_replayed_and_dismissed(api, operator, users_sync, sandbox, run_now):
+    run_now(users_sync)
+    client = api(operator)
+
+    groups = client.get(f"{V1}/rejects/groups/?sync={users_sync.pk}").json()
+    rows = client.get(f"{V1}/rejects/?cause={groups[0]['cause']}").json()["items"]
+    one = client.get(f"{V1}/rejects/{rows[0]['id']}/").json()
+    assert sum(group["count"] for group in groups) == 6
+    assert len(rows) == groups[0]["count"]
+    assert one["record"]["userId"] == one["key"]
+
+    nameless = client.get(f"{V1}/rejects/?state=refused").json()["items"][0]
+    sandbox.oa.change("user", nameless["key"], name="Wei Chen")
+    assert client.post(f"{V1}/rejects/replay/", {"ids": [nameless["id"]]}, content_type=JSON).json() == {"count": 1}
+    finish(Run.objects.get(trigger="replay"))
+    assert client.get(f"{V1}/rejects/{nameless['id']}/").json()["closed_as"] == "replayed"
+    assert client.post(f"{V1}/rejects/replay/", {"ids": [nameless["id"]]}, content_type=JSON).status_code == 400
+
+    assert client.post(f"{V1}/rejects/dismiss/", {"sync": users_sync.pk, "note": " "}, content_type=JSON).status_code == 400
+    assert client.post(f"{V1}/rejects/dismiss/", {"note": "x"}, content_type=JSON).status_code == 400
+    done = client.post(f"{V1}/rejects/dismiss/", {"sync": users_sync.pk, "cause": groups[0]["cause"], "note": "Test people."}, content_type=JSON)
+    assert done.json() == {"count": groups[0]["count"] - (nameless["cause"] == groups[0]["cause"])}
+    assert OpenRow.objects.filter(closed_as="dismissed", closed_note="Test people.").exists()
+    assert client.get(f"{V1}/rejects/?closed_at__isnull=false").json()["items"]

@@ -1,0 +1,145 @@
+"""`manage.py sync`: the words for people, the JSON for programs, the exit codes for both."""
+
+import io
+import json
+import threading
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection
+
+from integration_hub.core.models import Heartbeat
+from integration_hub.syncs.management.commands import sync as command
+from integration_hub.syncs.models import Run
+from integration_hub.syncs.services import pause_sync, start_run
+from tests.syncs.conftest import finish
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NAME = "Users of OA → Users of CRM"
+
+
+@pytest.fixture
+def manage(monkeypatch):
+    monkeypatch.setattr(command, "POLL", 0.02)
+
+    def run(*words):
+        out = io.StringIO()
+        try:
+            call_command("sync", *words, stdout=out)
+        except SystemExit as end:
+            return end.code, out.getvalue()
+        except CommandError as error:
+            return error.returncode, str(error)
+        return 0, out.getvalue()
+
+    return run
+
+
+@pytest.fixture
+def worker():
+    """Carries what is started, beside the command."""
+    stop = threading.Event()
+
+    def work():
+        while not stop.wait(0.02):
+            for run in Run.objects.live():
+                finish(run)
+        connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()
+
+
+def test_a_run_is_waited_for_and_its_rejects_are_in_the_exit_code(users_sync, sandbox, manage, worker):
+    code, said = manage("run", NAME, "--wait")
+
+    assert code == 3
+    assert "Run 1 of Users of OA → Users of CRM" in said.replace(str(Run.objects.get().pk), "1", 1)
+    assert "240 read" in said
+    assert "rejected" in said
+    assert Run.objects.get().trigger == "command"
+    assert "(command line)" in Run.objects.get().actor_name
+
+    sandbox.oa.has(user=3)
+    code, said = manage("run", NAME, "--wait", "--dry-run", "--full", "--json")
+    assert (code, json.loads(said)["state"], json.loads(said)["dry"]) == (0, "succeeded", True)
+
+
+def test_a_failed_run_says_why(users_sync, sandbox, manage, worker):
+    sandbox.oa.fault("login_page", times=100)
+
+    code, said = manage("run", NAME, "--wait")
+
+    assert code == 1
+    assert "Failed" in said
+    assert "OA answered" in said
+
+
+def test_without_a_worker_it_says_so_and_the_run_stays(users_sync, manage):
+    code, said = manage("run", NAME, "--wait", "--patience=0.1")
+
+    assert code == 1
+    assert "No worker is running" in said
+    assert Run.objects.get().is_live
+
+
+def test_a_worker_that_is_busy_is_waited_for(users_sync, manage, monkeypatch):
+    from django.utils import timezone
+
+    Heartbeat.objects.create(name="w", kind="worker", host="h", queues=["bulk"], version="1", seen_at=timezone.now())
+    monkeypatch.setattr(command.time, "sleep", lambda seconds: finish(Run.objects.get()))
+
+    assert manage("run", NAME, "--wait", "--patience=0")[0] == 3
+
+
+def test_a_busy_pair_is_a_sentence(users_sync, manage, by):
+    run = start_run(users_sync, by=by)
+
+    code, said = manage("run", NAME)
+
+    assert code == 1
+    assert said == f"Run {run.pk} of {NAME} is still going on this pair. Wait for it, or cancel it."
+
+
+@pytest.mark.parametrize("words", [("run", "Nothing"), ("status", "999"), ("cancel", "999"), ("run", NAME, "--keys", "")])
+def test_wrong_usage(users_sync, manage, words):
+    assert manage(*words)[0] == 2
+
+
+def test_status_and_cancel(users_sync, manage, by):
+    run = start_run(users_sync, by=by)
+
+    assert manage("status", str(run.pk))[0] == 0
+    assert manage("cancel", str(run.pk))[0] == 0
+    finish(run)
+
+    code, said = manage("status", str(run.pk), "--json")
+    assert (code, json.loads(said)["state"]) == (1, "cancelled")
+    assert manage("cancel", str(run.pk))[0] == 2
+
+
+def test_the_list_tells_how_syncs_stand(users_sync, manage, run_now, by):
+    run_now(users_sync)
+
+    code, said = manage("list")
+    assert code == 0
+    assert said.startswith(f"{NAME}  Fresh, not complete")
+    assert "open" in said
+    pause_sync(users_sync, by=by)
+    assert json.loads(manage("list", "--json")[1])[0]["standing"] == "paused"
+
+
+def test_the_bar_of_a_terminal_shows_how_far_it_is(users_sync, manage, worker, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(command.sys, "stderr", terminal)
+
+    assert manage("run", NAME, "--wait")[0] == 3
+
+    drawn = terminal.getvalue().split("\r\033[K")
+    assert drawn[-1] == "", "the line is cleared at the end"
+    assert any("Queued" in line or "Writing" in line for line in drawn)
