@@ -318,7 +318,9 @@ class RejectPage(HubPage):
             since += [" · ", Link(_("Run {number}").format(number=number(row.run_id)), reverse("runs:detail", args=[row.run_id]))]
         if row.closed_at is not None:
             how = [
-                _("{how} {when} {by}").format(how=row.get_closed_as_display(), when=clock(row.closed_at), by=row.closed_by).strip() + ". ",
+                _("{how} {when} {by}").format(how=row.get_closed_as_display(), when=clock(row.closed_at), by=row.closed_by).strip()
+                + texts.full_stop()
+                + " ",
                 row.closed_note,
             ]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
