@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
-from django.db.models import ProtectedError, Q
-from django.urls import NoReverseMatch
+from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.evaluator import evaluate
-from integration_hub.core.registry import Use
 from integration_hub.mappings.definition import read_definition
 from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import Mapping, MappingVersion
@@ -95,18 +93,3 @@ def delete_mapping(mapping: Mapping, *, by: Actor) -> None:
     except ProtectedError as error:
         users = ", ".join(sorted({str(user) for user in error.protected_objects})[:5])
         raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=mapping, users=users)) from None
-
-
-def uses_of_entity(subject: object) -> list[Use]:
-    """The mappings that need this entity; nothing else is needed by one."""
-    if not isinstance(subject, Entity):
-        return []
-    mappings = Mapping.objects.filter(Q(source=subject) | Q(target=subject))
-    return [Use(mapping.name, _("Mapping"), _address(mapping), owner=mapping.changed_by) for mapping in mappings]
-
-
-def _address(mapping: Mapping) -> str:
-    try:
-        return mapping.get_absolute_url()
-    except NoReverseMatch:  # the hub runs without its pages
-        return ""

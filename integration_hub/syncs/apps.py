@@ -13,13 +13,14 @@ class SyncsConfig(AppConfig):
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import event_texts, sweeps, uses
         from integration_hub.syncs import audited, notices, overview, services, stages
+        from integration_hub.syncs.uses import syncs_using
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
-        uses.register("syncs", services.uses_of_entity)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
+        uses.register("syncs", syncs_using)
 
         entries = (
             ("syncs", _("All syncs"), "sync", "syncs:list", "syncs.view", overview.syncs_badge),

@@ -71,7 +71,7 @@ def _in_index(sync: Sync | None) -> list[tuple[int, str, int, int, int]]:
     which, parameters = ("s.id = %s", [sync.pk]) if sync is not None else ("1 = 1", [])
     with connection.cursor() as cursor:
         cursor.execute(_GROUPS.format(which=which), [*parameters, CAP + 1])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def _in_run(run: Run) -> list[tuple[int, str, int, int, int]]:

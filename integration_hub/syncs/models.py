@@ -139,15 +139,14 @@ class SyncQuerySet(VisibleQuerySet):
         """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
         objective = ExpressionWrapper(Cast("objective_seconds", models.IntegerField()) * Value(timedelta(seconds=1)), models.DurationField())
         allowed = ExpressionWrapper(Coalesce(F("last_success_at"), F("made_at")) + objective, models.DateTimeField())
-        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        late: SyncQuerySet = self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        return late
 
     def failing(self) -> SyncQuerySet:
         """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        return (
-            self.filter(paused_at=None)
-            .annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]))
-            .filter(last_state=RunState.FAILED)
-        )
+        last = Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]
+        failing: SyncQuerySet = self.filter(paused_at=None).annotate(last_state=Subquery(last)).filter(last_state=RunState.FAILED)
+        return failing
 
 
 class Sync(models.Model):

@@ -26,7 +26,7 @@ def packed_record(record: dict[str, Any]) -> bytes:
     return zlib.compress(json.dumps(record, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
 
 
-def unpacked_record(stored: bytes) -> dict[str, Any]:
+def unpacked_record(stored: bytes | memoryview) -> dict[str, Any]:
     """The source record of an open row: field → value, times and decimals as text."""
     return json.loads(zlib.decompress(bytes(stored)))  # type: ignore[no-any-return]
 

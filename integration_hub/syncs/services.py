@@ -17,7 +17,6 @@ from django.utils.translation import gettext as _
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
-from integration_hub.core.registry import Use
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
@@ -273,17 +272,6 @@ def _delete_files(names: list[str]) -> None:
         default_storage.delete(name)
 
 
-def uses_of_entity(subject: object) -> list[Use]:
-    """What of syncs needs this entity: the syncs of its pairs, or the history of a pair that no sync is left of."""
-    if not isinstance(subject, Entity):
-        return []
-    found = []
-    for pair in Pair.objects.filter(Q(a=subject) | Q(b=subject)).select_related("a__system", "b__system").prefetch_related("syncs__owner"):
-        syncs = [Use(sync.name, _("Sync"), sync.get_absolute_url(), owner=str(sync.owner or "")) for sync in pair.syncs.all()]
-        found += syncs or [Use(_("the history of {pair}").format(pair=pair), _("Pair"))]
-    return found
-
-
 def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
     """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read."""
     by.require("syncs.change", sync)
@@ -312,6 +300,8 @@ def start_due_syncs() -> None:
         except NotPossible as error:
             Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+        except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
+            log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

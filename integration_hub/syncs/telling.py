@@ -136,7 +136,11 @@ def _missing(standing: Standing) -> str:
 
 
 def _look_at_rejects(standing: Standing) -> list[str | Link]:
+<<<<<<< HEAD
     return [Link(_("look at what was left, by cause"), f"{reverse('rejects:list')}?sync={standing.sync.pk}"), texts.full_stop()]
+=======
+    return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
+>>>>>>> main
 
 
 def _tell_incomplete(standing: Standing) -> Words:
@@ -188,7 +192,11 @@ def _tell_failed(standing: Standing) -> Words:
     said = _("The last run failed; {as_of}").format(as_of=_lower_first(as_of) if sync.last_success_at is None else as_of)
     following: list[str | Link] = []
     if run is not None:
+<<<<<<< HEAD
         following = [Link(_("see why run {number} failed").format(number=number(run.pk)), run.get_absolute_url()), texts.full_stop()]
+=======
+        following = [Link(_("see why run {number} failed.").format(number=number(run.pk)), run.get_absolute_url())]
+>>>>>>> main
     return said, following, True
 
 
@@ -213,7 +221,11 @@ def _tell_never_ran(standing: Standing) -> Words:
         where = href("mappings:detail", sync.mapping_id)
         return (
             _("Nothing has been brought to {target} yet: the mapping is not published.").format(target=sync.target.system.name),
+<<<<<<< HEAD
             [Link(_("publish {mapping}").format(mapping=sync.mapping.name), where), texts.full_stop()],
+=======
+            [Link(_("publish {mapping}.").format(mapping=sync.mapping.name), where)],
+>>>>>>> main
             True,
         )
     return (
@@ -345,8 +357,8 @@ def _tell_live(run: Run, counts: dict[str, int], headway: Headway, partitions: S
         return _("Paused: {so_far}").format(so_far=so_far), [_("resume it, and it goes on from there.")], True
     waiting = _waiting_on(partitions)
     if waiting is not None:
-        said = [_("It tries again {when} by itself.").format(when=_moment_words(waiting.not_before))]
-        return texts.render(waiting.error), said, False
+        again = _("It tries again {when} by itself.").format(when=_moment_words(waiting.not_before))
+        return texts.render(waiting.error), [again], False
     if run.state == RunState.QUEUED:
         return _("It waits for a worker."), [_("Workers take it within seconds; where none is running, it stays here.")], False
     if headway.left_seconds is not None and headway.expected and headway.done < headway.expected:
@@ -416,8 +428,13 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
         said = said.format(n=number(would), target=target)
     following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
     if missed:
+<<<<<<< HEAD
         rejects = ngettext("{n} would be left", "{n} would be left", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}"), texts.full_stop()]
+=======
+        rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
+        following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
+>>>>>>> main
     return said, following, bool(would)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures that are imported are also named as arguments)
 """The pages of syncs, runs and rejects in a real browser, over a sync between two systems of the sandbox."""
 
 import re

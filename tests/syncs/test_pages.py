@@ -364,7 +364,7 @@ def test_a_changed_record_is_shown_before_and_after_with_where_it_comes_from(ent
 def test_rejects_are_grouped_by_cause_with_a_forecast(enter, users_sync, run_now):
     client = enter("operator")
     run_now(users_sync)
-    rejected = OpenRow.objects.open().filter(state="rejected")
+    rejected = OpenRow.objects.open().filter(state="rejected", field="email", step="required")
 
     page = shown(client, "rejects:list")
 

@@ -111,11 +111,11 @@ class OfRun(HubPage):
 
     permission = "syncs.view"
     nav = "runs"
-    named = ""
+    named: Any = ""
 
     def get_run(self) -> Run:
         if not hasattr(self, "_run"):
-            self._run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])  # type: ignore[attr-defined]
+            self._run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])
         return self._run
 
     def run_title(self) -> str:
@@ -328,11 +328,14 @@ class LogPage(OfRun):
 class OnRun(HubAction):
     """A button about one run."""
 
+    permission = "syncs.cancel"
+
     refusals = (NotPossible,)
 
     @property
     def run(self) -> Run:
-        return get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        run: Run = get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        return run
 
 
 class CancelRun(OnRun):

@@ -59,7 +59,7 @@ class SyncList(HubPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        systems = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
+        systems: Any = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
         filters = read_filters(
             self.request,
             Filter("q", _("Name contains")),
@@ -67,7 +67,7 @@ class SyncList(HubPage):
             Filter("state", _("State"), STATE_FILTERS),
         )
         syncs = narrowed(Sync.objects.visible_to(self.by), *(each.value for each in filters))
-        pager = key_page(syncs.with_names(), self.request, order=("name",))  # type: ignore[attr-defined]
+        pager = key_page(syncs.with_names(), self.request, order=("name",))
         rows = standings_of(pager.items)
         context |= {"filters": filters, "pager": pager, "is_live": any(row.live for row in rows), "filtered": any(each.value for each in filters)}
         context["rows"] = [
@@ -121,11 +121,11 @@ class OfSync(HubPage):
 
     permission = "syncs.view"
     nav = "syncs"
-    named = ""  # the page's own name; "": the sync's
+    named: Any = ""  # the page's own name; "": the sync's
 
     def get_sync(self) -> Sync:
         if not hasattr(self, "_sync"):
-            self._sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+            self._sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
         return self._sync
 
     def get_title(self) -> str:
@@ -235,7 +235,7 @@ def _decisive(sync: Sync) -> list[Run]:
     run = Run.objects.decisive().filter(sync=sync).first()
     if run is None:
         return []
-    run.last_is_whole = True  # type: ignore[attr-defined]
+    run.last_is_whole = True
     return [run]
 
 
@@ -247,13 +247,16 @@ class OnSync(HubAction):
 
     @property
     def sync(self) -> Sync:
-        return get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def back(self) -> str:
         return self.to or super().back()
 
 
 class RunNow(OnSync):
+    permission = "syncs.run"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
         self.to = run.get_absolute_url()
@@ -261,18 +264,24 @@ class RunNow(OnSync):
 
 
 class PauseSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.pause_sync(self.sync, by=self.by)
         return _("Paused.")
 
 
 class ResumeSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.resume_sync(self.sync, by=self.by)
         return _("Resumed.")
 
 
 class DeleteSync(OnSync):
+    permission = "syncs.delete"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         sync = self.sync
         services.delete_sync(sync, by=self.by)
@@ -326,7 +335,8 @@ class NewSync(SyncFormPage):
 class EditSync(SyncFormPage):
     @cached_property
     def sync(self) -> Sync:  # type: ignore[override]
-        return get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def get_title(self) -> str:
         return _("Edit {name}").format(name=self.sync)
