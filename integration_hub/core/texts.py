@@ -30,11 +30,6 @@ def listed(names: Iterable[str]) -> str:
     return pgettext("between the names of a list", ", ").join(names)
 
 
-def full_stop() -> str:
-    """What ends a sentence whose last part is a link."""
-    return pgettext("at the end of a sentence", ".")
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, Text):
         return stored(value)

@@ -136,11 +136,7 @@ def _missing(standing: Standing) -> str:
 
 
 def _look_at_rejects(standing: Standing) -> list[str | Link]:
-<<<<<<< HEAD
-    return [Link(_("look at what was left, by cause"), f"{reverse('rejects:list')}?sync={standing.sync.pk}"), texts.full_stop()]
-=======
     return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
->>>>>>> main
 
 
 def _tell_incomplete(standing: Standing) -> Words:
@@ -192,11 +188,7 @@ def _tell_failed(standing: Standing) -> Words:
     said = _("The last run failed; {as_of}").format(as_of=_lower_first(as_of) if sync.last_success_at is None else as_of)
     following: list[str | Link] = []
     if run is not None:
-<<<<<<< HEAD
-        following = [Link(_("see why run {number} failed").format(number=number(run.pk)), run.get_absolute_url()), texts.full_stop()]
-=======
         following = [Link(_("see why run {number} failed.").format(number=number(run.pk)), run.get_absolute_url())]
->>>>>>> main
     return said, following, True
 
 
@@ -221,11 +213,7 @@ def _tell_never_ran(standing: Standing) -> Words:
         where = href("mappings:detail", sync.mapping_id)
         return (
             _("Nothing has been brought to {target} yet: the mapping is not published.").format(target=sync.target.system.name),
-<<<<<<< HEAD
-            [Link(_("publish {mapping}").format(mapping=sync.mapping.name), where), texts.full_stop()],
-=======
             [Link(_("publish {mapping}.").format(mapping=sync.mapping.name), where)],
->>>>>>> main
             True,
         )
     return (
@@ -428,13 +416,8 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
         said = said.format(n=number(would), target=target)
     following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
     if missed:
-<<<<<<< HEAD
-        rejects = ngettext("{n} would be left", "{n} would be left", missed).format(n=number(missed))
-        following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}"), texts.full_stop()]
-=======
         rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
->>>>>>> main
     return said, following, bool(would)
 
 
@@ -568,4 +551,8 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
     if books.out_difference:
         where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
     where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
-    return "bad", _("The books do not balance"), pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do.")
+    return (
+        "bad",
+        _("The books do not balance"),
+        pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do."),
+    )
