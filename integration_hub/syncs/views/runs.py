@@ -267,7 +267,7 @@ def progress_of(run: Run, headway: Headway) -> Progress:
         numbers.append((_("{n}/s").format(n=number(round(headway.rate, 0 if headway.rate >= 10 else 1))), _("over the last 30 s")))
     left = None
     if headway.left_seconds is not None and run.state != RunState.PAUSED and headway.done < (headway.expected or 0):
-        text = _("left to compare, then writing") if stage == RunState.COMPARING and not run.dry else _("left")
+        text = _("left to compare, then writing") if stage == RunState.COMPARING and not run.dry else pgettext("time still needed", "left")
         left = (duration(max(1, round(headway.left_seconds))), text)
     return Progress(headway.share, numbers, left, _stages(run, stage), "idle" if run.state == RunState.PAUSED else "run")
 
