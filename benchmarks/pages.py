@@ -75,7 +75,9 @@ def history(count: int) -> None:
         cause = f"n % {len(syncs) * CAUSES}"
         ended = "CASE WHEN n % 10 = 0 THEN datetime('now') END"
         seen = dict.fromkeys(("first_at", "last_at"), made_at)
-        _copies(cursor, OpenRow, count, {"sync_id": sync, "key": "n", "cause": cause, "run_id": f"max(1, {count} - n % 1000)", "closed_at": ended, **seen})
+        _copies(
+            cursor, OpenRow, count, {"sync_id": sync, "key": "n", "cause": cause, "run_id": f"max(1, {count} - n % 1000)", "closed_at": ended, **seen}
+        )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
