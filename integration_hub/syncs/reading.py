@@ -20,7 +20,7 @@ from integration_hub.syncs.work import NO_KEY, Work
 if TYPE_CHECKING:
     import polars as pl
 
-PAGE_ROWS = 2000  # small pages are joined up to so many records,
+PAGE_ROWS = 4000  # small pages are joined up to so many records,
 PAGE_SECONDS = 0.5  # or until so long has passed
 WANTED_ROWS = 500
 
