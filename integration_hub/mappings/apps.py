@@ -8,10 +8,19 @@ class MappingsConfig(AppConfig):
     verbose_name = _("Mappings")
 
     def ready(self) -> None:
+        from integration_hub.core import overview
+        from integration_hub.core.pages import NavEntry, navigation
+        from integration_hub.core.palette import searches
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import audited
+        from integration_hub.mappings import audited, console
         from integration_hub.mappings.uses import mappings_using
 
+        words = "mapping fields transforms formulas transformation"
+        navigation.register(
+            "mappings", NavEntry("connections", _("Mappings"), "conversion_path", "mappings:list", "mappings.view", order=20, words=words)
+        )
+        searches.register("mappings", console.find_mappings)
+        overview.steps.register("mappings", console.steps)
         uses.register("mappings", mappings_using)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
