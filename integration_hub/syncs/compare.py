@@ -129,7 +129,7 @@ def _links(work: Work, keys: Sequence[str]) -> dict[str, _Known]:
 
 
 def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side)
     if not rows.exists():
         return {}
     wanted = set(keys)

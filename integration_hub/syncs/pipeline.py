@@ -108,8 +108,8 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
             last_key=page.last_key,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
-        openrows.leave(work.sync, work.run, work.sync.source_side, page.left)
-        openrows.close(work.sync, work.sync.source_side, result.passed)
+        openrows.leave(work.sync, work.run, work.run.source_side, page.left)
+        openrows.close(work.sync, work.run.source_side, result.passed)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last}
         lease.fence(
             page_number=page.number,

@@ -48,11 +48,11 @@ class Work:
     @property
     def source_key(self) -> str:
         """The column of a link that holds the source's key."""
-        return "a_key" if self.sync.source_side == Side.A else "b_key"
+        return "a_key" if self.run.source_side == Side.A else "b_key"
 
     @property
     def target_key(self) -> str:
-        return "b_key" if self.sync.source_side == Side.A else "a_key"
+        return "b_key" if self.run.source_side == Side.A else "a_key"
 
     @property
     def source_fields(self) -> list[str]:
@@ -99,7 +99,7 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
         target=target,
         mapping=mapping,
         fields=fields,
-        slots=slots_of(run.pair, sync.target_side, fields),
+        slots=slots_of(run.pair, run.target_side, fields),
         filter=parse(text, {f.name: f.type for f in source.fields}) if text else None,
         open=open,
         ends_at=time.monotonic() + seconds,
