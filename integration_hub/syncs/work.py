@@ -118,14 +118,16 @@ class InFlight:
         self._changed = threading.Condition()
         self._aborted = False
 
-    def wait_for(self, keys: Iterable[str]) -> None:
-        """Return when none of these keys is held. Raises Aborted when the work is over."""
-        wanted = frozenset(keys)
+    def wait_for(self, keys: Iterable[str]) -> bool:
+        """Return when none of these keys is held: whether one was. Raises Aborted when the work is over."""
+        wanted, waited = frozenset(keys), False
         with self._changed:
             while not self._aborted and any(not wanted.isdisjoint(held) for held in self._held.values()):
+                waited = True
                 self._changed.wait()
             if self._aborted:
                 raise Aborted
+        return waited
 
     def hold(self, page: int, keys: Iterable[str]) -> None:
         with self._changed:

@@ -1,13 +1,12 @@
 """What people and workers do at the same time: pausing, cancelling, replaying and changing settings while a run is going."""
 
-import threading
+import time
 
 import pytest
-from django.db import connections
 
-from integration_hub.syncs import carrying, reading, services, stages
+from integration_hub.syncs import carrying, pipeline, reading, services, stages
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, SyncCursor
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import USERS_TO_USERS, finish, published
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -75,3 +74,54 @@ def test_a_run_keeps_its_direction_when_the_sync_gets_another(sandbox, users_syn
     assert run.balanced
     assert run.state in ("succeeded", "with_rejects")
     assert set(Link.objects.values_list("a_key", flat=True)) <= employees
+
+
+def slow_record(monkeypatch):
+    record = pipeline.record
+
+    def slow(*args):
+        time.sleep(0.5)
+        record(*args)
+
+    monkeypatch.setattr(pipeline, "record", slow)
+
+
+@pytest.mark.parametrize("compare_first", [False, True])
+def test_of_two_records_that_mean_the_same_target_record_only_the_first_is_written(sandbox, oa, crm, by, run_now, monkeypatch, compare_first):
+    source, target = oa.entities.get(name="users"), crm.entities.get(name="users")
+    fields = [{**one, "source": "mobile"} if one["target"] == "employee_id" else one for one in USERS_TO_USERS["fields"]]
+    mapping = published("Users", source, target, {**USERS_TO_USERS, "fields": fields})
+    sync = services.create_sync(
+        by=by, source=source, target=target, name="Users", mapping=mapping, mode="incremental", compare_first=compare_first
+    )
+    sandbox.oa.change("user", "U000010", name="First", email="same@a.example", mobile="E77")
+    sandbox.oa.change("user", "U000060", name="Second", email="same@a.example", mobile=None)
+    sandbox.crm.add("users", employee_id="E77", full_name="Old", email="same@a.example")
+    small_pages(monkeypatch)
+    slow_record(monkeypatch)
+
+    run = run_now(sync)
+
+    (user,) = (u for u in sandbox.records("crm", "users") if u["email"] == "same@a.example")
+    assert user["full_name"] == "First"
+    assert Link.objects.get(b_key=user["id"]).a_key == "U000010"
+    assert OpenRow.objects.open().filter(key="U000060").exists()
+    assert run.balanced
+
+
+@pytest.mark.parametrize("other", ["U000011", "U000060"])  # on the same page, and on the next
+def test_a_record_is_not_created_twice_where_two_mean_it_by_different_match_keys(sandbox, oa, crm, by, run_now, monkeypatch, other):
+    source, target = oa.entities.get(name="users"), crm.entities.get(name="users")
+    fields = [{**one, "source": "mobile"} if one["target"] == "employee_id" else one for one in USERS_TO_USERS["fields"]]
+    mapping = published("Users", source, target, {**USERS_TO_USERS, "fields": fields})
+    sync = services.create_sync(by=by, source=source, target=target, name="Users", mapping=mapping, mode="incremental")
+    sandbox.oa.change("user", "U000010", name="First", email="same@a.example", mobile="E77")
+    sandbox.oa.change("user", other, name="Second", email="same@a.example", mobile=None)
+    small_pages(monkeypatch)
+    slow_record(monkeypatch)
+
+    run = run_now(sync)
+
+    assert [u["full_name"] for u in sandbox.records("crm", "users") if u["email"] == "same@a.example"] == ["First"]
+    assert OpenRow.objects.open().get(key=other).step == "match"
+    assert run.balanced
