@@ -282,7 +282,7 @@ def verdict_of(mapping: Mapping, draft: editor.Draft, found: Look, by: Any, samp
         if changes:
             word, state = _("Draft, changed since v{n}").format(n=latest.number), "idle"
     since: list[str | Link] = [f"{mapping.source} → {mapping.target}"]
-    since.append(_("changed {time} by {who}").format(time=ago_text(mapping.changed_at), who=mapping.changed_by or _("the hub")))
+    since.append(" · " + _("changed {time} by {who}").format(time=ago_text(mapping.changed_at), who=mapping.changed_by or _("the hub")))
     following: list[str | Link] = []
     missing = [row.name for row in draft.missing]
     rejected = len(found.rejected)
@@ -335,7 +335,10 @@ class PreviewPart(OfMapping):
         return self._show(editor.draft_of(self.mapping.draft, self.mapping.target.as_schema()))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._show(editor.read_draft(request.POST, self.mapping.draft, self.mapping.target.as_schema()))
+        schema = self.mapping.target.as_schema()
+        if not self.by.allows("mappings.change"):  # their form is locked, and a locked choice is not sent
+            return self._show(editor.draft_of(self.mapping.draft, schema))
+        return self._show(editor.read_draft(request.POST, self.mapping.draft, schema))
 
     def _show(self, draft: editor.Draft) -> HttpResponse:
         show = self.request.POST.get("show", "")

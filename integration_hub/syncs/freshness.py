@@ -21,6 +21,7 @@ STATES = {  # as core.parts colours them
     Freshness.INCOMPLETE: "warn",
     Freshness.LATE: "warn",
     Freshness.FAILED: "bad",
+    Freshness.STUCK: "bad",
     Freshness.PAUSED: "idle",
     Freshness.FIRST_RUN: "run",
     Freshness.NEVER_RAN: "idle",
@@ -112,6 +113,8 @@ def is_decisive(run: Run) -> bool:
 def _freshness(sync: Sync, last: Run | None, live: Run | None, open_rows: int) -> Freshness:
     if sync.paused_at is not None:
         return Freshness.PAUSED
+    if sync.refusal:
+        return Freshness.STUCK
     if last is not None and last.state == RunState.FAILED:
         return Freshness.FAILED
     if sync.last_success_at is None:

@@ -196,6 +196,11 @@ def _lower_first(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
+def _tell_stuck(standing: Standing) -> Words:
+    sync = standing.sync
+    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [sync.refusal], True
+
+
 def _tell_paused(standing: Standing) -> Words:
     sync = standing.sync
     said = _("{target} is not kept fresh: this sync was paused {when}.").format(target=sync.target.system.name, when=ago_text(sync.paused_at))
@@ -228,6 +233,7 @@ _TELL_SYNC = {
     Freshness.INCOMPLETE: _tell_incomplete,
     Freshness.LATE: _tell_late,
     Freshness.FAILED: _tell_failed,
+    Freshness.STUCK: _tell_stuck,
     Freshness.PAUSED: _tell_paused,
     Freshness.FIRST_RUN: _tell_first_run,
     Freshness.NEVER_RAN: _tell_never_ran,
