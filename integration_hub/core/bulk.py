@@ -24,7 +24,7 @@ def insert(model: type[models.Model], columns: Mapping[str, Iterable[Any]]) -> N
                     copy.write_row(row)
         else:
             adapted = [_adapted(model, name, values) for name, values in columns.items()]
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", zip(*adapted, strict=False))  # noqa: S608
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", list(zip(*adapted, strict=False)))  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
