@@ -97,7 +97,7 @@ class Reading:
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
         self._notice_loops(step, following, answer, frame.height)
-        if following is not None:
+        if following is not None and self._before:
             following = {**following, AFTER: self._before.hex()}
         page = Page(frame, following, records.misfits, records.absent)
         return self._without_deleted(page) if self._list.deleted_field else self._narrowed(page)

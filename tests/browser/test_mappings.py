@@ -118,7 +118,10 @@ def test_a_mapping_is_made_from_scratch_tried_on_a_record_and_published(oa, crm,
 
 def test_the_editor_looks_as_it_should(users, by, signed_in, clean, shot):  # noqa: F811
     services.publish_mapping(users, by=by)
-    fields = [*USERS_TO_USERS["fields"][:2], {"target": "email", "source": "email", "steps": [{"transform": "value_map", "table": {"a": "b"}}, {"transform": "pad", "width": 8}]}]
+    fields = [
+        *USERS_TO_USERS["fields"][:2],
+        {"target": "email", "source": "email", "steps": [{"transform": "value_map", "table": {"a": "b"}}, {"transform": "pad", "width": 8}]},
+    ]
     fields.append({"target": "phone", "expression": "uppr(mobile)"})
     services.change_mapping(users, definition={"fields": fields, "match": [["employee_id"], ["email"]]}, by=by)
     page = signed_in("integrator")
