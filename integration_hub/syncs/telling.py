@@ -9,7 +9,7 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Balance, Bar, Bars, Count, Fact, Link, Sum, Verdict
@@ -196,6 +196,11 @@ def _lower_first(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
+def _tell_stuck(standing: Standing) -> Words:
+    sync = standing.sync
+    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [sync.refusal], True
+
+
 def _tell_paused(standing: Standing) -> Words:
     sync = standing.sync
     said = _("{target} is not kept fresh: this sync was paused {when}.").format(target=sync.target.system.name, when=ago_text(sync.paused_at))
@@ -228,6 +233,7 @@ _TELL_SYNC = {
     Freshness.INCOMPLETE: _tell_incomplete,
     Freshness.LATE: _tell_late,
     Freshness.FAILED: _tell_failed,
+    Freshness.STUCK: _tell_stuck,
     Freshness.PAUSED: _tell_paused,
     Freshness.FIRST_RUN: _tell_first_run,
     Freshness.NEVER_RAN: _tell_never_ran,
@@ -268,7 +274,7 @@ def written_twice(sync: Sync) -> str:
     latest = sync.mapping.latest
     for fields in (latest.definition if latest else sync.mapping.draft).get("match", []):
         if (tuple(fields) == tuple(target.key) and can.lookup_by_key) or set(fields) & set(can.lookup_by):
-            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=", ".join(fields))
+            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=texts.listed(fields))
     return _("{system} offers no upsert, idempotency key or lookup: a create whose answer is lost waits for a person").format(system=system)
 
 
@@ -528,7 +534,7 @@ def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects
     if len(quiet) == 1:
         shown.append(Count(0, quiet[0], "+"))
     elif quiet:
-        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=", ".join(quiet)))
+        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=texts.listed(quiet)))
     return shown
 
 
@@ -551,4 +557,8 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
     if books.out_difference:
         where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
     where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
-    return "bad", _("The books do not balance"), "; ".join(where) or _("They did not when the run ended; recounted now they do.")
+    return (
+        "bad",
+        _("The books do not balance"),
+        pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do."),
+    )
