@@ -54,14 +54,15 @@ def normal_field(told: Json) -> Json:
 
 
 def _normal_step(step: Json) -> Json:
-    transform = TRANSFORMS[step["transform"]] if step.get("transform") in TRANSFORMS else None
-    if transform is None:
+    name = str(step.get("transform", ""))
+    if name not in TRANSFORMS:
         return step
+    transform = TRANSFORMS[name]
     try:
         parameters = transform.parameters.model_validate({key: value for key, value in step.items() if key != "transform"})
     except ValueError:
         return step
-    return {"transform": step["transform"], **parameters.model_dump(mode="json", exclude_defaults=True)}
+    return {"transform": name, **parameters.model_dump(mode="json", exclude_defaults=True)}
 
 
 def match_words(definition: Json) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
 from typing import Any
 
 from django.http import QueryDict
@@ -29,7 +30,7 @@ class Step:
     """One transform of a row; `values` by parameter, as the inputs show them: text, bool, list of texts, or list of pairs."""
 
     transform: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = made(default_factory=dict)
 
     @property
     def is_known(self) -> bool:
@@ -50,8 +51,8 @@ class Step:
         found = []
         for given in transform_form(TRANSFORMS[self.transform])["inputs"]:
             value = self.values.get(given["name"], _shown(given, given["default"]))
-            more = {"table": [("", "")], "fields": [""]}.get(given["kind"])
-            found.append({**given, "value": value, "lines": [*value, *more * FREE_ROWS] if more else []})
+            free: dict[str, list[Any]] = {"table": [("", "")] * FREE_ROWS, "fields": [""] * FREE_ROWS}
+            found.append({**given, "value": value, "lines": [*value, *free[given["kind"]]] if given["kind"] in free else []})
         return found
 
 
@@ -64,7 +65,7 @@ class Row:
     field: Field | None
     kind: str = ""
     value: str = ""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = made(default_factory=list)
     required: str = ""  # "": as the target says, yes, no
     max_length: str = ""
     pattern: str = ""
@@ -101,7 +102,7 @@ class Draft:
     """All of the form: the rows, the match keys (alternatives in order) and the note. `focus`: the id of the input to go on with."""
 
     rows: list[Row]
-    match: list[list[str]] = field(default_factory=list)
+    match: list[list[str]] = made(default_factory=list)
     note: str = ""
     focus: str = ""
 
@@ -144,7 +145,7 @@ def _row(number: int, name: str, target: Field | None, told: Json | None) -> Row
     row.kind = next((kind for kind in ORIGINS if told.get(kind) is not None), "")
     row.value = as_typed(told.get(row.kind)) if row.kind else ""
     row.steps = [_step(step) for step in told.get("steps") or [] if isinstance(step, dict)]
-    row.required = {True: "yes", False: "no"}.get(told.get("required"), "")  # type: ignore[call-overload]
+    row.required = "yes" if told.get("required") is True else "no" if told.get("required") is False else ""
     row.max_length = as_typed(told.get("max_length"))
     row.pattern = as_typed(told.get("pattern"))
     row.allowed = "\n".join(as_typed(value) for value in told.get("allowed") or ())

@@ -31,7 +31,7 @@ Json = dict[str, Any]
 STATES = (("draft", gettext_lazy("Draft")), ("published", gettext_lazy("Published")), ("changed", gettext_lazy("Changed since published")))
 
 
-def with_version(rows: QuerySet[Mapping]) -> QuerySet[Mapping]:
+def with_version(rows: QuerySet[Mapping]) -> QuerySet[Any]:
     """With what is known of the latest version, in one query."""
     latest = MappingVersion.objects.filter(mapping=OuterRef("pk")).order_by("-number")
     return rows.annotate(
@@ -194,7 +194,7 @@ class EditorPage(OfMapping):
         return self._draw(editor.draft_of(self.mapping.draft, self.mapping.target.as_schema()), drafts.mark_of(self.mapping.draft))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        self.by.require("mappings.change", self.mapping)
+        self.by.require("mappings.change")
         schema = self.mapping.target.as_schema()
         draft = editor.read_draft(request.POST, self.mapping.draft, schema)
         do, seen = request.POST.get("do", "save"), request.POST.get("seen", "")
@@ -282,7 +282,7 @@ def verdict_of(mapping: Mapping, draft: editor.Draft, found: Look, by: Any, samp
         if changes:
             word, state = _("Draft, changed since v{n}").format(n=latest.number), "idle"
     since: list[str | Link] = [f"{mapping.source} → {mapping.target}"]
-    since.append(_("changed {time} by {who}").format(time=ago_text(mapping.changed_at), who=mapping.changed_by or _("the hub")))
+    since.append(" · " + _("changed {time} by {who}").format(time=ago_text(mapping.changed_at), who=mapping.changed_by or _("the hub")))
     following: list[str | Link] = []
     missing = [row.name for row in draft.missing]
     rejected = len(found.rejected)
@@ -328,6 +328,7 @@ def verdict_of(mapping: Mapping, draft: editor.Draft, found: Look, by: Any, samp
 class PreviewPart(OfMapping):
     """The sample record beside the rows, what becomes of it after each step, and how all samples fare. Of the form's draft, or the stored one."""
 
+    permission = "records.view"
     template_name = "mappings/_preview.html"
     http_method_names = ["get", "post"]
 
@@ -335,7 +336,10 @@ class PreviewPart(OfMapping):
         return self._show(editor.draft_of(self.mapping.draft, self.mapping.target.as_schema()))
 
     def post(self, request: HttpRequest, pk: int) -> HttpResponse:
-        return self._show(editor.read_draft(request.POST, self.mapping.draft, self.mapping.target.as_schema()))
+        schema = self.mapping.target.as_schema()
+        if not self.by.allows("mappings.change"):  # their form is locked, and a locked choice is not sent
+            return self._show(editor.draft_of(self.mapping.draft, schema))
+        return self._show(editor.read_draft(request.POST, self.mapping.draft, schema))
 
     def _show(self, draft: editor.Draft) -> HttpResponse:
         show = self.request.POST.get("show", "")
@@ -402,7 +406,7 @@ def cell_of(row: editor.Row, found: Look) -> Json | None:
 
 
 class DeleteMapping(HubAction):
-    permission = "mappings.view"
+    permission = "mappings.delete"
 
     def act(self, request: HttpRequest, pk: int) -> str:
         mapping = get_object_or_404(Mapping.objects.visible_to(self.by), pk=pk)

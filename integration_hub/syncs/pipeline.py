@@ -45,14 +45,20 @@ def carry(work: Work, lease: Lease) -> bool:
 
 def write(work: Work, lease: Lease) -> None:
     """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
-    planned = compared(work, lease, ahead(mapped(work, ahead(read(work)))))
-    portions = ahead(sent(work, lease, chain(taken_up(work), ahead(planned) if not work.partition.read_done else ())))
+    portions = ahead(sent(work, lease, to_write(work, lease)))
     try:
         for portion in portions:
             record(work, lease, portion)
     finally:
         work.in_flight.abort()
         portions.close()  # type: ignore[attr-defined]
+
+
+def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
+    """First what was planned before, then what is read now."""
+    yield from taken_up(work)
+    if not work.partition.read_done:
+        yield from ahead(compared(work, lease, ahead(mapped(work, ahead(read(work))))))
 
 
 def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPage]:

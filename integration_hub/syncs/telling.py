@@ -9,7 +9,7 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Balance, Bar, Bars, Count, Fact, Link, Sum, Verdict
@@ -274,7 +274,7 @@ def written_twice(sync: Sync) -> str:
     latest = sync.mapping.latest
     for fields in (latest.definition if latest else sync.mapping.draft).get("match", []):
         if (tuple(fields) == tuple(target.key) and can.lookup_by_key) or set(fields) & set(can.lookup_by):
-            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=", ".join(fields))
+            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=texts.listed(fields))
     return _("{system} offers no upsert, idempotency key or lookup: a create whose answer is lost waits for a person").format(system=system)
 
 
@@ -534,7 +534,7 @@ def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects
     if len(quiet) == 1:
         shown.append(Count(0, quiet[0], "+"))
     elif quiet:
-        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=", ".join(quiet)))
+        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=texts.listed(quiet)))
     return shown
 
 
@@ -557,4 +557,8 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
     if books.out_difference:
         where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
     where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
-    return "bad", _("The books do not balance"), "; ".join(where) or _("They did not when the run ended; recounted now they do.")
+    return (
+        "bad",
+        _("The books do not balance"),
+        pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do."),
+    )

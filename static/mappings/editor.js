@@ -17,6 +17,13 @@
     document.addEventListener("htmx:afterSwap", () => { for (const id of open) document.getElementById(id)?.setAttribute("open", ""); }, { once: true });
   });
 
+  // A choice that was made while the page still loaded is made again.
+  document.addEventListener("DOMContentLoaded", () => setTimeout(() => {
+    for (const select of document.querySelectorAll("#mapping-form select[hx-trigger]")) {
+      if (select.selectedOptions[0] && !select.selectedOptions[0].defaultSelected && select.selectedIndex > 0) select.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+  }));
+
   // Enter in a row goes on to the preview instead of sending the form; in a list of steps to add it adds the step.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || event.isComposing || !event.target.matches?.(".hub-row :is(input, select)")) return;

@@ -317,10 +317,9 @@ class RejectPage(HubPage):
         if row.run_id:
             since += [" · ", Link(_("Run {number}").format(number=number(row.run_id)), reverse("runs:detail", args=[row.run_id]))]
         if row.closed_at is not None:
-            how = [
-                _("{how} {when} {by}").format(how=row.get_closed_as_display(), when=clock(row.closed_at), by=row.closed_by).strip() + ". ",
-                row.closed_note,
-            ]
+            told_by = _("{how} {when} {by}.") if row.closed_by else _("{how} {when}.")
+            values = {"how": row.get_closed_as_display(), "when": clock(row.closed_at), "by": row.closed_by}
+            how = [told_by.format(**values), " ", row.closed_note]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
         following: list[str | Link] = [_("correct it in the source or in the mapping, then replay it.")]
         if row.replay_at:

@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from integration_hub.core import texts
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Verdict
@@ -218,7 +219,7 @@ class SyncPage(OfSync):
         rows: list[dict[str, Any]] = [
             {"name": _("Cursor"), "value": place, "href": reverse("syncs:cursor", args=[sync.pk]), "act": _("Set back…")},
             {"name": _("Reads"), "value": mode_words(sync.mode)},
-            {"name": _("Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
+            {"name": pgettext("of a sync", "Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
             {"name": _("Match"), "value": _(", else ").join(_(" and ").join(fields) for fields in match) or _("none: every new record is created")},
             {"name": _("Writes"), "value": _("after everything is compared") if sync.compare_first else _("each page as soon as it is compared")},
             {"name": _("Written twice"), "value": written_twice(sync)},
@@ -480,7 +481,7 @@ def trace_verdict(sync: Sync, told: Trace) -> Verdict:
                 "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
                 "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
                 len(told.differs),
-            ).format(target=target, fields=", ".join(told.differs))
+            ).format(target=target, fields=texts.listed(told.differs))
         ]
     if told.open_row:
         before, __, after = _("It has an {open_row}.").partition("{open_row}")
@@ -496,7 +497,7 @@ def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:
     rows = [{"name": _("Source"), "value": _("{entity} {key}, found").format(entity=source, key=told.key), "state": "ok", "note": ""}]
     if told.filter:
         passes = ("ok", _("lets it through")) if told.passes else ("idle", _("leaves it out"))
-        rows.append({"name": _("Filter"), "value": passes[1], "state": passes[0], "note": told.filter})
+        rows.append({"name": pgettext("of a sync", "Filter"), "value": passes[1], "state": passes[0], "note": told.filter})
     if told.passes:
         wrong = next((field for field in told.fields if field.problem), None)
         mapped = ("bad", _("rejected at {field}").format(field=wrong.field)) if wrong else ("ok", _("all fields pass"))

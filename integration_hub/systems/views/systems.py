@@ -126,7 +126,7 @@ class SystemPage(OfSystem):
             else:
                 acts.append(Act(_("Maintenance…"), href=self.url("maintenance")))
         if self.by.allows("systems.change"):
-            acts.append(Act(_("Change"), href=self.url("change")))
+            acts.append(Act(_("Edit"), href=self.url("change")))
         return acts
 
     def _facts(self, latency: Any) -> list[Fact]:
