@@ -123,6 +123,10 @@ def typed(texts_: Any, dtype: Any) -> Any:
         return texts_.str.to_date("%Y-%m-%d", strict=False)
     if dtype == pl.Time:
         return texts_.str.to_time("%H:%M:%S%.f", strict=False)
+    if dtype == pl.Date:
+        return texts_.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Time:
+        return texts_.str.to_time("%H:%M:%S%.f", strict=False)
     if dtype == pl.Boolean:
         return texts_.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if dtype == pl.Binary:
