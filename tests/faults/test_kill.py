@@ -143,6 +143,7 @@ def test_a_worker_that_dies_at_each_named_point_is_taken_over(hub):
 @pytest.mark.faults
 @pytest.mark.timeout(1200)
 def test_every_program_may_be_killed(hub):
+    hub.sandbox.latency(40)
     run = started(hub, 8000)
     for name in ("quick", "scheduler", "broker", "web", "bulk", "sandbox"):
         time.sleep(1)
