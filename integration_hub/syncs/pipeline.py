@@ -76,6 +76,8 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
             if writes:
                 work.in_flight.wait_for(keys_of(page))
             result = compare(work, page, target, seen)
+            while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
+                result = compare(work, page, target, seen)  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result)
@@ -113,8 +115,8 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
             last_key=page.last_key,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
-        openrows.leave(work.sync, work.run, work.sync.source_side, page.left)
-        openrows.close(work.sync, work.sync.source_side, result.passed)
+        openrows.leave(work.sync, work.run, work.run.source_side, page.left)
+        openrows.close(work.sync, work.run.source_side, result.passed)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last}
         lease.fence(
             page_number=page.number,
@@ -140,5 +142,7 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
         changes = changesets.frame_of(change_set)
         keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
         matches = zip(changes["match_fields"], changes["match_value"], strict=True)
-        work.in_flight.hold(change_set.page, chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        touched = set(chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        work.in_flight.wait_for(touched)  # of two that were compared before either was written, the second must see what became of the first
+        work.in_flight.hold(change_set.page, touched)
         yield PlannedSet(change_set, changes)
