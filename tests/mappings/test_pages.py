@@ -139,9 +139,13 @@ def test_steps_are_added_moved_and_removed_without_being_saved(users, client):
     form = form_of(browser.get(url))
     row = number_of(form, "email")
 
-    added = browser.post(url, form | {"do": f"add:{row[1:]}", f"{row}.add": "truncate"}, headers={"HX-Request": "true"})
-    assert added.headers["HX-Trigger-After-Settle"] == "previewAgain"
-    form = form_of(added)
+    adding = form | {"do": f"add:{row[1:]}", f"{row}.add": "truncate"}
+    part = browser.post(url, adding, headers={"HX-Request": "true"})
+    assert part.headers["HX-Trigger-After-Settle"] == "previewAgain"
+    assert page(part).count('<li class="hub-row"') == 1
+    assert "Cut to length" in page(part)
+    assert 'id="h-match"' in page(browser.post(url, form | {"do": "match"}, headers={"HX-Request": "true"}))
+    form = form_of(browser.post(url, adding))
     assert form[f"{row}.s2.transform"] == ["truncate"]
     assert form[f"{row}.s2.p.length"] == [""]
 
