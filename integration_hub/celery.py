@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 from contextlib import ExitStack
 from typing import Any
 
@@ -33,6 +35,18 @@ def _refuse_without_broker(**kwargs: Any) -> None:
 @signals.setup_logging.connect
 def _logging_is_set_up(**kwargs: Any) -> None:
     """Django has done it; a receiver here keeps Celery from doing it again in its own way."""
+
+
+@signals.worker_init.connect
+def _make_ready_for_batches(**kwargs: Any) -> None:
+    """A page of records is thousands of objects that come and go together: looking through them for cycles after each seven hundred cost an eighth
+    of a run. And threads take turns more often than each 5 ms, lest requests wait while another step of the pipeline computes.
+
+    It comes before the children are forked, who then share what is frozen here.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    sys.setswitchinterval(0.001)
 
 
 @signals.before_task_publish.connect

@@ -157,10 +157,15 @@ def rewrite(language: str) -> list[str]:
 
 
 NAMED = re.compile(r"\{(\w*)[^{}]*\}|%\((\w+)\)[sd]")
+TAG = re.compile(r"</?[a-z][^<>]*>")
 
 
 def names_in(text: str) -> set[str]:
     return {one or two for one, two in NAMED.findall(text)}
+
+
+def tags_in(text: str) -> list[str]:
+    return sorted(TAG.findall(text))
 
 
 def faults(language: str) -> list[str]:
@@ -173,6 +178,8 @@ def faults(language: str) -> list[str]:
         for translation in entry.msgstr_plural.values() if message.plural else [entry.msgstr]:
             if translation and names_in(translation) != names_in(message.plural or message.text):
                 said.append(f"other values than in the original: {message.text!r}")
+            if translation and tags_in(translation) != tags_in(message.plural or message.text):
+                said.append(f"other tags than in the original: {message.text!r}")
     compiled = catalogue_of(language).with_suffix(".mo")
     with compiled.open("rb") as file:
         served = gettext.GNUTranslations(file)

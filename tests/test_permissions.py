@@ -13,6 +13,8 @@ from django.views.generic import RedirectView
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import PERMISSIONS, Role
+from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.syncs.models import Pair, Run, Sync
 from integration_hub.systems.models import Entity
 from tests.fakes import CONTACTS
 
@@ -105,6 +107,52 @@ PAGES: dict[str, str] = {
     "GET systems/<slug>/entities/<name>/": "systems.view",
     "POST systems/<slug>/entities/<name>/accept/": "systems.change",
     "GET systems/<slug>/entities/<name>/sample/": "records.view",
+    "GET mappings/": "mappings.view",
+    "GET mappings/add/": "mappings.change",
+    "POST mappings/add/": "mappings.change",
+    "GET mappings/<pk>/": "mappings.view",
+    "POST mappings/<pk>/": "mappings.change",
+    "GET mappings/<pk>/preview/": "records.view",
+    "POST mappings/<pk>/preview/": "records.view",
+    "POST mappings/<pk>/delete/": "mappings.delete",
+    "GET mappings/<pk>/publish/": "mappings.publish",
+    "POST mappings/<pk>/publish/": "mappings.publish",
+    "GET mappings/<pk>/versions/": "mappings.view",
+    "GET mappings/<pk>/versions/<number>/": "mappings.view",
+    "POST mappings/<pk>/versions/<number>/take-over/": "mappings.change",
+    "GET syncs/": "syncs.view",
+    "GET syncs/new/": "syncs.change",
+    "POST syncs/new/": "syncs.change",
+    "GET syncs/due/": "syncs.view",
+    "GET syncs/<pk>/": "syncs.view",
+    "GET syncs/<pk>/edit/": "syncs.change",
+    "POST syncs/<pk>/edit/": "syncs.change",
+    "POST syncs/<pk>/run/": "syncs.run",
+    "GET syncs/<pk>/records/": "syncs.run",
+    "POST syncs/<pk>/records/": "syncs.run",
+    "GET syncs/<pk>/trace/": "records.view",
+    "GET syncs/<pk>/cursor/": "syncs.change",
+    "POST syncs/<pk>/cursor/": "syncs.change",
+    "POST syncs/<pk>/pause/": "syncs.cancel",
+    "POST syncs/<pk>/resume/": "syncs.cancel",
+    "POST syncs/<pk>/delete/": "syncs.delete",
+    "GET runs/": "syncs.view",
+    "GET runs/<number>/": "syncs.view",
+    "GET runs/<number>/log/": "syncs.view",
+    "GET runs/<number>/changes/": "records.view",
+    "GET runs/<number>/changes/<change_set>/<row>/": "records.view",
+    "POST runs/<number>/cancel/": "syncs.cancel",
+    "POST runs/<number>/pause/": "syncs.cancel",
+    "POST runs/<number>/resume/": "syncs.cancel",
+    "GET rejects/": "rejects.view",
+    "GET rejects/export.csv": "rejects.view",
+    "GET rejects/causes/<sync>/<cause>/": "rejects.view",
+    "GET rejects/<pk>/": "rejects.view",
+    "POST rejects/replay/": "rejects.resolve",
+    "POST rejects/dismiss/": "rejects.resolve",
+    "GET help/": EVERYONE,
+    "GET help/<slug>/": EVERYONE,
+    "POST help/tour/": EVERYONE,
     "GET settings/": ANYONE,  # goes on to the profile
     "GET password_change/": ANYONE,  # goes on to ours
     "GET settings/profile/": EVERYONE,
@@ -123,7 +171,17 @@ PAGES: dict[str, str] = {
 }
 TABLE = API | PAGES
 # What stands in the addresses: things that exist, so that who may not is refused for that reason (see `things`).
-THINGS = {"slug": "crm", "name": "contacts", "kind": "memory", "pk": "999999", "number": "999999"}
+THINGS = {
+    "slug": "crm",
+    "name": "contacts",
+    "kind": "memory",
+    "pk": "999999",
+    "number": "999999",
+    "sync": "999999",
+    "cause": "c",
+    "change_set": "999999",
+    "row": "0",
+}
 # Where those who may go on to be refused for what they send: the address stands for no record, or the body is empty.
 ANSWERS = {200, 201, 204, 302, 400, 404, 405, 409, 415, 422, 429, 502, 503}
 
@@ -178,7 +236,25 @@ def call(client, line):
 @pytest.fixture
 def things(db, make_system):
     crm = make_system()
-    Entity.objects.create(system=crm, name="contacts", schema=CONTACTS.model_dump(mode="json"), selected=True)
+    contacts = Entity.objects.create(system=crm, name="contacts", schema=CONTACTS.model_dump(mode="json"), selected=True)
+    people = Entity.objects.create(system=make_system("OA"), name="people", schema=CONTACTS.model_dump(mode="json"), selected=True)
+    mapping = Mapping.objects.create(name="People to contacts", source=people, target=contacts)
+    version = MappingVersion.objects.create(
+        mapping=mapping, number=1, definition={"fields": []}, source_schema=people.schema, target_schema=contacts.schema, published_by="Ada"
+    )
+    pair = Pair.objects.create(a=people, b=contacts)
+    sync = Sync.objects.create(pk=999999, name="People → contacts", pair=pair, mapping=mapping)
+    Run.objects.create(
+        pk=999999,
+        sync=sync,
+        pair=pair,
+        name=sync.name,
+        direction=sync.direction,
+        mode=sync.mode,
+        mapping_version=version,
+        trigger="hand",
+        actor_kind="person",
+    )
 
 
 @pytest.fixture

@@ -100,10 +100,17 @@ class Answer:
                 _("{system} answered {place} with a web page instead of JSON, perhaps a sign-in page. Check its address and credentials."),
                 **values,
             )
-        if isinstance(error, json.JSONDecodeError) and error.pos >= len(text.rstrip()) - 1:
+        if isinstance(error, json.JSONDecodeError) and _ends_early(error, text.rstrip()):
             return BadAnswer(_("{system} answered {place} with JSON that ends in the middle, after {size} bytes."), size=len(self.body), **values)
         position = error.pos if isinstance(error, json.JSONDecodeError) else 0
         return BadAnswer(_("{system} answered {place} with something that is not JSON (at character {position})."), position=position, **values)
+
+
+def _ends_early(error: json.JSONDecodeError, text: str) -> bool:
+    """Whether the text was good up to its end: what is missing stands behind it. A word such as `true` may be cut as well."""
+    if error.msg.startswith("Extra data"):
+        return False
+    return error.msg.startswith("Unterminated string") or error.pos >= len(text) - len("false")
 
 
 def _charset(headers: Mapping[str, str]) -> str:

@@ -29,7 +29,7 @@ from connectors.rest.verdicts import Verdicts
 
 Returned = TypeVar("Returned")
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
-PERMIT_BLOCK = 64
+PERMIT_BLOCK = 4096  # a host grants at most what a second is worth; where there is no limit, it is asked once a second
 MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
 
 
@@ -238,6 +238,7 @@ class Client(Verdicts):
     async def ask(self, call: Call, *, accept: tuple[int, ...] = (), may_miss: bool = False) -> Answer:
         """Send a request that changes nothing, trying again where that helps. Raises ConnectorError, but not for a status to `accept`."""
         tries = self.settings.connection.tries
+        before: ConnectorError | None = None
         for number in range(1, tries + 1):
             try:
                 answer = await self.send(call)
@@ -250,7 +251,9 @@ class Client(Verdicts):
                 cause = error.cause
             except (SystemBusy, BadAnswer, SystemDown) as error:
                 cause = error
-            pause = self._pause(cause, number)
+            if before is not None and isinstance(cause, SystemDown) and not isinstance(cause, SystemBusy) and cause.retry_after is not None:
+                raise before  # the circuit has opened meanwhile: what opened it says more
+            pause, before = self._pause(cause, number), cause
             if number == tries or pause is None:
                 raise cause
             await asyncio.sleep(pause)

@@ -89,7 +89,7 @@ class _Looking:
                 system=self._client.host.system,
                 place=answer.place,
                 field=misfit.field,
-                reason=str(misfit.reason),
+                reason=misfit.reason,
             )
         self._check_match(portion, records.frame, answer.place)
         return records.frame.select(self._wanted)

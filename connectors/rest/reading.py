@@ -23,6 +23,7 @@ from connectors.rest.templates import TextTemplate
 from connectors.rest.values import EPOCHS, Form, zone_of
 
 MOST_PAGES = 10_000_000
+AFTER = "after"  # of a position: the digest of the page before, so that whoever goes on from there notices a list that repeats itself
 
 
 def forms_of(client: Client, declared: EntitySettings, entity: Entity, names: Sequence[str] | None = None) -> dict[str, Form]:
@@ -76,13 +77,14 @@ class Reading:
         return await client.ask(reading._call(None))
 
     def pages(self, position: Position | None) -> Iterator[Page]:
-        step = dict(position) if position is not None else None
         for _number in range(MOST_PAGES):
+            step = dict(position) if position is not None else None
+            self._before = bytes.fromhex(step.pop(AFTER, "")) if step is not None else b""
             page = self._client.run(self._page(step))
             yield page
-            if page.position is None:
+            position = page.position
+            if position is None:
                 return
-            step = dict(page.position)
         raise BadAnswer(_("{system} never ends its list of {entity}."), **self._names())
 
     async def _page(self, step: Mapping[str, Any] | None) -> Page:
@@ -95,6 +97,8 @@ class Reading:
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
         self._notice_loops(step, following, answer, frame.height)
+        if following is not None and self._before:
+            following = {**following, AFTER: self._before.hex()}
         page = Page(frame, following, records.misfits, records.absent)
         return self._without_deleted(page) if self._list.deleted_field else self._narrowed(page)
 

@@ -45,7 +45,7 @@ class BearerAuth(Form, title="Bearer token"):
 
 class ApiKeyAuth(Form, title="API key"):
     type: Literal["api_key"] = "api_key"
-    key: Secret = Field(title="Key", description="Kept encrypted.")
+    key: Secret = Field(title="API key", description="Kept encrypted.")
     send_in: Literal["header", "query"] = Field("header", title="Send in", description="Where the key travels. A header is safer.")
     name: str = Field("X-API-Key", title="Name", description="Name of the header or of the query parameter.")
 

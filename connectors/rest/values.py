@@ -469,14 +469,16 @@ def _binary(form: Form, value: Any) -> bytes:
         raise Unfit(_("is no Base64 text")) from None
 
 
-def _kind(value: Any) -> str:
+def _kind(value: Any) -> Text | str:
     if isinstance(value, bool):
-        return "true or false"
+        return Text(_("true or false"))
     if isinstance(value, str):
-        return "text"
+        return Text(_("text"))
     if isinstance(value, int | float | Decimal):
-        return "a number"
-    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else str(value)
+        return Text(_("a number"))
+    if isinstance(value, list):
+        return Text(_("a list"))
+    return Text(_("an object")) if isinstance(value, dict) else str(value)
 
 
 _PARSERS: dict[FieldType, Callable[[Form, Any], Any]] = {

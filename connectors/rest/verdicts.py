@@ -79,7 +79,7 @@ class Verdicts:
                 break
         code = self.code(answer)
         text = " ".join(part for part in (f"[{code}]" if code else "", said) if part) or f"HTTP {answer.status}"
-        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH]
+        return self.veil.hide(" ".join(text.encode("utf-8", "replace").decode().replace("\0", "�").split()))[:REASON_LENGTH].rstrip(".")
 
     def _value(self, answer: Answer, path: str) -> Any:
         try:

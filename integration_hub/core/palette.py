@@ -8,8 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from django.shortcuts import render
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, override
+from django.utils.translation import ngettext, override, pgettext
 
 from integration_hub.core.pages import Actor, Door, StrOrPromise, entries_for
 from integration_hub.core.registry import Registry
@@ -34,7 +33,11 @@ searches: Registry[Search] = Registry("searches")  # (by, text) → at most MOST
 
 def find(by: Actor, text: str) -> list[Hit]:
     """Pages first, then what the apps know of; without a text, all pages."""
-    hits = [Hit(str(entry.title), _("Pages"), entry.href, entry.icon) for _name, entry in entries_for(by) if _fits(text, entry.title, entry.words)]
+    hits = [
+        Hit(str(entry.title), pgettext("of the console", "Pages"), entry.href, entry.icon)
+        for _name, entry in entries_for(by)
+        if _fits(text, entry.title, entry.words)
+    ]
     if text:
         for search in searches.values():
             hits += search(by, text)[:MOST]

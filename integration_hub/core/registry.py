@@ -49,6 +49,7 @@ class Use:
     state: str = "idle"  # ok, run, warn, bad or idle
     word: str = ""  # the state as a word
     owner: str = ""
+    parts: tuple[int, ...] = ()  # keys of the parts of the object that it works with: of a system, its entities
 
     def __str__(self) -> str:
         return self.name
@@ -60,6 +61,6 @@ def uses_of(*subjects: object) -> list[Use]:
 
 
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
-uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what needs it, so that nothing in use is deleted
+uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what works with it or a part of it, so that nothing in use is deleted
 recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext
 
 from connectors.base import Text
 
@@ -23,6 +23,11 @@ def render(text: Text | Mapping[str, Any] | None) -> str:
     if not template:
         return ""
     return gettext(template).format_map({name: render(value) if isinstance(value, Mapping | Text) else value for name, value in values.items()})
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names side by side, as the reader's language separates them."""
+    return pgettext("between the names of a list", ", ").join(names)
 
 
 def _plain(value: Any) -> Any:

@@ -8,9 +8,32 @@ class MappingsConfig(AppConfig):
     verbose_name = _("Mappings")
 
     def ready(self) -> None:
+        from integration_hub.core import overview
+        from integration_hub.core.help import Topic, topics
+        from integration_hub.core.pages import NavEntry, navigation
+        from integration_hub.core.palette import searches
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import telling
+        from integration_hub.mappings import audited, console, reference
+        from integration_hub.mappings.uses import mappings_using
 
-        uses.register("mappings", telling.uses)
-        for event, text in telling.EVENTS.items():
+        words = "mapping fields transforms formulas transformation"
+        navigation.register(
+            "mappings", NavEntry("connections", _("Mappings"), "conversion_path", "mappings:list", "mappings.view", order=20, words=words)
+        )
+        searches.register("mappings", console.find_mappings)
+        overview.steps.register("mappings", console.steps)
+        uses.register("mappings", mappings_using)
+        for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
+        topics.register(
+            "transforms",
+            Topic(
+                _("Transforms"),
+                _("The steps a mapping may take, with their parameters and examples."),
+                "help/transforms.html",
+                "reference",
+                10,
+                context=reference.transforms,
+                words="transform step reference mapping",
+            ),
+        )

@@ -38,7 +38,7 @@ class Mapping(models.Model):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("mapping", args=[self.pk])
+        return reverse("mappings:detail", args=[self.pk])
 
     @property
     def latest(self) -> MappingVersion | None:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
 from integration_hub.syncs.models import COUNTS, ChangeSet, PageRow, Run
+from integration_hub.syncs.states import ChangeSetState
 
 _ENDS = ("created", "updated", "unchanged", "refused", "moved", "unknown", "not_sent")
 
@@ -30,8 +31,9 @@ class Books:
         return self.in_difference == 0 and self.out_difference == 0 and not self.counter_differences
 
 
-def books_of(run: Run) -> Books:
-    """Recount a run. A live run's sets that are still under way count as not sent (planned) or unknown (sending)."""
+def books_of(run: Run, *, ended: bool | None = None) -> Books:
+    """Recount a run. What a live run has yet to write, and what a dry one never will, counts as not sent."""
+    ended = run.ended_at is not None if ended is None else ended
     pages = PageRow.objects.filter(partition__run=run).aggregate(
         **{
             f"sum_{n}": Coalesce(Sum(n), 0)
@@ -40,7 +42,8 @@ def books_of(run: Run) -> Books:
     )
     sets = ChangeSet.objects.filter(run=run).aggregate(
         total=Coalesce(Sum("rows"), 0),
-        under_way=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+        # What was on its way when the run ended is in `unknown`, also once the pair's next run has found out what became of it.
+        under_way=Coalesce(Sum(F("rows") - F("settled") - F("not_sent"), filter=~Q(state=ChangeSetState.SENDING) if ended else Q()), 0),
         **{f"sum_{n}": Coalesce(Sum(n), 0) for n in _ENDS},
     )
     counts = {name: pages.get(f"sum_{name}", 0) + sets.get(f"sum_{name}", 0) for name in COUNTS}

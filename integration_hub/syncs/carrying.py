@@ -20,6 +20,7 @@ from integration_hub.syncs.models import Link, Partition, Run
 from integration_hub.syncs.states import LIVE, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, prepare
 from integration_hub.systems.connection import connect
+from integration_hub.systems.models import System
 
 log = logging.getLogger(__name__)
 
@@ -147,28 +148,37 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
 
 
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
-    """Give the partition back until another try makes sense, or fail the run after too many without progress. Busy is no failure."""
+    """Give the partition back until another try makes sense, or fail the run after too many without progress. Being told to wait is no failure."""
     run = partition.run
     partition.refresh_from_db(fields=["failures", "error"])
-    failures = partition.failures + (0 if isinstance(error, SystemBusy) else 1)
+    wait = getattr(error, "retry_after", None)
+    failures = partition.failures + (0 if isinstance(error, SystemBusy) or resting(run) else 1)
+    reason = texts.stored(error.text)
+    if isinstance(error, SystemDown) and not isinstance(error, SystemBusy) and wait is not None and partition.error is not None:
+        reason = partition.error  # nothing was asked, for the circuit is open: what opened it says more
     allowed = next((count for kind, count in TRIES.items() if isinstance(error, kind)), TRIES[BadAnswer])
     if failures >= allowed:
-        fail(run, lease, error.text)
+        fail(run, lease, Text(reason["template"], reason["values"]))
         return
-    wait = getattr(error, "retry_after", None)
     seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
-    if partition.error != texts.stored(error.text):  # a long wait is told once
+    if partition.error != reason:  # a long wait is told once
         stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
     try:
         lease.fence(
             state=PartitionState.WAITING,
             not_before=timezone.now() + timedelta(seconds=seconds),
             sent_at=None,
-            error=texts.stored(error.text),
+            error=reason,
         )
         Partition.objects.filter(pk=partition.pk).update(failures=failures, busy_seconds=F("busy_seconds"))
     except LeaseLost:
         log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+
+
+def resting(run: Run) -> bool:
+    """Whether somebody has put one of the systems in maintenance: the run waits for as long as that takes."""
+    places = (run.source.system_id, run.target.system_id)
+    return System.objects.filter(pk__in=places, state=System.State.MAINTENANCE).exists()
 
 
 def fail(run: Run, lease: Lease, reason: Text) -> None:

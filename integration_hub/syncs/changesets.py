@@ -41,14 +41,14 @@ def placed(content: bytes, run_id: int) -> dict[str, Any]:
     return {"file": default_storage.save(f"runs/{run_id}/{uuid.uuid4().hex}.parquet", ContentFile(content))}
 
 
-def frame_of(row: ChangeSet | OutcomeFile) -> pl.DataFrame:
-    """The frame of a change set or of its outcomes."""
+def frame_of(row: ChangeSet | OutcomeFile, columns: list[str] | None = None) -> pl.DataFrame:
+    """The frame of a change set or of its outcomes; only these columns of it, where they are given."""
     import polars as pl
 
     if row.content is not None:
-        return pl.read_parquet(io.BytesIO(bytes(row.content)))
+        return pl.read_parquet(io.BytesIO(bytes(row.content)), columns=columns)
     with default_storage.open(row.file) as file:
-        return pl.read_parquet(io.BytesIO(file.read()))
+        return pl.read_parquet(io.BytesIO(file.read()), columns=columns)
 
 
 def sweep_orphans(run_id: int) -> int:

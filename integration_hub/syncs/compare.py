@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs.models import Link, OpenRow
+from integration_hub.syncs import changesets
+from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -61,7 +62,8 @@ class Compared:
 
 class Seen:
     """Which match keys this run has met, in 8 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
-    at half a million keys, and then the target is asked; never no wrongly. Good only for a first load that nobody took over: it is not stored."""
+    at half a million keys, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
+    so a turn that takes the run up again learns it from the change sets."""
 
     BITS = 26
     HASHES = 4
@@ -71,8 +73,27 @@ class Seen:
 
         self._bits = np.zeros(1 << (self.BITS - 3), dtype=np.uint8)
 
-    def add(self, hashes: np.ndarray) -> np.ndarray:
-        """Which of these were seen before; all of them are seen from now on."""
+    @classmethod
+    def of(cls, run: Run) -> Seen:
+        """The match keys of all that this run has planned so far."""
+        seen = cls()
+        for change_set in run.change_sets.order_by("pk").iterator(chunk_size=20):
+            seen.add(changesets.frame_of(change_set, columns=["match_fields", "match_value"]))
+        return seen
+
+    def add(self, matches: pl.DataFrame) -> np.ndarray:
+        """Which of these match_fields and match_value were seen before, null for none; all of them are seen from now on."""
+        import numpy as np
+        import polars as pl
+        import polars_hash as plh
+
+        texts = matches.select(pl.concat_str("match_fields", "match_value").alias("match"))
+        has_one = texts["match"].is_not_null().to_numpy()
+        met = np.zeros(matches.height, dtype=bool)
+        met[has_one] = self._add(texts.drop_nulls().select(plh.col("match").nchash.xxhash64()).to_series().to_numpy())
+        return met
+
+    def _add(self, hashes: np.ndarray) -> np.ndarray:
         import numpy as np
 
         before = np.ones(len(hashes), dtype=bool)
@@ -268,16 +289,15 @@ class _Draft:
         return {row: [(fields, value) for fields, of_field in values.items() if (value := of_field[row]) is not None] for row in rows}
 
     def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
-        """In an undisturbed first load only match keys that may have been met before; else all that have one."""
+        """In a first load only match keys that may have been met before; else all that have one."""
         import polars as pl
-        import polars_hash as plh
 
         rows = [row for row in rows if self.page.match_values[row] is not None]
         if seen is None or not rows:
             return rows
-        values = pl.DataFrame({"v": [f"{self.page.match_fields[row]}{self.page.match_values[row]}" for row in rows]})
-        hashes = values.select(plh.col("v").nchash.xxhash64()).to_series().to_numpy()
-        return [row for row, met in zip(rows, seen.add(hashes), strict=True) if met]
+        fields, values = ([column[row] for row in rows] for column in (self.page.match_fields, self.page.match_values))
+        matches = pl.DataFrame({"match_fields": fields, "match_value": values}, schema={"match_fields": pl.String, "match_value": pl.String})
+        return [row for row, met in zip(rows, seen.add(matches), strict=True) if met]
 
     def _match(self, rows: list[int]) -> dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]]:
         """Row → the target's records with its match key. Asked for in bulk, once for each alternative of match fields."""

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models import Sync
@@ -64,7 +64,7 @@ class SyncForm(forms.Form):
         choices=[(Mode.INCREMENTAL, gettext_lazy("Incremental: only what changed")), (Mode.FULL, gettext_lazy("Full: everything each time"))],
     )
     filter = forms.CharField(
-        label=gettext_lazy("Filter"),
+        label=pgettext_lazy("of a sync", "Filter"),
         required=False,
         max_length=2_000,
         widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),

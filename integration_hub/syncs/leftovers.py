@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from django.db.models import F
+
 from connectors.base import Connector, SystemDown, _
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.definition import DefinitionError
@@ -30,12 +32,12 @@ def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Op
     for change_set in left.select_related("run__sync", "run__pair", "run__mapping_version", "partition"):
         run = change_set.run
         if run.sync is None:  # deleted since: nobody is left to tell
-            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED)
+            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
             continue
         try:
             its_work = prepare(run, change_set.partition, opener(run, lease), seconds=0)
         except DefinitionError:  # its mapping no longer fits the entities, so what it meant can no longer be compared
-            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED)
+            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
             continue
         settle_leftover(its_work, lease, change_set)
         stages.say(

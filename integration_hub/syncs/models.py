@@ -139,15 +139,14 @@ class SyncQuerySet(VisibleQuerySet):
         """Those further behind than their objective, unless they are paused. One that never succeeded is as old as it is."""
         objective = ExpressionWrapper(Cast("objective_seconds", models.IntegerField()) * Value(timedelta(seconds=1)), models.DurationField())
         allowed = ExpressionWrapper(Coalesce(F("last_success_at"), F("made_at")) + objective, models.DateTimeField())
-        return self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        late: SyncQuerySet = self.filter(paused_at=None, objective_seconds__isnull=False).annotate(fresh_until=allowed).filter(fresh_until__lt=Now())
+        return late
 
     def failing(self) -> SyncQuerySet:
         """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        return (
-            self.filter(paused_at=None)
-            .annotate(last_state=Subquery(Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]))
-            .filter(last_state=RunState.FAILED)
-        )
+        last = Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]
+        failing: SyncQuerySet = self.filter(paused_at=None).annotate(last_state=Subquery(last)).filter(last_state=RunState.FAILED)
+        return failing
 
 
 class Sync(models.Model):
@@ -167,6 +166,7 @@ class Sync(models.Model):
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
+    refusal = models.TextField(blank=True, default="")  # why it could not be started when it was due; "" once it could
     last_success_at = models.DateTimeField(null=True)  # when the last run that succeeded had begun to read
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
     notes = models.TextField(_("notes"), blank=True)
@@ -333,7 +333,7 @@ class PartitionQuerySet(LeasedQuerySet):
         """Partitions that a worker may take now."""
         waiting = Q(state=PartitionState.WAITING, not_before=None) | Q(state=PartitionState.WAITING, not_before__lte=Now())
         lost = Q(state=PartitionState.LEASED)
-        return self.free().filter(waiting | lost, run__state__in=LIVE)
+        return self.free().filter(waiting | lost, run__state__in=LIVE, run__cancel_at=None)
 
     def to_send(self) -> Self:
         """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
@@ -512,6 +512,7 @@ class OpenRow(models.Model):
             models.Index(fields=["sync", "cause", "id"], name="open_rows_by_cause", condition=Q(closed_at=None)),
             models.Index(fields=["cause", "-last_at"], name="open_rows_newest", condition=Q(closed_at=None)),
             models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
+            models.Index(fields=["sync", "key"], name="open_rows_dismissed", condition=Q(closed_as="dismissed")),
             models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
         ]
 

@@ -30,7 +30,7 @@ def _plain_text(value: Any) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
-def unpacked_record(stored: bytes) -> dict[str, Any]:
+def unpacked_record(stored: bytes | memoryview) -> dict[str, Any]:
     """The source record of an open row: field → value, times and decimals as text."""
     return json.loads(zlib.decompress(bytes(stored)))  # type: ignore[no-any-return]
 
@@ -55,7 +55,10 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
     }
     changed: list[OpenRow] = []
     new: list[OpenRow] = []
+    settled = dismissed(sync, side, [left for place, left in newest.items() if place not in known])
     for place, left in newest.items():
+        if place in settled:
+            continue
         row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key, part=left.part, first_at=now, tries=0)
         row.state, row.again, row.cause = left.state, left.again, cause_of(left)
         row.reason, row.field, row.step, row.value = plain(texts.stored(left.reason)), left.field, left.step, plain(left.value[:200])
@@ -66,6 +69,14 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
         (changed if row.pk else new).append(row)
     OpenRow.objects.bulk_create(new, batch_size=500)
     OpenRow.objects.bulk_update(changed, _REPLACED, batch_size=200)
+
+
+def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, str]]:
+    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again."""
+    wanted = {(left.key, left.part): left for left in lefts}
+    rows = OpenRow.objects.filter(sync=sync, side=side, closed_as=Closed.DISMISSED, key__in=[left.key for left in lefts]).order_by("pk")
+    newest = {(key, part): (cause, bytes(record)) for key, part, cause, record in rows.values_list("key", "part", "cause", "record")}
+    return {place for place, kept in newest.items() if place in wanted and kept == (cause_of(wanted[place]), packed_record(wanted[place].record))}
 
 
 _REPLACED = [

@@ -48,7 +48,7 @@ def runs_badge(by: Any) -> Badge | None:
 
 
 def rejects_badge(by: Any) -> Badge | None:
-    n = OpenRow.objects.visible_to(by).open()[: CAP + 1].count()  # type: ignore[attr-defined]
+    n = OpenRow.objects.visible_to(by).open()[: CAP + 1].count()
     return Badge(capped(n), "warn") if n else None
 
 
@@ -59,8 +59,8 @@ def problems(by: Any) -> list[Problem]:
     """What stands still or soon will: no worker, failed syncs, stuck runs, late syncs that nothing else explains, rejects."""
     if not by.allows("syncs.view"):
         return []
-    failing = list(Sync.objects.failing().with_names()[:SHOWN])  # type: ignore[attr-defined]
-    late = [sync for sync in Sync.objects.late().with_names()[:SHOWN] if sync not in failing]  # type: ignore[attr-defined]
+    failing = list(Sync.objects.failing().with_names()[:SHOWN])
+    late = [sync for sync in Sync.objects.late().with_names()[:SHOWN] if sync not in failing]
     return [*no_worker(), *failed(failing), *stuck(), *too_late(late), *rejects(by)]
 
 
@@ -145,7 +145,7 @@ def rejects(by: Any) -> list[Problem]:
     if not by.allows("rejects.view"):
         return []
     oldest = OpenRow.objects.open().filter(sync=OuterRef("pk")).order_by("sync", "cause", "pk").values("first_at")[:1]
-    counted = Sync.objects.with_names().annotate(left=open_count(), oldest_at=Subquery(oldest))  # type: ignore[attr-defined]
+    counted = Sync.objects.with_names().annotate(left=open_count(), oldest_at=Subquery(oldest))
     return [
         Problem(
             "warn",
@@ -173,7 +173,7 @@ def late(by: Any) -> list[Late]:
             standing.sync.objective_seconds or 0,
             late_because(standing),
         )
-        for standing in standings_of(list(Sync.objects.late().with_names().order_by("fresh_until")[:SHOWN]))  # type: ignore[attr-defined]
+        for standing in standings_of(list(Sync.objects.late().with_names().order_by("fresh_until")[:SHOWN]))
     ]
 
 
@@ -271,7 +271,7 @@ def steps(by: Any) -> list[Step]:
 
 
 def find_syncs(by: Any, text: str) -> list[Hit]:
-    syncs = Sync.objects.visible_to(by).filter(name__icontains=text)[:MOST]  # type: ignore[attr-defined]
+    syncs = Sync.objects.visible_to(by).filter(name__icontains=text)[:MOST]
     return [Hit(sync.name, _("Syncs"), sync.get_absolute_url(), "sync") for sync in syncs]
 
 
@@ -280,7 +280,7 @@ def find_runs(by: Any, text: str) -> list[Hit]:
     digits = text.replace(",", "").replace(" ", "")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 18):
         return []
-    runs = Run.objects.visible_to(by).filter(pk=int(digits))  # type: ignore[attr-defined]
+    runs = Run.objects.visible_to(by).filter(pk=int(digits))
     return [
         Hit(
             _("Run {number}").format(number=number(run.pk)),

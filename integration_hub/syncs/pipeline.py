@@ -45,14 +45,20 @@ def carry(work: Work, lease: Lease) -> bool:
 
 def write(work: Work, lease: Lease) -> None:
     """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
-    planned = compared(work, lease, ahead(mapped(work, ahead(read(work)))))
-    portions = ahead(sent(work, lease, chain(taken_up(work), ahead(planned) if not work.partition.read_done else ())))
+    portions = ahead(sent(work, lease, to_write(work, lease)))
     try:
         for portion in portions:
             record(work, lease, portion)
     finally:
         work.in_flight.abort()
         portions.close()  # type: ignore[attr-defined]
+
+
+def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
+    """First what was planned before, then what is read now."""
+    yield from taken_up(work)
+    if not work.partition.read_done:
+        yield from ahead(compared(work, lease, ahead(mapped(work, ahead(read(work))))))
 
 
 def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPage]:
@@ -63,8 +69,7 @@ def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPag
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
-    undisturbed = work.run.first_load and work.partition.page_number == 0 and work.partition.lost_leases == 0
-    seen = Seen() if undisturbed else None
+    seen = Seen.of(work.run) if work.run.first_load else None
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, ConnectorError, Cursor, FieldType, Misfit, Page, Text
+from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
 from integration_hub.syncs.models import OpenRow
@@ -20,7 +20,7 @@ from integration_hub.syncs.work import NO_KEY, Work
 if TYPE_CHECKING:
     import polars as pl
 
-PAGE_ROWS = 2000  # small pages are joined up to so many records,
+PAGE_ROWS = 4000  # small pages are joined up to so many records,
 PAGE_SECONDS = 0.5  # or until so long has passed
 WANTED_ROWS = 500
 
@@ -73,7 +73,7 @@ def joined(pages: Iterable[Page]) -> Iterator[Page]:
             if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
                 yield join(waiting)
                 waiting, rows, started = [], 0, time.monotonic()
-    except ConnectorError:
+    except (SystemDown, Stopped):  # a bad answer is no such break: a list that repeats itself would pass for progress
         if waiting:
             yield join(waiting)
         raise
@@ -106,12 +106,9 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
         return None
     parts = []
     for page in pages:
-        known = page.absent if page.absent is not None else pl.DataFrame(schema=dict.fromkeys(names, pl.Boolean), height=page.frame.height)
-        parts.append(
-            pl.DataFrame(
-                {name: known[name] if name in known.columns else pl.Series([False] * page.frame.height, dtype=pl.Boolean) for name in names}
-            ).fill_null(False)
-        )
+        known = page.absent if page.absent is not None else pl.DataFrame()
+        none = pl.Series([False] * page.frame.height, dtype=pl.Boolean)
+        parts.append(pl.DataFrame({name: known[name] if name in known.columns else none for name in names}).fill_null(False))
     return pl.concat(parts)
 
 

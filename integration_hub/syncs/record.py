@@ -122,11 +122,19 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
     told = set(portion.outcomes) - not_there
     portion.changes = portion.changes.filter(portion.changes["row"].is_in(sorted(told)))
     settled = settle(work, portion)
-    with transaction.atomic():
-        _write_links(work, change_set, settled)
-        openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
-        ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
-        lease.fence()
+
+    def commit_leftover() -> None:
+        with transaction.atomic():
+            _write_links(work, change_set, settled)
+            openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
+            ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
+            lease.fence()
+
+    try:
+        commit_leftover()
+    except IntegrityError:
+        reject_taken(work, portion, settled)
+        commit_leftover()
 
 
 def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:

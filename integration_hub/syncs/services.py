@@ -85,6 +85,8 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
                 expected_count=len(keys) if keys is not None else None,
             )
             partition = Partition.objects.create(run=run)
+            if sync.refusal:
+                Sync.objects.filter(pk=sync.pk).update(refusal="")
             audit.record("run.started", run, by=by)
             stages.send(partition.pk)
     except IntegrityError:
@@ -293,13 +295,15 @@ def start_due_syncs() -> None:
         try:
             with transaction.atomic():
                 due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if due.update(next_due_at=schedule.next_due(sync)):
+                if due.update(next_due_at=schedule.next_due(sync), refusal=""):
                     start_run(sync, by=Actor.schedule(), trigger="schedule")
         except PairBusy:
             continue  # the transaction is rolled back: it stays due
         except NotPossible as error:
-            Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync))
+            Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync), refusal=str(error))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+        except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
+            log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def close(run: Run, state: str) -> None:
         run.partitions.update(lease_number=F("lease_number") + 1, lease_until=None, lease_holder="")
         if not run.dry:
             _drop_unsent(run)
-        books = books_of(run)
+        books = books_of(run, ended=True)
         counts = books.counts
         if state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):
             state = RunState.WITH_REJECTS
@@ -118,9 +118,10 @@ def _drop_unsent(run: Run) -> None:
     ChangeSet.objects.filter(run=run, state=ChangeSetState.SENDING, sending_to=F("settled")).update(
         state=ChangeSetState.DROPPED, not_sent=F("rows") - F("settled")
     )
-    ChangeSet.objects.filter(run=run, state=ChangeSetState.SENDING, sending_to__gt=F("settled"), not_sent=0).update(
-        not_sent=F("rows") - F("sending_to"), unknown=F("unknown") + F("sending_to") - F("settled")
-    )
+    for change_set in ChangeSet.objects.filter(run=run, state=ChangeSetState.SENDING, sending_to__gt=F("settled")):
+        on_its_way = change_set.sending_to - change_set.settled
+        ChangeSet.objects.filter(pk=change_set.pk).update(not_sent=F("rows") - F("sending_to"), unknown=F("unknown") + on_its_way)
+        Partition.objects.filter(pk=change_set.partition_id).update(unknown_count=F("unknown_count") + on_its_way)
 
 
 def _finish(run: Run) -> None:

@@ -55,6 +55,7 @@ class Freshness(models.TextChoices):
     INCOMPLETE = "incomplete", _("Fresh, not complete")
     LATE = "late", _("Late")
     FAILED = "failed", _("Failed")
+    STUCK = "stuck", _("Cannot run")
     PAUSED = "paused", _("Paused")
     FIRST_RUN = "first_run", _("First run")
     NEVER_RAN = "never_ran", _("Never ran")

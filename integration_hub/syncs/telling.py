@@ -9,7 +9,7 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Balance, Bar, Bars, Count, Fact, Link, Sum, Verdict
@@ -136,7 +136,7 @@ def _missing(standing: Standing) -> str:
 
 
 def _look_at_rejects(standing: Standing) -> list[str | Link]:
-    return [Link(_("look at what was left, by cause"), f"{reverse('rejects:list')}?sync={standing.sync.pk}"), "."]
+    return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
 
 
 def _tell_incomplete(standing: Standing) -> Words:
@@ -188,12 +188,17 @@ def _tell_failed(standing: Standing) -> Words:
     said = _("The last run failed; {as_of}").format(as_of=_lower_first(as_of) if sync.last_success_at is None else as_of)
     following: list[str | Link] = []
     if run is not None:
-        following = [Link(_("see why run {number} failed").format(number=number(run.pk)), run.get_absolute_url()), "."]
+        following = [Link(_("see why run {number} failed.").format(number=number(run.pk)), run.get_absolute_url())]
     return said, following, True
 
 
 def _lower_first(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
+
+
+def _tell_stuck(standing: Standing) -> Words:
+    sync = standing.sync
+    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [sync.refusal], True
 
 
 def _tell_paused(standing: Standing) -> Words:
@@ -213,7 +218,7 @@ def _tell_never_ran(standing: Standing) -> Words:
         where = href("mappings:detail", sync.mapping_id)
         return (
             _("Nothing has been brought to {target} yet: the mapping is not published.").format(target=sync.target.system.name),
-            [Link(_("publish {mapping}").format(mapping=sync.mapping.name), where), "."],
+            [Link(_("publish {mapping}.").format(mapping=sync.mapping.name), where)],
             True,
         )
     return (
@@ -228,6 +233,7 @@ _TELL_SYNC = {
     Freshness.INCOMPLETE: _tell_incomplete,
     Freshness.LATE: _tell_late,
     Freshness.FAILED: _tell_failed,
+    Freshness.STUCK: _tell_stuck,
     Freshness.PAUSED: _tell_paused,
     Freshness.FIRST_RUN: _tell_first_run,
     Freshness.NEVER_RAN: _tell_never_ran,
@@ -268,7 +274,7 @@ def written_twice(sync: Sync) -> str:
     latest = sync.mapping.latest
     for fields in (latest.definition if latest else sync.mapping.draft).get("match", []):
         if (tuple(fields) == tuple(target.key) and can.lookup_by_key) or set(fields) & set(can.lookup_by):
-            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=", ".join(fields))
+            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=texts.listed(fields))
     return _("{system} offers no upsert, idempotency key or lookup: a create whose answer is lost waits for a person").format(system=system)
 
 
@@ -345,8 +351,8 @@ def _tell_live(run: Run, counts: dict[str, int], headway: Headway, partitions: S
         return _("Paused: {so_far}").format(so_far=so_far), [_("resume it, and it goes on from there.")], True
     waiting = _waiting_on(partitions)
     if waiting is not None:
-        said = [_("It tries again {when} by itself.").format(when=_moment_words(waiting.not_before))]
-        return texts.render(waiting.error), said, False
+        again = _("It tries again {when} by itself.").format(when=_moment_words(waiting.not_before))
+        return texts.render(waiting.error), [again], False
     if run.state == RunState.QUEUED:
         return _("It waits for a worker."), [_("Workers take it within seconds; where none is running, it stays here.")], False
     if headway.left_seconds is not None and headway.expected and headway.done < headway.expected:
@@ -416,8 +422,8 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
         said = said.format(n=number(would), target=target)
     following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
     if missed:
-        rejects = ngettext("{n} would be left", "{n} would be left", missed).format(n=number(missed))
-        following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}"), "."]
+        rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
+        following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
     return said, following, bool(would)
 
 
@@ -528,7 +534,7 @@ def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects
     if len(quiet) == 1:
         shown.append(Count(0, quiet[0], "+"))
     elif quiet:
-        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=", ".join(quiet)))
+        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=texts.listed(quiet)))
     return shown
 
 
@@ -551,4 +557,8 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
     if books.out_difference:
         where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
     where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
-    return "bad", _("The books do not balance"), "; ".join(where) or _("They did not when the run ended; recounted now they do.")
+    return (
+        "bad",
+        _("The books do not balance"),
+        pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do."),
+    )

@@ -84,7 +84,7 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
     """Everything that a run's steps share. Raises SettingsError where the mapping no longer fits its entities."""
     version, sync = run.mapping_version, run.sync
     if sync is None:
-        raise base.SettingsError("The sync of this run was deleted.")
+        raise base.SettingsError(base._("The sync of this run was deleted."))
     source, target = run.source.as_schema(), run.target.as_schema()
     mapping = compile_mapping(version.definition, source, target)
     fields = [plan.target.name for plan in mapping.plans]

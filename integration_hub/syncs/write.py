@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PORTION_SECONDS = 5.0
-PORTION_ROWS = 2000
+PORTION_ROWS = 8000
 TRIES = 3
 PATIENCE_SECONDS = 60.0  # how long a portion waits for its last rows when others behind them are written already
 FRESH_SECONDS = 60.0  # what was compared longer ago is looked at again before it is written
@@ -75,32 +75,44 @@ class Sending:
         return self.unsent | self.untold
 
 
-def sent(work: Work, lease: Lease, sets: Iterable[PlannedSet]) -> Iterator[Portion]:
-    """Write change sets one after the other. Stops between two portions when the turn is over."""
+def sent(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> Iterator[Portion]:
+    """Write change sets one after the other. Stops between two portions when the turn is over.
+
+    However it ends, the steps before it end with it: one of them may be waiting for what will now never be recorded.
+    """
     size = Size(work)
-    with work.open("target") as target:
-        for planned in sets:
-            change_set = planned.row
-            if work.run.target.system.read_only and (planned.changes["operation"] != "adopt").any():
-                raise SettingsError(
-                    _("{system} is read-only here, so nothing was written. Allow writing on its page, or stop this sync."), system=work.system
-                )
-            first = change_set.settled
-            if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
-                last = change_set.sending_to - 1
-                yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned))
-                first = last + 1
-            while first < change_set.rows:
-                if work.turn_is_over():
+    try:
+        with work.open("target") as target:
+            for planned in sets:
+                if work.run.target.system.read_only and (planned.changes["operation"] != "adopt").any():
+                    raise SettingsError(
+                        _("{system} is read-only here, so nothing was written. Allow writing on its page, or stop this sync."), system=work.system
+                    )
+                yield from sent_set(work, lease, target, planned, size)
+                if planned.row.sending_to < planned.row.rows:
                     return
-                last = min(first + size.rows, change_set.rows) - 1
-                rows, moved = rows_to_write(work, target, change_set, planned.changes.slice(first, last - first + 1))
-                mark_sending(lease, change_set, first, last)
-                started = time.monotonic()
-                done = write(work, target, change_set, rows)
-                size.took(last - first + 1, time.monotonic() - started)
-                yield from portions_of(work, lease, planned, first, last, done, moved)
-                first = last + 1
+    finally:
+        work.in_flight.abort()
+        sets.close()  # type: ignore[attr-defined]
+
+
+def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, size: Size) -> Iterator[Portion]:
+    """A change set portion by portion; first what was on its way when its worker went. Ends before its last row where the turn is over."""
+    change_set = planned.row
+    first = change_set.settled
+    if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
+        last = change_set.sending_to - 1
+        yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned))
+        first = last + 1
+    while first < change_set.rows and not work.turn_is_over():
+        last = min(first + size.rows, change_set.rows) - 1
+        rows, moved = rows_to_write(work, target, change_set, planned.changes.slice(first, last - first + 1))
+        mark_sending(lease, change_set, first, last)
+        started = time.monotonic()
+        done = write(work, target, change_set, rows)
+        size.took(last - first + 1, time.monotonic() - started)
+        yield from portions_of(work, lease, planned, first, last, done, moved)
+        first = last + 1
 
 
 def portions_of(
@@ -118,9 +130,15 @@ def portions_of(
         return
     if not done.untold and not overtaken(done):
         mark_sending(lease, planned.row, end + 1, end)
-    if done.stop is not None:
+    refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
+    if done.stop is not None and (refused is None or type(done.stop) is not SystemDown):
         raise done.stop
-    raise SystemDown(_("{system} stopped taking records: {reason}"), system=work.system, reason=done.outcomes[end + 1].reason)
+    raise SystemDown(
+        _("{system} stopped taking records: {reason}"),
+        retry_after=done.stop.retry_after if isinstance(done.stop, SystemDown) else None,
+        system=work.system,
+        reason=refused or done.outcomes[end + 1].reason,
+    )
 
 
 class Size:
@@ -323,7 +341,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     """Rows whose source record's link is no longer the one they were compared with, or whose target record has got a link since."""
     columns = [work.source_key, "id", "change_set_id", "change_row"]
-    live = {"where": "ended_at IS NULL", "pair": work.run.pair_id}
+    live: dict[str, Any] = {"where": "ended_at IS NULL", "pair": work.run.pair_id}
     links = {row[0]: row[1:] for row in bulk.fetch(Link, columns, key=work.source_key, values=rows["source_key"].to_list(), **live)}
     taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=rows["target_key"].drop_nulls().to_list(), **live))
     compared_with = rows.select("row", "source_key", "target_key", "link_id", "link_change_set", "link_change_row").iter_rows()

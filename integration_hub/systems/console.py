@@ -63,9 +63,9 @@ def strip(by: Any) -> list[overview.StripItem]:
 
 def problems(by: Any) -> list[overview.Problem]:
     found = []
-    for system in System.objects.visible_to(by).filter(state__in=TROUBLED).select_related("owner").prefetch_related("entities")[:50]:
+    for system in System.objects.visible_to(by).filter(state__in=TROUBLED).select_related("owner")[:50]:
         href = reverse("systems:detail", args=[system.slug])
-        waiting = uses_of(system, *system.entities.all())
+        waiting = uses_of(system)
         holds = ngettext("{n} thing depends on it", "{n} things depend on it", len(waiting)).format(n=len(waiting)) if waiting else ""
         reconnect = system.state == State.RECONNECT
         cause = _("{system} must be connected again") if reconnect else _("{system} cannot be reached")

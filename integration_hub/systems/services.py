@@ -12,6 +12,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import ProtectedError
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.text import slugify
@@ -118,9 +119,16 @@ def delete_system(system: System, *, by: Actor) -> None:
     by.require("systems.delete", system)
     with transaction.atomic():
         system = System.objects.select_for_update().get(pk=system.pk)
-        _refuse_while_used(system, *system.entities.all())
+        _refuse_while_used(system)
         audit.record("system.deleted", system, by=by)
-        system.delete()
+        try:
+            system.delete()
+        except ProtectedError as error:  # by something that told nobody
+            raise InUse(
+                _("{name} is used by {users}. Change or delete these first.").format(
+                    name=system, users=", ".join(sorted(str(row) for row in error.protected_objects)[:5])
+                )
+            ) from None
 
 
 def try_settings(*, connector: str, settings: Mapping[str, Any], by: Actor, system: System | None = None, name: str = "") -> Text:

@@ -318,11 +318,12 @@ class System(abc.ABC):
     def _demo_records(self, entity: Entity, count: int, *, dirty: bool) -> list[tuple[Key, Record, int]]:
         entries = []
         for number in range(1, count + 1):
-            chance = dice(self.seed, self.tables[entity.name].name, number)
-            created = BASE_TIME + min(number * DAY * 150 // count, DAY * 150) + chance.randrange(DAY // 2)
-            changed = created + chance.randrange(1, DAY * 20)
-            is_dirty = chance.random() < entity.dirt and dirty
-            making = Making(self.seed, number, chance, self.times.floor(created), self.times.floor(changed), is_dirty)
+            name = self.tables[entity.name].name
+            when = dice(self.seed, f"{name} when", number)  # dice of its own, so that other systems can make the same record anew
+            created = BASE_TIME + min(number * DAY * 150 // count, DAY * 150) + when.randrange(DAY // 2)
+            changed = created + when.randrange(1, DAY * 20)
+            is_dirty = when.random() < entity.dirt and dirty
+            making = Making(self.seed, number, dice(self.seed, name, number), self.times.floor(created), self.times.floor(changed), is_dirty)
             record = entity.make(making)
             entries.append((record[entity.key], record, making.changed))
         return entries

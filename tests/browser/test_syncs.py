@@ -1,3 +1,4 @@
+# ruff: noqa: F811 (fixtures that are imported are also named as arguments)
 """The pages of syncs, runs and rejects in a real browser, over a sync between two systems of the sandbox."""
 
 import re
@@ -128,7 +129,9 @@ def test_a_live_run_shows_its_progress_and_stops_asking_when_it_ends(signed_in, 
     page = signed_in("operator")
     run = services.start_run(users_sync, by=by)
     Run.objects.filter(pk=run.pk).update(state="writing", started_at=timezone.now() - timedelta(seconds=20), expected_count=182_410)
-    Partition.objects.filter(run=run).update(read_count=114_000, produced_count=113_690, filtered_count=289, rejected_count=21, unchanged_count=113_690)
+    Partition.objects.filter(run=run).update(
+        read_count=114_000, produced_count=113_690, filtered_count=289, rejected_count=21, unchanged_count=113_690
+    )
 
     page.goto(f"/runs/{run.pk}/", wait_until="networkidle")
     expect(page.get_by_role("progressbar").first).to_be_visible()

@@ -11,7 +11,6 @@ catalogue = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(catalogue)
 
 
-@pytest.mark.xfail(reason="the last pass over the catalogue comes when the texts stand")
 @pytest.mark.parametrize("language", catalogue.LANGUAGES)
 def test_every_text_is_translated(language):
     said = catalogue.faults(language)
@@ -31,3 +30,7 @@ def test_texts_are_found_in_code_and_templates():
 
 def test_the_names_of_values_are_compared():
     assert catalogue.names_in("{system} said %(n)s and {value:.2f}") == {"system", "n", "value"}
+
+
+def test_the_tags_are_compared():
+    assert catalogue.tags_in('use <a href="{}" class="x">this form</a>, where a < b and c > d') == ["</a>", '<a href="{}" class="x">']

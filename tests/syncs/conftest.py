@@ -10,6 +10,7 @@ from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.syncs import carrying, services, stages
 from integration_hub.syncs.models import Partition, Run
 from integration_hub.systems import services as systems
+from integration_hub.systems.models import Circuit
 from sandbox.testing import running
 
 
@@ -188,6 +189,7 @@ def finish(run, *, seconds=60.0):
         assert time.monotonic() < ends, f"run is still {run.state}: {list(run.log.values_list('text', flat=True))}"
         for pk in Partition.objects.filter(run=run).values_list("pk", flat=True):
             Partition.objects.filter(pk=pk, not_before__gt=timezone.now(), state="waiting").update(not_before=None)
+            Circuit.objects.filter(open_until__gt=timezone.now()).update(open_until=timezone.now())
             carrying.carry_partition(pk)
         stages.advance(run.pk)
 

@@ -131,3 +131,15 @@ def test_the_list_tells_how_syncs_stand(users_sync, manage, run_now, by):
     assert "open" in said
     pause_sync(users_sync, by=by)
     assert json.loads(manage("list", "--json")[1])[0]["standing"] == "paused"
+
+
+def test_the_bar_of_a_terminal_shows_how_far_it_is(users_sync, manage, worker, monkeypatch):
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(command.sys, "stderr", terminal)
+
+    assert manage("run", NAME, "--wait")[0] == 3
+
+    drawn = terminal.getvalue().split("\r\033[K")
+    assert drawn[-1] == "", "the line is cleared at the end"
+    assert any("Queued" in line or "Writing" in line for line in drawn)

@@ -258,7 +258,7 @@ def test_only_entities_of_the_system_can_be_picked(crm, contacts, integrator):
 
 
 def test_a_system_in_use_cannot_be_deleted(crm, contacts, integrator, in_use):
-    in_use(contacts, "Contacts → Customers")
+    in_use(crm, "Contacts → Customers")
 
     with pytest.raises(services.InUse, match=r"CRM is used by Contacts → Customers\. Change or delete these first\."):
         services.delete_system(crm, by=integrator)

@@ -68,7 +68,9 @@ class ChangeDetail(OfRun):
         context = super().get_context_data(**kwargs)
         origins = origins_of(run.mapping_version, run.source.as_schema(), run.target.as_schema())
         labels = {f.name: f.label for f in run.target.as_schema().fields}
-        rows = [{"field": field, "label": labels.get(field.name, ""), "origin": origins.get(field.name)} for field in found.fields]
+        rows: list[dict[str, Any]] = [
+            {"field": field, "label": labels.get(field.name, ""), "origin": origins.get(field.name)} for field in found.fields
+        ]
         return context | {
             "run": run,
             "change": found,

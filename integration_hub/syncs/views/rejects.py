@@ -24,7 +24,7 @@ from integration_hub.syncs.causes import MOST, Cause, causes_of
 from integration_hub.syncs.forecast import MOST as FORECAST_MOST
 from integration_hub.syncs.forecast import forecast
 from integration_hub.syncs.journal import name_of
-from integration_hub.syncs.models import OpenRow, OpenRowQuerySet, Run, Sync
+from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.syncs.openrows import unpacked_record
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.telling import entity_name
@@ -56,7 +56,7 @@ class Chosen:
             *([Filter("run", _("Run"), [(str(found.pk), _("Run {number}").format(number=number(found.pk)))])] if found else []),
         )
         sync, self.state = self.filters[0].value, self.filters[1].value
-        self.sync = Sync.objects.visible_to(by).with_names().filter(pk=sync).first() if sync else None  # type: ignore[attr-defined]
+        self.sync = Sync.objects.visible_to(by).with_names().filter(pk=sync).first() if sync else None
         self.field = request.GET.get("field", "")[:300]
 
     @property
@@ -68,7 +68,7 @@ class Chosen:
         found = causes_of(self.sync, self.run, states=(self.state,) if self.state else ())
         return [cause for cause in found if self.sync is None or cause.sync_id == self.sync.pk]
 
-    def rows(self, by: Any) -> OpenRowQuerySet:
+    def rows(self, by: Any) -> Any:
         rows: Any = OpenRow.objects.visible_to(by)
         rows = rows.filter(closed_at__isnull=False) if self.is_closed else rows.open()
         if self.sync:
@@ -141,7 +141,7 @@ def group_of(cause: Cause) -> dict[str, Any]:
     row = cause.example
     state, icon = ROW_STATES[OpenState(row.state)]
     name = name_of(unpacked_record(row.record)) or row.key
-    detail = [row.get_state_display()]
+    detail = []
     if row.field:
         detail.append(_("field {field}").format(field=row.field))
     if row.step:
@@ -176,7 +176,7 @@ def step_words(step: str) -> str:
         "convert": _("made into the target's type"),
         "formula": _("formula"),
     }
-    declared = TRANSFORMS[step] if step in TRANSFORMS else None
+    declared = TRANSFORMS[step] if step in TRANSFORMS else None  # noqa: SIM401  a registry has no get()
     return known.get(step) or _("step {name}").format(name=_(declared.label) if declared else step)
 
 
@@ -191,7 +191,7 @@ def acts_on(cause: Cause) -> tuple[Act, Act]:
     dismiss = Act(
         ngettext("Dismiss {n}", "Dismiss all {n}", cause.count).format(n=n), post=reverse("rejects:dismiss"), values=values, danger=True, reason="required",
         confirm=ngettext("Dismiss {n} record?", "Dismiss {n} records?", cause.count).format(n=n),
-        note=_("They stay away from the target until they change in the source. The reason is kept."),
+        note=_("They stay away from the target. A change in the source, or a full run that meets them again, opens them again. The reason is kept."),
     )  # fmt: skip
     return replay, dismiss
 
@@ -278,7 +278,7 @@ class RejectPage(HubPage):
     def get_row(self) -> OpenRow:
         if not hasattr(self, "_row"):
             rows = OpenRow.objects.visible_to(self.by).select_related("sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "run")
-            self._row = get_object_or_404(rows, pk=self.kwargs["pk"])
+            self._row: OpenRow = get_object_or_404(rows, pk=self.kwargs["pk"])
         return self._row
 
     def get_title(self) -> str:
@@ -317,10 +317,9 @@ class RejectPage(HubPage):
         if row.run_id:
             since += [" · ", Link(_("Run {number}").format(number=number(row.run_id)), reverse("runs:detail", args=[row.run_id]))]
         if row.closed_at is not None:
-            how = [
-                _("{how} {when} {by}").format(how=row.get_closed_as_display(), when=clock(row.closed_at), by=row.closed_by).strip() + ". ",
-                row.closed_note,
-            ]
+            told_by = _("{how} {when} {by}.") if row.closed_by else _("{how} {when}.")
+            values = {"how": row.get_closed_as_display(), "when": clock(row.closed_at), "by": row.closed_by}
+            how = [told_by.format(**values), " ", row.closed_note]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
         following: list[str | Link] = [_("correct it in the source or in the mapping, then replay it.")]
         if row.replay_at:
@@ -331,7 +330,8 @@ class RejectPage(HubPage):
                 Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay"),
                 Act(
                     _("Dismiss"), post=reverse("rejects:dismiss"), values={"ids": row.pk}, danger=True, reason="required",
-                    confirm=_("Dismiss this record?"), note=_("It stays away from the target until it changes in the source. The reason is kept."),
+                    confirm=_("Dismiss this record?"),
+                    note=_("It stays away from the target. A change in the source, or a full run that meets it again, opens it again. The reason is kept."),
                 ),
                 *acts,
             ]  # fmt: skip
@@ -350,7 +350,7 @@ class RejectPage(HubPage):
 # --- acts -------------------------------------------------------------------------------------------------------------
 
 
-def chosen_rows(request: HttpRequest, by: Any) -> OpenRowQuerySet:
+def chosen_rows(request: HttpRequest, by: Any) -> Any:
     """The open rows that a form names: some by their ids, or a whole group."""
     rows: Any = OpenRow.objects.visible_to(by).open()
     ids = [pk for pk in request.POST.getlist("ids") if pk.isascii() and pk.isdigit() and len(pk) < 18][:1_000]
@@ -364,6 +364,8 @@ def chosen_rows(request: HttpRequest, by: Any) -> OpenRowQuerySet:
 
 
 class Replay(HubAction):
+    permission = "rejects.resolve"
+
     def act(self, request: HttpRequest) -> str | None:
         count = services.replay_rejects(chosen_rows(request, self.by), by=self.by)
         if not count:
@@ -372,6 +374,8 @@ class Replay(HubAction):
 
 
 class Dismiss(HubAction):
+    permission = "rejects.resolve"
+
     def act(self, request: HttpRequest) -> str | None:
         count = services.dismiss_rejects(chosen_rows(request, self.by), by=self.by, note=request.POST.get("reason", ""))
         if not count:

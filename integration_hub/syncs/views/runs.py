@@ -11,7 +11,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
@@ -111,11 +111,11 @@ class OfRun(HubPage):
 
     permission = "syncs.view"
     nav = "runs"
-    named = ""
+    named: Any = ""
 
     def get_run(self) -> Run:
         if not hasattr(self, "_run"):
-            self._run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])  # type: ignore[attr-defined]
+            self._run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=self.kwargs["number"])
         return self._run
 
     def run_title(self) -> str:
@@ -222,7 +222,7 @@ class RunPage(OfRun):
         if run.first_load:
             rows.append({"name": _("First load"), "value": _("nothing was linked and the target was empty")})
         if run.settings.get("filter"):
-            rows.append({"name": _("Filter"), "value": run.settings["filter"], "mono": True})
+            rows.append({"name": pgettext("of a sync", "Filter"), "value": run.settings["filter"], "mono": True})
         since = f"{run.since_value}, {run.since_key}".strip(", ") if run.since_value else _("the beginning")
         rows.append({"name": _("Read from"), "value": since})
         if run.read_until:
@@ -267,7 +267,7 @@ def progress_of(run: Run, headway: Headway) -> Progress:
         numbers.append((_("{n}/s").format(n=number(round(headway.rate, 0 if headway.rate >= 10 else 1))), _("over the last 30 s")))
     left = None
     if headway.left_seconds is not None and run.state != RunState.PAUSED and headway.done < (headway.expected or 0):
-        text = _("left to compare, then writing") if stage == RunState.COMPARING and not run.dry else _("left")
+        text = _("left to compare, then writing") if stage == RunState.COMPARING and not run.dry else pgettext("time still needed", "left")
         left = (duration(max(1, round(headway.left_seconds))), text)
     return Progress(headway.share, numbers, left, _stages(run, stage), "idle" if run.state == RunState.PAUSED else "run")
 
@@ -328,11 +328,14 @@ class LogPage(OfRun):
 class OnRun(HubAction):
     """A button about one run."""
 
+    permission = "syncs.cancel"
+
     refusals = (NotPossible,)
 
     @property
     def run(self) -> Run:
-        return get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        run: Run = get_object_or_404(Run.objects.visible_to(self.by), pk=self.kwargs["number"])
+        return run
 
 
 class CancelRun(OnRun):

@@ -14,8 +14,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from integration_hub.core import texts
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Verdict
@@ -58,7 +59,7 @@ class SyncList(HubPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        systems = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
+        systems: Any = System.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]
         filters = read_filters(
             self.request,
             Filter("q", _("Name contains")),
@@ -66,7 +67,7 @@ class SyncList(HubPage):
             Filter("state", _("State"), STATE_FILTERS),
         )
         syncs = narrowed(Sync.objects.visible_to(self.by), *(each.value for each in filters))
-        pager = key_page(syncs.with_names(), self.request, order=("name",))  # type: ignore[attr-defined]
+        pager = key_page(syncs.with_names(), self.request, order=("name",))
         rows = standings_of(pager.items)
         context |= {"filters": filters, "pager": pager, "is_live": any(row.live for row in rows), "filtered": any(each.value for each in filters)}
         context["rows"] = [
@@ -120,11 +121,11 @@ class OfSync(HubPage):
 
     permission = "syncs.view"
     nav = "syncs"
-    named = ""  # the page's own name; "": the sync's
+    named: Any = ""  # the page's own name; "": the sync's
 
     def get_sync(self) -> Sync:
         if not hasattr(self, "_sync"):
-            self._sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+            self._sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
         return self._sync
 
     def get_title(self) -> str:
@@ -218,7 +219,7 @@ class SyncPage(OfSync):
         rows: list[dict[str, Any]] = [
             {"name": _("Cursor"), "value": place, "href": reverse("syncs:cursor", args=[sync.pk]), "act": _("Set back…")},
             {"name": _("Reads"), "value": mode_words(sync.mode)},
-            {"name": _("Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
+            {"name": pgettext("of a sync", "Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
             {"name": _("Match"), "value": _(", else ").join(_(" and ").join(fields) for fields in match) or _("none: every new record is created")},
             {"name": _("Writes"), "value": _("after everything is compared") if sync.compare_first else _("each page as soon as it is compared")},
             {"name": _("Written twice"), "value": written_twice(sync)},
@@ -234,7 +235,7 @@ def _decisive(sync: Sync) -> list[Run]:
     run = Run.objects.decisive().filter(sync=sync).first()
     if run is None:
         return []
-    run.last_is_whole = True  # type: ignore[attr-defined]
+    run.last_is_whole = True
     return [run]
 
 
@@ -246,13 +247,16 @@ class OnSync(HubAction):
 
     @property
     def sync(self) -> Sync:
-        return get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def back(self) -> str:
         return self.to or super().back()
 
 
 class RunNow(OnSync):
+    permission = "syncs.run"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
         self.to = run.get_absolute_url()
@@ -260,18 +264,24 @@ class RunNow(OnSync):
 
 
 class PauseSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.pause_sync(self.sync, by=self.by)
         return _("Paused.")
 
 
 class ResumeSync(OnSync):
+    permission = "syncs.cancel"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         services.resume_sync(self.sync, by=self.by)
         return _("Resumed.")
 
 
 class DeleteSync(OnSync):
+    permission = "syncs.delete"
+
     def act(self, request: HttpRequest, pk: int) -> str | None:
         sync = self.sync
         services.delete_sync(sync, by=self.by)
@@ -325,7 +335,8 @@ class NewSync(SyncFormPage):
 class EditSync(SyncFormPage):
     @cached_property
     def sync(self) -> Sync:  # type: ignore[override]
-        return get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])  # type: ignore[attr-defined]
+        sync: Sync = get_object_or_404(Sync.objects.visible_to(self.by).with_names(), pk=self.kwargs["pk"])
+        return sync
 
     def get_title(self) -> str:
         return _("Edit {name}").format(name=self.sync)
@@ -470,7 +481,7 @@ def trace_verdict(sync: Sync, told: Trace) -> Verdict:
                 "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
                 "{target} holds something else in {fields} now. This sync does not look there while the source stays the same.",
                 len(told.differs),
-            ).format(target=target, fields=", ".join(told.differs))
+            ).format(target=target, fields=texts.listed(told.differs))
         ]
     if told.open_row:
         before, __, after = _("It has an {open_row}.").partition("{open_row}")
@@ -486,7 +497,7 @@ def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:
     rows = [{"name": _("Source"), "value": _("{entity} {key}, found").format(entity=source, key=told.key), "state": "ok", "note": ""}]
     if told.filter:
         passes = ("ok", _("lets it through")) if told.passes else ("idle", _("leaves it out"))
-        rows.append({"name": _("Filter"), "value": passes[1], "state": passes[0], "note": told.filter})
+        rows.append({"name": pgettext("of a sync", "Filter"), "value": passes[1], "state": passes[0], "note": told.filter})
     if told.passes:
         wrong = next((field for field in told.fields if field.problem), None)
         mapped = ("bad", _("rejected at {field}").format(field=wrong.field)) if wrong else ("ok", _("all fields pass"))

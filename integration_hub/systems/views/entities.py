@@ -67,7 +67,7 @@ class EntitiesPage(UnderSystem):
                 "schema": e.as_schema(),
                 "checked": e.selected or fresh,
                 "changes": services.changes_found(e),
-                "writes": ", ".join(writes_of(e.as_schema())),
+                "writes": texts.listed(writes_of(e.as_schema())),
             }
             for e in entities
         ]
@@ -136,9 +136,9 @@ class EntityPage(OfEntity):
         return [
             Fact(_("Records"), capped(self.entity.record_count, 10**9) if self.entity.record_count is not None else "—"),
             Fact(_("Fields"), number(len(schema.fields))),
-            Fact(_("Key"), ", ".join(schema.key)),
+            Fact(_("Key"), texts.listed(schema.key)),
             Fact(_("Changes since"), schema.cursor_field or "—", "" if schema.cursor_field else _("always read in full")),
-            Fact(_("Can be written"), ", ".join(writes) or _("no"), _("{n} a request").format(n=can.bulk) if can.bulk else ""),
+            Fact(_("Can be written"), texts.listed(writes) or _("no"), _("{n} a request").format(n=can.bulk) if can.bulk else ""),
         ]
 
 

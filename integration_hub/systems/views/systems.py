@@ -67,7 +67,7 @@ class SystemPage(OfSystem):
         system = self.system
         entities = list(system.entities.all())
         selected = [entity for entity in entities if entity.selected]
-        uses = uses_of(system, *entities)
+        uses = uses_of(system)
         latency = latency_of(system)
         context = {
             "system": system,
@@ -75,7 +75,10 @@ class SystemPage(OfSystem):
             "facts": self._facts(latency),
             "latency": latency,
             "uses": uses,
-            "entities": [{"entity": entity, "uses": len(uses_of(entity)), "changes": services.changes_found(entity)} for entity in selected],
+            "entities": [
+                {"entity": entity, "uses": sum(entity.pk in use.parts for use in uses), "changes": services.changes_found(entity)}
+                for entity in selected
+            ],
             "others": len(entities) - len(selected),
             "sampled": selected[0] if selected and self.by.allows("records.view") else None,
             "changes": [
@@ -123,7 +126,7 @@ class SystemPage(OfSystem):
             else:
                 acts.append(Act(_("Maintenance…"), href=self.url("maintenance")))
         if self.by.allows("systems.change"):
-            acts.append(Act(_("Change"), href=self.url("change")))
+            acts.append(Act(_("Edit"), href=self.url("change")))
         return acts
 
     def _facts(self, latency: Any) -> list[Fact]:

@@ -1,0 +1,19 @@
+"""How the audit log puts what is done here."""
+
+from django.utils.translation import gettext_noop
+
+EVENTS = {
+    "sync.created": gettext_noop("made the sync {subject}"),
+    "sync.changed": gettext_noop("changed the sync {subject}"),
+    "sync.paused": gettext_noop("paused the sync {subject}"),
+    "sync.resumed": gettext_noop("resumed the sync {subject}"),
+    "sync.deleted": gettext_noop("deleted the sync {subject}"),
+    "sync.cursor_set": gettext_noop("set the cursor of {subject}"),
+    "run.started": gettext_noop("started {subject}"),
+    "run.paused": gettext_noop("paused {subject}"),
+    "run.resumed": gettext_noop("resumed {subject}"),
+    "run.cancelled": gettext_noop("cancelled {subject}"),
+    "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
+    "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
+    "rejects.exported": gettext_noop("exported rejects of {subject}"),
+}

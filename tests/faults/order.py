@@ -1,0 +1,46 @@
+"""What a person orders of a hub that runs: `order.py pause | resume | run NAME | check`. The answer is the last line, as JSON."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"
+
+import django
+
+django.setup()
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.syncs import services
+from integration_hub.syncs.books import books_of
+from integration_hub.syncs.models import Run, Sync
+
+by = Actor.hub()
+
+
+def pause():
+    for sync in Sync.objects.all():
+        services.pause_sync(sync, by=by)
+
+
+def resume():
+    for sync in Sync.objects.all():
+        services.resume_sync(sync, by=by)
+
+
+def run(name, *options):
+    run = services.start_run(Sync.objects.get(name=name), by=by, full="full" in options)
+    return {"run": run.pk, "partition": run.partitions.get().pk}
+
+
+def books():
+    """Every run's figures: as kept, as recounted from what it did, and whether they balance."""
+    return [
+        {"run": run.pk, "name": run.name, "state": run.state, "kept": run.sums(), "recounted": books_of(run).counts, "balanced": run.balanced}
+        for run in Run.objects.exclude(ended_at=None)
+    ]
+
+
+print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))  # noqa: T201
