@@ -69,7 +69,8 @@ def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPag
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
-    seen = Seen.of(work.run) if work.run.first_load else None
+    # Where records are found by several match keys, only the target can tell which of them it has.
+    seen = Seen.of(work.run) if work.run.first_load and len(work.mapping.definition.match) < 2 else None
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
@@ -116,7 +117,8 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
-        openrows.close(work.sync, work.run.source_side, result.passed)
+        if not work.run.dry:
+            openrows.close(work.sync, work.run.source_side, result.passed)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last}
         lease.fence(
             page_number=page.number,
