@@ -19,6 +19,8 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
+        from integration_hub.accounts import reference
+        from integration_hub.core.help import Topic, topics
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import event_texts
 
@@ -26,3 +28,15 @@ class AccountsConfig(AppConfig):
         navigation.register("settings", NavEntry("control", _("Settings"), "settings", "accounts:profile", order=90, words=words))
         for event, text in EVENTS.items():
             event_texts.register(event, text)
+        topics.register(
+            "roles",
+            Topic(
+                _("Roles and permissions"),
+                _("Who may do what."),
+                "help/roles.html",
+                "around",
+                10,
+                context=reference.roles,
+                words="role permission rights",
+            ),
+        )

@@ -19,12 +19,13 @@ def insert(model: type[models.Model], columns: Mapping[str, Iterable[Any]]) -> N
     names = ", ".join(_quoted(model, list(columns)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
                 for row in zip(*columns.values(), strict=False):
                     copy.write_row(row)
         else:
             adapted = [_adapted(model, name, values) for name, values in columns.items()]
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", zip(*adapted, strict=False))  # noqa: S608
+            rows: Any = zip(*adapted, strict=False)  # any iterable will do, whatever the stubs say
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", rows)  # noqa: S608
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -32,7 +33,7 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
     sets = ", ".join(f"{name} = %s" for name in _quoted(model, columns))
     with connection.cursor() as cursor:
         key = connection.ops.quote_name(str(model._meta.pk.column))
-        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", rows)  # noqa: S608
+        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", list(rows))  # noqa: S608
 
 
 def fetch(

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from integration_hub.core.pages import Actor, HubPage, StrOrPromise, entries_for
 from integration_hub.core.parts import Act, Link, UpDown, Verdict
 from integration_hub.core.registry import Registry
+from integration_hub.core.tour import tour_for
 
 
 @dataclass(frozen=True)
@@ -167,6 +168,7 @@ class OverviewPage(HubPage):
         context |= {"steps": to_do if first else [], "first": first, "offers": gather(offers, self.by) or []}
         if self.is_empty:
             return context
+        context["tour"] = [] if first else tour_for(self.request, self.by)
         open_now = gather(problems, self.by)
         found = sorted(open_now or [], key=lambda problem: (problem.state != "bad", problem.since))
         context |= {"problems": None if open_now is None else found, "verdict": verdict_of(found, gather(notes, self.by) or [])}

@@ -9,10 +9,11 @@ class MappingsConfig(AppConfig):
 
     def ready(self) -> None:
         from integration_hub.core import overview
+        from integration_hub.core.help import Topic, topics
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.palette import searches
         from integration_hub.core.registry import event_texts, uses
-        from integration_hub.mappings import audited, console
+        from integration_hub.mappings import audited, console, reference
         from integration_hub.mappings.uses import mappings_using
 
         words = "mapping fields transforms formulas transformation"
@@ -24,3 +25,15 @@ class MappingsConfig(AppConfig):
         uses.register("mappings", mappings_using)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
+        topics.register(
+            "transforms",
+            Topic(
+                _("Transforms"),
+                _("The steps a mapping may take, with their parameters and examples."),
+                "help/transforms.html",
+                "reference",
+                10,
+                context=reference.transforms,
+                words="transform step reference mapping",
+            ),
+        )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as made
+from functools import cache
 from typing import Any
 
 from django.http import QueryDict
@@ -24,12 +26,19 @@ FREE_ROWS = 2  # empty lines offered below a table or a list of fields
 MOST_MATCH = 3  # fields of one match key that are offered
 
 
+@cache
+def inputs_of(transform: str) -> list[Json]:
+    """The inputs of a transform's form; drawn from its declaration once."""
+    inputs: list[Json] = transform_form(TRANSFORMS[transform])["inputs"]
+    return inputs
+
+
 @dataclass
 class Step:
     """One transform of a row; `values` by parameter, as the inputs show them: text, bool, list of texts, or list of pairs."""
 
     transform: str
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = made(default_factory=dict)
 
     @property
     def is_known(self) -> bool:
@@ -48,10 +57,10 @@ class Step:
         if not self.is_known:
             return []
         found = []
-        for given in transform_form(TRANSFORMS[self.transform])["inputs"]:
+        for given in inputs_of(self.transform):
             value = self.values.get(given["name"], _shown(given, given["default"]))
-            more = {"table": [("", "")], "fields": [""]}.get(given["kind"])
-            found.append({**given, "value": value, "lines": [*value, *more * FREE_ROWS] if more else []})
+            free: dict[str, list[Any]] = {"table": [("", "")] * FREE_ROWS, "fields": [""] * FREE_ROWS}
+            found.append({**given, "value": value, "lines": [*value, *free[given["kind"]]] if given["kind"] in free else []})
         return found
 
 
@@ -64,7 +73,7 @@ class Row:
     field: Field | None
     kind: str = ""
     value: str = ""
-    steps: list[Step] = field(default_factory=list)
+    steps: list[Step] = made(default_factory=list)
     required: str = ""  # "": as the target says, yes, no
     max_length: str = ""
     pattern: str = ""
@@ -101,7 +110,7 @@ class Draft:
     """All of the form: the rows, the match keys (alternatives in order) and the note. `focus`: the id of the input to go on with."""
 
     rows: list[Row]
-    match: list[list[str]] = field(default_factory=list)
+    match: list[list[str]] = made(default_factory=list)
     note: str = ""
     focus: str = ""
 
@@ -144,7 +153,7 @@ def _row(number: int, name: str, target: Field | None, told: Json | None) -> Row
     row.kind = next((kind for kind in ORIGINS if told.get(kind) is not None), "")
     row.value = as_typed(told.get(row.kind)) if row.kind else ""
     row.steps = [_step(step) for step in told.get("steps") or [] if isinstance(step, dict)]
-    row.required = {True: "yes", False: "no"}.get(told.get("required"), "")  # type: ignore[call-overload]
+    row.required = "yes" if told.get("required") is True else "no" if told.get("required") is False else ""
     row.max_length = as_typed(told.get("max_length"))
     row.pattern = as_typed(told.get("pattern"))
     row.allowed = "\n".join(as_typed(value) for value in told.get("allowed") or ())
@@ -157,7 +166,7 @@ def _step(told: Json) -> Step:
     name = str(told.get("transform", ""))
     if name not in TRANSFORMS:
         return Step(name, {key: value for key, value in told.items() if key != "transform"})
-    inputs = {given["name"]: given for given in transform_form(TRANSFORMS[name])["inputs"]}
+    inputs = {given["name"]: given for given in inputs_of(name)}
     return Step(name, {key: _shown(inputs[key], value) if key in inputs else value for key, value in told.items() if key != "transform"})
 
 
@@ -220,7 +229,7 @@ def _read_steps(posted: QueryDict, way: str) -> Iterator[Step]:
             yield Step(name, _object(posted.get(f"{place}.raw", "")))
             continue
         step = Step(name)
-        for given in transform_form(TRANSFORMS[name])["inputs"]:
+        for given in inputs_of(name):
             step.values[given["name"]] = _posted(given, posted, f"{place}.p.{given['name']}")
         yield step
 
@@ -291,7 +300,7 @@ def _plain_step(step: Step) -> Json:
     told: Json = {"transform": step.transform}
     if not step.is_known:
         return told | step.values
-    for given in transform_form(TRANSFORMS[step.transform])["inputs"]:
+    for given in inputs_of(step.transform):
         if given["name"] not in step.values:
             continue
         value = _value(given, step.values[given["name"]])

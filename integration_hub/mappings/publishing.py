@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -15,7 +13,6 @@ from django.utils.translation import ngettext
 
 from integration_hub.core.pages import HubAction
 from integration_hub.core.parts import Act, Link, Verdict
-from integration_hub.core.registry import Registry, uses_of
 from integration_hub.core.templatetags.hub import ago_text
 from integration_hub.mappings import drafts, editor, services
 from integration_hub.mappings.definition import DefinitionError
@@ -23,30 +20,8 @@ from integration_hub.mappings.differences import describe, differences, match_wo
 from integration_hub.mappings.look import Look, look
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.mappings.samples import samples_of
+from integration_hub.mappings.touches import touched_by
 from integration_hub.mappings.views import UnderMapping
-
-
-@dataclass(frozen=True)
-class Touched:
-    """Something that works by the new version as soon as it is published: a sync, with the records it has linked."""
-
-    name: str
-    href: str
-    state: str = "idle"
-    word: str = ""
-    schedule: str = ""
-    linked_count: int | None = None
-    dry_run: Act | None = None
-
-
-touches: Registry[Callable[[Mapping, Any], list[Touched]]] = Registry("what a mapping touches")  # (mapping, by), filled by what uses mappings
-
-
-def touched_by(mapping: Mapping, by: Any) -> list[Touched]:
-    """What uses the mapping; where nobody tells more, the uses as they are."""
-    found = [one for find in touches.values() for one in find(mapping, by)]
-    told = {one.href for one in found}
-    return found + [Touched(use.name, use.href, use.state, use.word) for use in uses_of(mapping) if use.href not in told]
 
 
 class PublishPage(UnderMapping):
@@ -105,7 +80,6 @@ class PublishPage(UnderMapping):
             "number": latest.number + 1 if latest else 1,
             "changes": changes,
             "touched": touched,
-            "linked": sum(one.linked_count or 0 for one in touched),
             "look": found,
             "causes": found.causes(),
             "doubts": doubts,
@@ -209,7 +183,7 @@ class VersionPage(OfVersion):
 
 
 class TakeOver(HubAction):
-    permission = "mappings.view"
+    permission = "mappings.change"
 
     def act(self, request: HttpRequest, pk: int, number: int) -> str:
         rows = MappingVersion.objects.filter(mapping__in=Mapping.objects.visible_to(self.by)).select_related("mapping")

@@ -54,6 +54,8 @@ def carry_partition(partition_id: int) -> None:
         else:
             Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
             carry(partition, lease)
+    if Partition.objects.to_send().filter(pk=partition_id).exists():  # only now, for whoever takes it must find it free
+        stages.send(partition_id)
     stages.advance(run.pk)
 
 
@@ -63,6 +65,9 @@ def carry(partition: Partition, lease: Lease) -> None:
         if run.state == RunState.QUEUED:
             measure(run, opener(run, lease))
             stages.begin(run)
+            if run.state not in LIVE:  # paused or cancelled while it was measured
+                give_back(partition, lease)
+                return
         work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
         settle_leftovers(work, lease, opener)
         done = pipeline.carry(work, lease)
@@ -70,8 +75,6 @@ def carry(partition: Partition, lease: Lease) -> None:
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
         lease.fence(state=state, not_before=None, sent_at=None, error=None)
-        if state == PartitionState.WAITING:
-            stages.send(partition.pk)
     except LeaseLost:
         log.warning("stopped: the lease is lost", extra={"run": run.pk, "partition": partition.pk})
     except (Stopped, Aborted):
@@ -126,8 +129,7 @@ def give_back(partition: Partition, lease: Lease) -> None:
     try:
         lease.fence(state=PartitionState.WAITING, not_before=None, sent_at=None)
     except LeaseLost:
-        return
-    stages.send(partition.pk)
+        log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
 
 
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:

@@ -57,11 +57,12 @@ FROM causes c WHERE c.cause IS NOT NULL
 def causes_of(sync: Sync | None = None, run: Run | None = None, *, states: tuple[str, ...] = (), field: str = "") -> list[Cause]:
     """The groups, the largest first: of all syncs, of one, or those of a run. State and field are the same within a group."""
     found = _in_run(run) if run is not None else _in_index(sync)
-    rows = OpenRow.objects.select_related("sync", "run").in_bulk({pk for *__, newest, oldest in found for pk in (newest, oldest)})
+    examples = OpenRow.objects.select_related("sync").in_bulk({newest for *__, newest, ___ in found})
+    firsts = OpenRow.objects.only("first_at", "replay_at").in_bulk({oldest for *__, oldest in found})
     groups = [
-        Cause(sync_id, cause, count, rows[newest], rows[oldest], run)
+        Cause(sync_id, cause, count, examples[newest], firsts[oldest], run)
         for sync_id, cause, count, newest, oldest in found
-        if newest in rows and oldest in rows  # closed in this very moment: gone
+        if newest in examples and oldest in firsts  # closed in this very moment: gone
     ]
     chosen = [g for g in groups if (not states or g.example.state in states) and (not field or g.example.field == field)]
     return sorted(chosen, key=lambda group: (-group.count, group.oldest.pk))

@@ -144,7 +144,9 @@ def greatest(work: Work, frame: pl.DataFrame) -> tuple[str, str]:
     if name is None or not frame.height or frame[name].null_count() == frame.height:
         return "", ""
     top = frame.filter(pl.col(name) == pl.col(name).max())
-    return top.select(canonical_text(pl.col(name), frame.schema[name])).item(0, 0), max((key for key in canonical_key(top, work.source.key) if key), default="")
+    return top.select(canonical_text(pl.col(name), frame.schema[name])).item(0, 0), max(
+        (key for key in canonical_key(top, work.source.key) if key), default=""
+    )
 
 
 def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:

@@ -302,12 +302,20 @@ class Run(models.Model):
         return self.ended_at is None
 
     @property
+    def source_side(self) -> str:
+        return Side.A if self.direction == Direction.A_TO_B else Side.B
+
+    @property
+    def target_side(self) -> str:
+        return Side.B if self.direction == Direction.A_TO_B else Side.A
+
+    @property
     def source(self) -> Entity:
-        return self.pair.side(Side.A if self.direction == Direction.A_TO_B else Side.B)
+        return self.pair.side(self.source_side)
 
     @property
     def target(self) -> Entity:
-        return self.pair.side(Side.B if self.direction == Direction.A_TO_B else Side.A)
+        return self.pair.side(self.target_side)
 
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""

@@ -23,7 +23,11 @@ DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named va
 
 
 def packed_record(record: dict[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(record, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
+    return zlib.compress(json.dumps(record, default=_plain_text, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
+
+
+def _plain_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def unpacked_record(stored: bytes | memoryview) -> dict[str, Any]:
@@ -115,8 +119,16 @@ def typed(texts_: Any, dtype: Any) -> Any:
         return texts_
     if isinstance(dtype, pl.Datetime):
         return texts_.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if dtype == pl.Date:
+        return texts_.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Time:
+        return texts_.str.to_time("%H:%M:%S%.f", strict=False)
+    if dtype == pl.Date:
+        return texts_.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Time:
+        return texts_.str.to_time("%H:%M:%S%.f", strict=False)
     if dtype == pl.Boolean:
         return texts_.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if dtype == pl.Binary:
-        return texts_.cast(pl.Binary)
+        return texts_.str.decode("hex", strict=False)
     return texts_.cast(dtype, strict=False)

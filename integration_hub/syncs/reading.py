@@ -125,7 +125,7 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
         if work.source.capabilities.lookup_by_key:
             frame = source.lookup(work.source, KEY, some, work.source_fields)
             if gone := set(some) - set(canonical_key(frame, work.source.key)):
-                openrows.close(work.sync, work.sync.source_side, gone, note=_("The source no longer has this record."))
+                openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
             yield Page(frame, position=None)
         else:
             yield as_kept(work, some)
@@ -133,7 +133,7 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
 
 def replayed(work: Work, source: Connector) -> Iterator[Page]:
     """Records that somebody had replayed while this run was going: they join it as pages of their own."""
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, replay_at__gt=work.read_from)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, replay_at__gt=work.read_from)
     newest = rows.order_by("-replay_at").values_list("replay_at", flat=True).first()
     if newest is None:
         return
@@ -145,13 +145,13 @@ def replayed(work: Work, source: Connector) -> Iterator[Page]:
 def _open_keys(work: Work) -> Iterable[str]:
     from django.db.models import Q
 
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side)
     return rows.filter(Q(again=True) | Q(replay_at__isnull=False)).exclude(state=OpenState.WITHHELD).order_by("pk").values_list("key", flat=True)
 
 
 def as_kept(work: Work, keys: list[str]) -> Page:
     """The source records as their open rows hold them."""
-    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)))
+    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)))
 
 
 def kept_page(work: Work, rows: list[OpenRow]) -> Page:

@@ -106,9 +106,9 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
         _write_links(work, change_set, settled)
         if outcomes is not None:
             OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
-        openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+        openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
         if work.open_keys_exist():
-            openrows.close(work.sync, work.sync.source_side, settled.keys, at=now)
+            openrows.close(work.sync, work.run.source_side, settled.keys, at=now)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
         done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
@@ -126,7 +126,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
     def commit_leftover() -> None:
         with transaction.atomic():
             _write_links(work, change_set, settled)
-            openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+            openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
             ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
             lease.fence()
 

@@ -124,7 +124,7 @@ def pause_run(run: Run, *, by: Actor) -> None:
     """Stop a run at its next safe point; it goes on from there when it is resumed."""
     by.require("syncs.cancel", run)
     with transaction.atomic():
-        if not Run.objects.filter(pk=run.pk, state__in=LIVE).update(paused_from=F("state"), state=RunState.PAUSED):
+        if not Run.objects.filter(pk=run.pk, state__in=LIVE, cancel_at=None).update(paused_from=F("state"), state=RunState.PAUSED):
             raise NotPossible(_("Only a run that is going can be paused."))
         audit.record("run.paused", run, by=by)
         stages.say(run, "{name} paused it", "warning", name=by.name)

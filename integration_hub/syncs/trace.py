@@ -111,7 +111,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
         if mapped.keys:
             compared = compare(work, mapped, target, None)
             changes = compared.changes
-            left = mapped.left[0] if mapped.left else None
+            left = compared.page.left[0] if compared.page.left else None
         target_key = (getattr(link, work.target_key) if link else "") or _found_key(changes)
         if target_key and work.target.capabilities.lookup_by_key:
             there = target.lookup(work.target, KEY, [target_key], [f.name for f in work.target.fields if f.name in {*work.fields, *work.target.key}])

@@ -314,7 +314,7 @@ def test_a_secret_repeated_in_a_next_address_is_not_kept(shop: Shop, connect):
 
     pages = read(connect(auth={"type": "api_key", "name": "api_key", "key": "s3cret-key", "send_in": "query"}, entity=entity))
 
-    assert pages[0].position == {"url": f"{shop.url}/end?a=1&b=2"}
+    assert pages[0].position["url"] == f"{shop.url}/end?a=1&b=2"
     assert str(shop.asked[-1].rel_url) == "/end?a=1&b=2&api_key=s3cret-key"
 
 

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('mappings', '0001_initial'),
-        ('syncs', '0002_questions_of_the_pages'),
+        ("mappings", "0001_initial"),
+        ("syncs", "0002_questions_of_the_pages"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='sync',
-            name='refusal',
-            field=models.TextField(blank=True, default=''),
+            model_name="sync",
+            name="refusal",
+            field=models.TextField(blank=True, default=""),
         ),
         migrations.AddIndex(
-            model_name='openrow',
-            index=models.Index(condition=models.Q(('closed_as', 'dismissed')), fields=['sync', 'key'], name='open_rows_dismissed'),
+            model_name="openrow",
+            index=models.Index(condition=models.Q(("closed_as", "dismissed")), fields=["sync", "key"], name="open_rows_dismissed"),
         ),
     ]
