@@ -11,7 +11,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
-from integration_hub.core import leases, texts
+from integration_hub.core import leases, logs, texts
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
@@ -82,6 +83,8 @@ def carry(partition: Partition, lease: Lease) -> None:
         give_back(partition, lease)
     except DefinitionError as error:
         fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": str(error)}))
+    except ExpressionError as error:
+        fail(run, lease, Text(_("The filter no longer fits: {problem} Change it in the settings of the sync."), {"problem": error.text}))
     except SettingsError as error:
         fail(run, lease, error.text)
     except PositionExpired as error:
@@ -93,7 +96,9 @@ def carry(partition: Partition, lease: Lease) -> None:
             raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
         wait_or_fail(
-            partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300])
+            partition,
+            lease,
+            SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=logs.mask(repr(error))[:300]),
         )
 
 

@@ -131,7 +131,7 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     page.counts.produced = len(page.keys)
     page.counts.unchanged += int((linked & ~differs.any(axis=1) & ~kept).sum())
     same = set(page.filtered_keys) | {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
-    return Compared(page, draft.frame(), passed=[key for key in open_rows if key in same], held=draft.held())
+    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in same and not row.is_untold], held=draft.held())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,29 @@ def _links(work: Work, keys: Sequence[str]) -> dict[str, _Known]:
     return {row[0]: _Known(*row[1:]) for row in rows}
 
 
-def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side)
-    if not rows.exists():
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What of an open row decides whether its record is left alone."""
+
+    state: str
+    again: bool
+    replay_at: Any
+    mapping_version_id: int
+    source_print: bytes | None
+
+    @property
+    def is_untold(self) -> bool:
+        """Nobody can tell whether it was written, and nobody has settled it."""
+        return self.state == OpenState.UNKNOWN and self.replay_at is None
+
+
+def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, _Open]:
+    if not work.open_keys_exist():
         return {}
-    wanted = set(keys)
-    found = rows.filter(key__in=wanted) if len(wanted) <= LOOKUP_AT_ONCE else (row for row in rows.iterator() if row.key in wanted)
-    return {row.key: row for row in found}
+    columns = ["key", "state", "again", "replay_at", "mapping_version", "source_print"]
+    side = work.run.source_side
+    rows = bulk.fetch(OpenRow, columns, key="key", values=keys, where="closed_at IS NULL", sync=work.sync.pk, side=side)
+    return {row[0]: _Open(*row[1:]) for row in rows}
 
 
 class _Draft:
@@ -175,7 +191,7 @@ class _Draft:
         self.sends: list[np.ndarray] = []
         self.further: dict[int, list[tuple[str, str]]] = {}  # a record to be created → all that it could be matched by, where that is several
 
-    def keep_what_waits(self, open_rows: dict[str, OpenRow]) -> np.ndarray:
+    def keep_what_waits(self, open_rows: dict[str, _Open]) -> np.ndarray:
         """Which records are left alone: refused for good and unchanged since, or of unknown outcome. A person's replay lets them go on."""
         import numpy as np
 
@@ -184,7 +200,7 @@ class _Draft:
             row = open_rows.get(key)
             if row is None or row.state not in GOOD_FOR or row.replay_at is not None:
                 continue
-            if row.state == OpenState.UNKNOWN:
+            if row.is_untold:
                 kept[number] = True
                 self.page.counts.unknown += 1
             elif not row.again and row.mapping_version_id == self.work.run.mapping_version_id and self.source_prints[number] == row.source_print:

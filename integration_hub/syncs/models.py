@@ -514,6 +514,7 @@ class OpenRow(models.Model):
             models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
             models.Index(fields=["sync", "key"], name="open_rows_dismissed", condition=Q(closed_as="dismissed")),
             models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
+            models.Index(fields=["sync", "replay_at"], name="open_rows_to_replay", condition=Q(closed_at=None, replay_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

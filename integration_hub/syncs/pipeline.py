@@ -87,8 +87,9 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
 
 
 def seen_before(work: Work) -> Seen | None:
-    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target."""
-    if not work.run.first_load:
+    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target; nor
+    where records are found by several match keys: only the target can tell which of them it has."""
+    if not work.run.first_load or len(work.mapping.definition.match) > 1:
         return None
     newest = work.partition.pages.order_by("-number").values_list("at", flat=True).first()
     if newest is not None and (timezone.now() - newest).total_seconds() > FRESH_SECONDS:
@@ -127,7 +128,8 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
-        openrows.close(work.sync, work.run.source_side, result.passed)
+        if not work.run.dry:
+            openrows.close(work.sync, work.run.source_side, result.passed)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last}
         lease.fence(
             page_number=page.number,

@@ -99,7 +99,7 @@ def close(run: Run, state: str) -> None:
                 out_difference=books.out_difference,
                 counters=", ".join(f"{name} {count}" for name, count in books.counter_differences.items()) or "–",
             )
-        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry:
+        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry and books.balance:
             _finish(run)
         _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
@@ -150,4 +150,7 @@ def sweep() -> None:
     idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED, cancel_at=None)
     ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
     for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
-        advance(run_id)
+        try:
+            advance(run_id)
+        except Exception:  # one that is broken must not hold up the others; it is tried again at the next sweep
+            log.exception("a run could not be moved on", extra={"run": run_id})

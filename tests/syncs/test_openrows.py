@@ -1,25 +1,31 @@
 import datetime as dt
-import json
+from decimal import Decimal
 
-import polars as pl
 import pytest
 
-from integration_hub.syncs import openrows
+from connectors.base import FieldType, frame_type
+from integration_hub.syncs.openrows import packed_record, typed, unpacked_record
 
 
 @pytest.mark.parametrize(
-    ("dtype", "values"),
+    ("type_", "value"),
     [
-        (pl.Time(), [dt.time(8, 30), dt.time(8, 30, 0, 500_000)]),
-        (pl.Datetime("us", "UTC"), [dt.datetime(2026, 1, 1, tzinfo=dt.UTC), dt.datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=dt.UTC)]),
-        (pl.Date(), [dt.date(2026, 1, 1)]),
-        (pl.Boolean(), [True, False]),
-        (pl.Binary(), [b"\x00ab"]),
+        (FieldType.TEXT, "海岚"),
+        (FieldType.INTEGER, 7),
+        (FieldType.NUMBER, 1.5),
+        (FieldType.DECIMAL, Decimal("12.300000000")),
+        (FieldType.BOOLEAN, True),
+        (FieldType.DATE, dt.date(2026, 11, 24)),
+        (FieldType.TIME, dt.time(10, 42, 8, 250)),
+        (FieldType.TIME, dt.time(10, 42)),
+        (FieldType.DATETIME, dt.datetime(2026, 11, 24, 10, 42, 8, 250, tzinfo=dt.UTC)),
+        (FieldType.DATETIME, dt.datetime(2026, 11, 24, 10, 42, tzinfo=dt.UTC)),
+        (FieldType.JSON, '["a"]'),
     ],
 )
-def test_a_kept_record_has_the_values_it_had(dtype, values):
-    kept = [openrows.unpacked_record(openrows.packed_record({"value": value}))["value"] for value in values]
+def test_a_kept_record_comes_back_in_the_types_of_its_fields(type_, value):
+    import polars as pl
 
-    column = openrows.typed(pl.Series("value", [str(value) for value in kept], dtype=pl.String), dtype)
+    kept = unpacked_record(packed_record({"field": value}))["field"]
 
-    assert column.to_list() == values
+    assert typed(pl.Series([str(kept)], dtype=pl.String), frame_type(type_)).to_list() == [value]
