@@ -37,7 +37,7 @@ FAULTS = {
     "empty": {},
     "duplicate": {},
 }
-SPOKEN_TO = {"crm": "limit=", "oa": "pageNo=", "erp": "OFFSET=", "mrp": "size=", "marketing": "page="}  # what only its listings have
+SPOKEN_TO = {"crm": "limit=", "oa": "pageNo=", "erp": "OFFSET=", "mrp": "changedSince=", "marketing": "since="}  # what only its listings have
 LISTINGS_ONLY = ("empty", "duplicate")  # a system that denies what it has when it is looked up cannot be kept from twins by anyone
 
 
