@@ -57,7 +57,10 @@ def ahead(pages: Iterable[T], depth: int = 2) -> Iterator[T]:
     try:
         while (page := ready.get()) is not _END:
             if isinstance(page, _Failed):
-                raise page.error
+                try:
+                    raise page.error
+                finally:
+                    del page  # else error and frame hold each other, and the threads of the steps before live until both are collected
             yield page  # type: ignore[misc]
     finally:
         stopped.set()

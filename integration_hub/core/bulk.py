@@ -19,7 +19,7 @@ def insert(model: type[models.Model], columns: Mapping[str, Iterable[Any]]) -> N
     names = ", ".join(_quoted(model, list(columns)))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
                 for row in zip(*columns.values(), strict=False):
                     copy.write_row(row)
         else:

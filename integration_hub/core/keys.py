@@ -17,6 +17,8 @@ def canonical_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         return column
     if isinstance(dtype, pl.Datetime):
         return column.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+    if dtype == pl.Time:
+        return column.dt.strftime("%H:%M:%S%.6f").str.strip_suffix(".000000")
     if isinstance(dtype, pl.Decimal):
         text = column.cast(pl.String)
         return pl.when(text.str.contains(".", literal=True)).then(text.str.strip_chars_end("0").str.strip_chars_end(".")).otherwise(text)

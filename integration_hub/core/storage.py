@@ -13,12 +13,12 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage
 
 @deconstructible(path="integration_hub.core.storage.DurableFileStorage")
 class DurableFileStorage(FileSystemStorage):
-    """Files are never overwritten, and are synced to the disk, folder entry included, before `save` returns."""
+    """Files are never overwritten, and are synced to the disk, with the entries of all folders above them, before `save` returns."""
 
     def _save(self, name: str, content: File) -> str:
         name = super()._save(name, content)  # type: ignore[misc]
-        path = Path(self.path(name))
-        for target in (path, path.parent):
+        path, top = Path(self.path(name)), Path(self.location)
+        for target in (path, *(folder for folder in path.parents if folder.is_relative_to(top))):
             handle = os.open(target, os.O_RDONLY)
             try:
                 os.fsync(handle)

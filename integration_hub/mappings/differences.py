@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, get_origin
 
 from django.utils.translation import gettext as _
 
 from .transforms import TRANSFORMS
+from .words import choice_word
 
 Json = dict[str, Any]
 
@@ -62,7 +65,11 @@ def _normal_step(step: Json) -> Json:
         parameters = transform.parameters.model_validate({key: value for key, value in step.items() if key != "transform"})
     except ValueError:
         return step
-    return {"transform": name, **parameters.model_dump(mode="json", exclude_defaults=True)}
+    given = parameters.model_dump(mode="json", exclude_defaults=True)
+    any_scalar = {key for key, info in transform.parameters.model_fields.items() if get_origin(info.annotation) is UnionType}
+    return {"transform": name} | {
+        key: json.dumps(value) if key in any_scalar and not isinstance(value, str) else value for key, value in given.items()
+    }
 
 
 def match_words(definition: Json) -> str:
@@ -88,7 +95,7 @@ def step_words(step: Json) -> str:
     """A step in words: Pad (width 8, fill 0)."""
     name = str(step.get("transform", ""))
     label = _(TRANSFORMS[name].label) if name in TRANSFORMS else name
-    parameters = [f"{_parameter(name, key)} {_short(value)}" for key, value in _normal_step(step).items() if key != "transform"]
+    parameters = [f"{_parameter(name, key)} {_value(name, key, value)}" for key, value in _normal_step(step).items() if key != "transform"]
     return f"{label} ({', '.join(parameters)})" if parameters else label
 
 
@@ -96,6 +103,13 @@ def _parameter(transform: str, name: str) -> str:
     if transform not in TRANSFORMS or name not in TRANSFORMS[transform].parameters.model_fields:
         return name
     return _(TRANSFORMS[transform].parameters.model_fields[name].title or name)
+
+
+def _value(transform: str, name: str, value: Any) -> str:
+    """A choice by its word, anything else as it is."""
+    known = transform in TRANSFORMS and name in TRANSFORMS[transform].parameters.model_fields
+    is_choice = known and get_origin(TRANSFORMS[transform].parameters.model_fields[name].annotation) is Literal
+    return choice_word(value) if is_choice else _short(value)
 
 
 def _short(value: Any) -> str:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from dataclasses import field as made
+from functools import cache
 from typing import Any
 
 from django.http import QueryDict
@@ -23,6 +24,13 @@ Json = dict[str, Any]
 ORIGINS = ("source", "expression", "constant")
 FREE_ROWS = 2  # empty lines offered below a table or a list of fields
 MOST_MATCH = 3  # fields of one match key that are offered
+
+
+@cache
+def inputs_of(transform: str) -> list[Json]:
+    """The inputs of a transform's form; drawn from its declaration once."""
+    inputs: list[Json] = transform_form(TRANSFORMS[transform])["inputs"]
+    return inputs
 
 
 @dataclass
@@ -49,7 +57,7 @@ class Step:
         if not self.is_known:
             return []
         found = []
-        for given in transform_form(TRANSFORMS[self.transform])["inputs"]:
+        for given in inputs_of(self.transform):
             value = self.values.get(given["name"], _shown(given, given["default"]))
             free: dict[str, list[Any]] = {"table": [("", "")] * FREE_ROWS, "fields": [""] * FREE_ROWS}
             found.append({**given, "value": value, "lines": [*value, *free[given["kind"]]] if given["kind"] in free else []})
@@ -158,7 +166,7 @@ def _step(told: Json) -> Step:
     name = str(told.get("transform", ""))
     if name not in TRANSFORMS:
         return Step(name, {key: value for key, value in told.items() if key != "transform"})
-    inputs = {given["name"]: given for given in transform_form(TRANSFORMS[name])["inputs"]}
+    inputs = {given["name"]: given for given in inputs_of(name)}
     return Step(name, {key: _shown(inputs[key], value) if key in inputs else value for key, value in told.items() if key != "transform"})
 
 
@@ -221,7 +229,7 @@ def _read_steps(posted: QueryDict, way: str) -> Iterator[Step]:
             yield Step(name, _object(posted.get(f"{place}.raw", "")))
             continue
         step = Step(name)
-        for given in transform_form(TRANSFORMS[name])["inputs"]:
+        for given in inputs_of(name):
             step.values[given["name"]] = _posted(given, posted, f"{place}.p.{given['name']}")
         yield step
 
@@ -292,7 +300,7 @@ def _plain_step(step: Step) -> Json:
     told: Json = {"transform": step.transform}
     if not step.is_known:
         return told | step.values
-    for given in transform_form(TRANSFORMS[step.transform])["inputs"]:
+    for given in inputs_of(step.transform):
         if given["name"] not in step.values:
             continue
         value = _value(given, step.values[given["name"]])

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from integration_hub.core.parts import Link
 from integration_hub.mappings.differences import step_words
 from integration_hub.mappings.forms_schema import transform_form
-from integration_hub.mappings.templatetags.mappings import choice_word
 from integration_hub.mappings.transforms import TRANSFORMS, Transform
+from integration_hub.mappings.words import choice_word
 
 
 def transforms(by: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def _told(transform: Transform) -> dict[str, Any]:
         "takes": _("any value") if every else ", ".join(form["takes"]),
         "gives": form["gives"] or _("the same type"),
         "reason": transform.reason,
-        "inputs": [{**given, "says": _said(given)} for given in form["inputs"]],
+        "inputs": [{**given, "says": _said(given), "unset": _unset(given)} for given in form["inputs"]],
         "examples": [
             {
                 "value": example.value,
@@ -50,3 +50,12 @@ def _said(given: dict[str, Any]) -> str:
     limits += [_("to {n}").format(n=given["max"])] if "max" in given else []
     limits += [_("at most {n} characters").format(n=given["max_length"])] if "max_length" in given else []
     return ", ".join(limits)
+
+
+def _unset(given: dict[str, Any]) -> str:
+    """What holds where the parameter is not given, in words; "" where nothing needs saying."""
+    default = given["default"]
+    if given["required"] or default is None or default == "" or given["kind"] == "boolean":
+        return ""
+    shown = ", ".join(map(str, default)) if isinstance(default, list) else choice_word(default) if given["choices"] else default
+    return _("by default {value}").format(value=shown)

@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -54,6 +55,7 @@ class MappingsPage(HubPage):
         )
         named, system, state = (each.value for each in filters)
         rows = with_version(Mapping.objects.visible_to(self.by)).select_related("source__system", "target__system")
+        rows = rows.prefetch_related("syncs")  # by the name of their relation: one query, where asking for each mapping's uses would be one a row
         rows = rows.filter(name__istartswith=named) if named else rows
         rows = rows.filter(Q(source__system__slug=system) | Q(target__system__slug=system)) if system else rows
         match state:
@@ -74,7 +76,7 @@ def _row(mapping: Any) -> Json:
         changed = bool(differences(mapping.version_definition, mapping.draft))
         word = (_("v{n}, changed since") if changed else _("Published v{n}")).format(n=mapping.version)
         state = "warn" if changed else "ok"
-    return {"mapping": mapping, "state": state, "word": word, "fields": len(mapping.draft.get("fields") or ()), "uses": uses_of(mapping)}
+    return {"mapping": mapping, "state": state, "word": word, "fields": len(mapping.draft.get("fields") or ()), "uses": mapping.syncs.all()}
 
 
 # --- a new one --------------------------------------------------------------------------------------------------------
@@ -207,9 +209,28 @@ class EditorPage(OfMapping):
             messages.info(request, said.format(n=n) if n else _("There is nothing to suggest for the fields that are left."))
         else:
             editor.change(draft, do, request.POST.get(f"r{do.partition(':')[2].partition(':')[0]}.add", ""))
-        response = self._draw(draft, seen, changed=True)
+        response = self._draw_part(draft, do) if request.headers.get("HX-Request") else self._draw(draft, seen, changed=True)
         response["HX-Trigger-After-Settle"] = "previewAgain"
         return response
+
+    def _draw_part(self, draft: editor.Draft, do: str) -> HttpResponse:
+        """Only what a button changed: its row, or the match keys. What is wrong with it tells the preview, which is asked again."""
+        context = self._parts(draft)
+        if do.startswith("match"):
+            return render(self.request, "mappings/_match.html", context)
+        rows = [row for row in draft.rows if str(row.number) == do.partition(":")[2].partition(":")[0]]
+        return render(self.request, "mappings/_row.html", context | drawn_row(rows[0], Look())) if rows else HttpResponse()
+
+    def _parts(self, draft: editor.Draft) -> Json:
+        """What the rows and the match keys are drawn with."""
+        return {
+            "mapping": self.mapping,
+            "draft": draft,
+            "target": self.mapping.target.as_schema(),
+            "transform_options": render_to_string("mappings/_transforms.html", {"groups": editor.groups_of_transforms()}),
+            "match_options": [row.name for row in draft.mapped],
+            "may_change": self.by.allows("mappings.change"),
+        }
 
     def _save(self, draft: editor.Draft, seen: str, do: str) -> HttpResponse:
         try:
@@ -228,24 +249,17 @@ class EditorPage(OfMapping):
 
     def _draw(self, draft: editor.Draft, seen: str, *, changed: bool = False) -> HttpResponse:
         mapping = self.mapping
-        source, target = mapping.source.as_schema(), mapping.target.as_schema()
         definition = editor.definition_of(draft)
         found = look(mapping, definition, by=self.by)
-        context = {
-            "mapping": mapping,
-            "draft": draft,
+        context = self._parts(draft) | {
             "seen": seen,
             "changed": changed,
             "moved": self.moved,
-            "source": source,
-            "target": target,
-            "own": [f.name for f in target.fields if f.read_only],
-            "groups": editor.groups_of_transforms(),
-            "may_change": self.by.allows("mappings.change"),
+            "source": mapping.source.as_schema(),
+            "own": [f.name for f in mapping.target.as_schema().fields if f.read_only],
             "uses": uses_of(mapping),
             "verdict": verdict_of(mapping, draft, found, self.by),
             "rows": [drawn_row(row, found) for row in draft.rows],
-            "match_options": [row.name for row in draft.mapped],
             "look": found,
             "remove": self._remove(),
         }

@@ -19,6 +19,7 @@ class SyncsConfig(AppConfig):
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
+        sweeps.register("replays", services.start_waiting_replays)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)

@@ -11,7 +11,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
-from integration_hub.core import leases, texts
+from integration_hub.core import leases, logs, texts
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
@@ -54,6 +55,8 @@ def carry_partition(partition_id: int) -> None:
         else:
             Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
             carry(partition, lease)
+    if Partition.objects.to_send().filter(pk=partition_id).exists():  # only now, for whoever takes it must find it free
+        stages.send(partition_id)
     stages.advance(run.pk)
 
 
@@ -63,6 +66,9 @@ def carry(partition: Partition, lease: Lease) -> None:
         if run.state == RunState.QUEUED:
             measure(run, opener(run, lease))
             stages.begin(run)
+            if run.state not in LIVE:  # paused or cancelled while it was measured
+                give_back(partition, lease)
+                return
         work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
         settle_leftovers(work, lease, opener)
         done = pipeline.carry(work, lease)
@@ -70,8 +76,6 @@ def carry(partition: Partition, lease: Lease) -> None:
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
         lease.fence(state=state, not_before=None, sent_at=None, error=None)
-        if state == PartitionState.WAITING:
-            stages.send(partition.pk)
     except LeaseLost:
         log.warning("stopped: the lease is lost", extra={"run": run.pk, "partition": partition.pk})
     except (Stopped, Aborted):
@@ -79,6 +83,8 @@ def carry(partition: Partition, lease: Lease) -> None:
         give_back(partition, lease)
     except DefinitionError as error:
         fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": str(error)}))
+    except ExpressionError as error:
+        fail(run, lease, Text(_("The filter no longer fits: {problem} Change it in the settings of the sync."), {"problem": error.text}))
     except SettingsError as error:
         fail(run, lease, error.text)
     except PositionExpired as error:
@@ -90,7 +96,9 @@ def carry(partition: Partition, lease: Lease) -> None:
             raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
         wait_or_fail(
-            partition, lease, SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=repr(error)[:300])
+            partition,
+            lease,
+            SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=logs.mask(repr(error))[:300]),
         )
 
 
@@ -126,8 +134,7 @@ def give_back(partition: Partition, lease: Lease) -> None:
     try:
         lease.fence(state=PartitionState.WAITING, not_before=None, sent_at=None)
     except LeaseLost:
-        return
-    stages.send(partition.pk)
+        log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
 
 
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:

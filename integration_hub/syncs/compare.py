@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import KEY, Connector, Text, _
@@ -110,6 +110,8 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing."""
     import numpy as np
 
+    page = replace(page, counts=replace(page.counts), left=list(page.left))  # it may be compared again
+
     links = _links(work, page.keys)
     open_rows = _open_rows(work, [*page.keys, *page.filtered_keys])
     hashes = field_hashes(page.target, work.fields)
@@ -129,7 +131,7 @@ def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) 
     page.counts.produced = len(page.keys)
     page.counts.unchanged += int((linked & ~differs.any(axis=1) & ~kept).sum())
     same = set(page.filtered_keys) | {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
-    return Compared(page, draft.frame(), passed=[key for key in open_rows if key in same], held=draft.held())
+    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in same and not row.is_untold], held=draft.held())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +151,29 @@ def _links(work: Work, keys: Sequence[str]) -> dict[str, _Known]:
     return {row[0]: _Known(*row[1:]) for row in rows}
 
 
-def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
-    if not rows.exists():
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What of an open row decides whether its record is left alone."""
+
+    state: str
+    again: bool
+    replay_at: Any
+    mapping_version_id: int
+    source_print: bytes | None
+
+    @property
+    def is_untold(self) -> bool:
+        """Nobody can tell whether it was written, and nobody has settled it."""
+        return self.state == OpenState.UNKNOWN and self.replay_at is None
+
+
+def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, _Open]:
+    if not work.open_keys_exist():
         return {}
-    wanted = set(keys)
-    found = rows.filter(key__in=wanted) if len(wanted) <= LOOKUP_AT_ONCE else (row for row in rows.iterator() if row.key in wanted)
-    return {row.key: row for row in found}
+    columns = ["key", "state", "again", "replay_at", "mapping_version", "source_print"]
+    side = work.run.source_side
+    rows = bulk.fetch(OpenRow, columns, key="key", values=keys, where="closed_at IS NULL", sync=work.sync.pk, side=side)
+    return {row[0]: _Open(*row[1:]) for row in rows}
 
 
 class _Draft:
@@ -171,8 +189,9 @@ class _Draft:
         self.befores: list[tuple[pl.DataFrame, int] | None] = []
         self.known: list[bool] = []  # before was read from the target, not taken from the journal
         self.sends: list[np.ndarray] = []
+        self.further: dict[int, list[tuple[str, str]]] = {}  # a record to be created → all that it could be matched by, where that is several
 
-    def keep_what_waits(self, open_rows: dict[str, OpenRow]) -> np.ndarray:
+    def keep_what_waits(self, open_rows: dict[str, _Open]) -> np.ndarray:
         """Which records are left alone: refused for good and unchanged since, or of unknown outcome. A person's replay lets them go on."""
         import numpy as np
 
@@ -181,7 +200,7 @@ class _Draft:
             row = open_rows.get(key)
             if row is None or row.state not in GOOD_FOR or row.replay_at is not None:
                 continue
-            if row.state == OpenState.UNKNOWN:
+            if row.is_untold:
                 kept[number] = True
                 self.page.counts.unknown += 1
             elif not row.again and row.mapping_version_id == self.work.run.mapping_version_id and self.source_prints[number] == row.source_print:
@@ -239,6 +258,7 @@ class _Draft:
         """Records without a link: looked up by their match key, adopted where the target has them once."""
         firsts: dict[tuple[str | None, str | None], int] = {}
         wanted: list[int] = []
+        self.further = self._further_matches(rows)
         for row in rows:
             match = (self.page.match_fields[row], self.page.match_values[row])
             if match[1] is not None and firsts.setdefault(match, row) != row:
@@ -253,6 +273,8 @@ class _Draft:
                     step="match",
                 )
                 continue
+            for other in self.further.get(row, ()):
+                firsts.setdefault(other, row)
             wanted.append(row)
         found = self._match(self._to_look_up(wanted, seen))
         for row in wanted:
@@ -273,6 +295,14 @@ class _Draft:
             else:
                 self._add(row, "create", None, None, self.page.send[row])
         self._refuse_linked()
+
+    def _further_matches(self, rows: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
+        """What each of these records will be found by once it is created: by every alternative, though it is looked up by the first it has."""
+        alternatives = [names for names in self.work.mapping.definition.match if set(names) <= set(self.page.target.columns)]
+        if len(alternatives) < 2:
+            return {}
+        values = {json.dumps(names, ensure_ascii=False): canonical_key(self.page.target, names).to_list() for names in alternatives}
+        return {row: [(fields, value) for fields, of_field in values.items() if (value := of_field[row]) is not None] for row in rows}
 
     def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
         """In a first load only match keys that may have been met before; else all that have one."""
@@ -396,7 +426,8 @@ class _Draft:
         held = {f"s{self.page.keys[row]}" for row in self.rows}
         held |= {f"t{key}" for key in self.target_keys if key is not None}
         held |= {f"m{self.page.match_fields[row]}{self.page.match_values[row]}" for row in self.rows if self.page.match_values[row] is not None}
-        return held
+        created = (row for row, operation in zip(self.rows, self.operations, strict=True) if operation == "create")
+        return held | {f"m{fields}{value}" for row in created for fields, value in self.further.get(row, ())}
 
     def frame(self) -> pl.DataFrame | None:
         """The change set as its file holds it; None where there is nothing to do."""

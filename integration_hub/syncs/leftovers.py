@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from django.db.models import F
 
 from connectors.base import Connector, SystemDown, _
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import changesets, stages
@@ -36,7 +37,7 @@ def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Op
             continue
         try:
             its_work = prepare(run, change_set.partition, opener(run, lease), seconds=0)
-        except DefinitionError:  # its mapping no longer fits the entities, so what it meant can no longer be compared
+        except (DefinitionError, ExpressionError):  # its mapping or filter no longer fits the entities, so what it meant can no longer be compared
             ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
             continue
         settle_leftover(its_work, lease, change_set)

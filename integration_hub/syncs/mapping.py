@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import FieldType, Misfit, Page, Text, _
@@ -151,4 +152,4 @@ def greatest(work: Work, frame: pl.DataFrame) -> tuple[str, str]:
 
 def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
     """Orders cursors: numbers as numbers, all else as their canonical text."""
-    return (float(value) if kind in (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL) else value, key)
+    return (Decimal(value) if kind in (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL) else value, key)

@@ -302,12 +302,20 @@ class Run(models.Model):
         return self.ended_at is None
 
     @property
+    def source_side(self) -> str:
+        return Side.A if self.direction == Direction.A_TO_B else Side.B
+
+    @property
+    def target_side(self) -> str:
+        return Side.B if self.direction == Direction.A_TO_B else Side.A
+
+    @property
     def source(self) -> Entity:
-        return self.pair.side(Side.A if self.direction == Direction.A_TO_B else Side.B)
+        return self.pair.side(self.source_side)
 
     @property
     def target(self) -> Entity:
-        return self.pair.side(Side.B if self.direction == Direction.A_TO_B else Side.A)
+        return self.pair.side(self.target_side)
 
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
@@ -506,6 +514,7 @@ class OpenRow(models.Model):
             models.Index(fields=["run", "id"], name="open_rows_of_a_run"),
             models.Index(fields=["sync", "key"], name="open_rows_dismissed", condition=Q(closed_as="dismissed")),
             models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
+            models.Index(fields=["sync", "replay_at"], name="open_rows_to_replay", condition=Q(closed_at=None, replay_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from integration_hub.core import texts
 from integration_hub.syncs.models import OpenRow, Run, Sync
-from integration_hub.syncs.states import Closed
+from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.work import NO_KEY, Left
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
@@ -23,7 +23,11 @@ DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named va
 
 
 def packed_record(record: dict[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(record, default=str, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
+    return zlib.compress(json.dumps(record, default=_plain_text, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
+
+
+def _plain_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def unpacked_record(stored: bytes | memoryview) -> dict[str, Any]:
@@ -40,7 +44,10 @@ def cause_of(left: Left) -> str:
 
 
 def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_id: int | None = None) -> None:
-    """Write an open row for each of these records, in the caller's transaction; one that is open already is replaced."""
+    """Write an open row for each of these records, in the caller's transaction; one that is open already is replaced.
+
+    But what nobody can tell of stays so until a person settles it, and a dry run settles nothing that others have left or are waiting for.
+    """
     if not lefts:
         return
     now = timezone.now()
@@ -55,7 +62,10 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
     for place, left in newest.items():
         if place in settled:
             continue
-        row = known.get(place) or OpenRow(sync=sync, side=side, key=left.key, part=left.part, first_at=now, tries=0)
+        row = known.get(place)
+        if row is not None and not _may_replace(row, left, dry=run.dry):
+            continue
+        row = row or OpenRow(sync=sync, side=side, key=left.key, part=left.part, first_at=now, tries=0)
         row.state, row.again, row.cause = left.state, left.again, cause_of(left)
         row.reason, row.field, row.step, row.value = plain(texts.stored(left.reason)), left.field, left.step, plain(left.value[:200])
         row.record, row.source_print = packed_record(left.record), left.source_print
@@ -73,6 +83,12 @@ def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, st
     rows = OpenRow.objects.filter(sync=sync, side=side, closed_as=Closed.DISMISSED, key__in=[left.key for left in lefts]).order_by("pk")
     newest = {(key, part): (cause, bytes(record)) for key, part, cause, record in rows.values_list("key", "part", "cause", "record")}
     return {place for place, kept in newest.items() if place in wanted and kept == (cause_of(wanted[place]), packed_record(wanted[place].record))}
+
+
+def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:
+    if dry:
+        return row.state == OpenState.REJECTED and row.replay_at is None
+    return row.state != OpenState.UNKNOWN or row.replay_at is not None or left.state == OpenState.UNKNOWN
 
 
 _REPLACED = [
@@ -115,8 +131,12 @@ def typed(texts_: Any, dtype: Any) -> Any:
         return texts_
     if isinstance(dtype, pl.Datetime):
         return texts_.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    if dtype == pl.Date:
+        return texts_.str.to_date("%Y-%m-%d", strict=False)
+    if dtype == pl.Time:
+        return texts_.str.to_time("%H:%M:%S%.f", strict=False)
     if dtype == pl.Boolean:
         return texts_.str.to_lowercase().replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
     if dtype == pl.Binary:
-        return texts_.cast(pl.Binary)
+        return texts_.str.decode("hex", strict=False)
     return texts_.cast(dtype, strict=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
@@ -26,7 +27,7 @@ from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
 from integration_hub.syncs.work import Work
-from integration_hub.syncs.write import PlannedSet, sent
+from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
     from connectors.base import Page
@@ -69,18 +70,31 @@ def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPag
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
-    seen = Seen.of(work.run) if work.run.first_load else None
+    seen = seen_before(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
             if writes:
                 work.in_flight.wait_for(keys_of(page))
             result = compare(work, page, target, seen)
+            while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
+                result = compare(work, page, target, seen)  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result)
             if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
+
+
+def seen_before(work: Work) -> Seen | None:
+    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target; nor
+    where records are found by several match keys: only the target can tell which of them it has."""
+    if not work.run.first_load or len(work.mapping.definition.match) > 1:
+        return None
+    newest = work.partition.pages.order_by("-number").values_list("at", flat=True).first()
+    if newest is not None and (timezone.now() - newest).total_seconds() > FRESH_SECONDS:
+        return None
+    return Seen.of(work.run)
 
 
 def keys_of(page: MappedPage) -> Iterator[str]:
@@ -113,8 +127,9 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
             last_key=page.last_key,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
-        openrows.leave(work.sync, work.run, work.sync.source_side, page.left)
-        openrows.close(work.sync, work.sync.source_side, result.passed)
+        openrows.leave(work.sync, work.run, work.run.source_side, page.left)
+        if not work.run.dry:
+            openrows.close(work.sync, work.run.source_side, result.passed)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last}
         lease.fence(
             page_number=page.number,
@@ -140,5 +155,7 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
         changes = changesets.frame_of(change_set)
         keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
         matches = zip(changes["match_fields"], changes["match_value"], strict=True)
-        work.in_flight.hold(change_set.page, chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        touched = set(chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        work.in_flight.wait_for(touched)  # of two that were compared before either was written, the second must see what became of the first
+        work.in_flight.hold(change_set.page, touched)
         yield PlannedSet(change_set, changes)

@@ -58,9 +58,10 @@ def slots_of(pair: Pair, side: str, fields: Sequence[str]) -> list[int]:
     """The slot of each field; new fields get the next free ones, once and for all."""
     with transaction.atomic():
         Pair.objects.select_for_update().get(pk=pair.pk)
-        known = dict(pair.slots.filter(side=side).values_list("field", "number"))
+        slots = list(pair.slots.values_list("side", "field", "number"))
+        known = {field: number for of_side, field, number in slots if of_side == side}
         new = [name for name in fields if name not in known]
-        first = max(known.values(), default=-1) + 1
+        first = max((number for *__, number in slots), default=-1) + 1  # of both sides: syncs of either direction share a link's `sent_print`
         known.update({name: number for number, name in enumerate(new, start=first)})
         Slot.objects.bulk_create(Slot(pair=pair, side=side, field=name, number=known[name]) for name in new)
     return [known[name] for name in fields]

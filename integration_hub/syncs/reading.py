@@ -29,7 +29,10 @@ def read(work: Work) -> Iterator[tuple[Page, bool]]:
     """Pages with whether they hold named records. Ends when the source is read or the turn is over; the partition knows which."""
     with work.open("source") as source:
         if not work.partition.wanted_done:
-            yield from ((page, True) for page in wanted(work, source))
+            for page in wanted(work, source):
+                yield page, True
+                if work.run.keys is not None and work.turn_is_over():
+                    return
         if work.run.keys is not None:
             yield nothing(work), False
             return
@@ -114,18 +117,25 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
 
 def wanted(work: Work, source: Connector) -> Iterator[Page]:
     """Named records: those the run was started for, or the open rows whose turn it is, read anew, or as they were kept where the source can't be asked."""
-    yield from named(work, source, work.run.keys if work.run.keys is not None else list(_open_keys(work)))
+    if work.run.keys is None:
+        yield from named(work, source, _tellable(_open_keys(work)))
+    else:  # a page for every so many of them, so the number of the last page says how many are done
+        yield from named(work, source, _tellable(work.run.keys)[work.partition.page_number * WANTED_ROWS :])
+
+
+def _tellable(keys: Iterable[str]) -> list[str]:
+    """Without records that have no key: these can only be met again."""
+    return [key for key in keys if not re.match(NO_KEY, key)]
 
 
 def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
     """These records. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
-    keys = [key for key in keys if not re.match(NO_KEY, key)]  # what has no key can only be met again
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
             frame = source.lookup(work.source, KEY, some, work.source_fields)
-            if gone := set(some) - set(canonical_key(frame, work.source.key)):
-                openrows.close(work.sync, work.sync.source_side, gone, note=_("The source no longer has this record."))
+            if not work.run.dry and (gone := set(some) - set(canonical_key(frame, work.source.key))):
+                openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
             yield Page(frame, position=None)
         else:
             yield as_kept(work, some)
@@ -133,25 +143,31 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
 
 def replayed(work: Work, source: Connector) -> Iterator[Page]:
     """Records that somebody had replayed while this run was going: they join it as pages of their own."""
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, replay_at__gt=work.read_from)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, replay_at__gt=work.read_from)
     newest = rows.order_by("-replay_at").values_list("replay_at", flat=True).first()
     if newest is None:
         return
     keys = list(rows.filter(replay_at__lte=newest).order_by("pk").values_list("key", flat=True))
     work.read_from = newest
-    yield from named(work, source, keys)
+    yield from named(work, source, _tellable(keys))
 
 
 def _open_keys(work: Work) -> Iterable[str]:
+    """Open rows that every run takes up, each once a run, and those that somebody asked for."""
     from django.db.models import Q
 
-    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side)
-    return rows.filter(Q(again=True) | Q(replay_at__isnull=False)).exclude(state=OpenState.WITHHELD).order_by("pk").values_list("key", flat=True)
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side)
+    return (
+        rows.filter(Q(again=True) & ~Q(run=work.run) | Q(replay_at__isnull=False))
+        .exclude(state=OpenState.WITHHELD)
+        .order_by("pk")
+        .values_list("key", flat=True)
+    )
 
 
 def as_kept(work: Work, keys: list[str]) -> Page:
     """The source records as their open rows hold them."""
-    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.sync.source_side, key__in=keys)))
+    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)))
 
 
 def kept_page(work: Work, rows: list[OpenRow]) -> Page:

@@ -88,7 +88,7 @@ def _unlinkable(work: Work, portion: Portion, result: Settled, rows: set[int]) -
     gone = [one for one in result.created if one[0] in rows]
     result.created = [one for one in result.created if one[0] not in rows]
     for row, source_key, *__ in gone:
-        place = row - portion.first
+        place = _place(portion, row)
         result.keys.remove(source_key)
         result.counts["created"] -= 1
         result.counts["unknown"] += 1
@@ -106,9 +106,9 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
         _write_links(work, change_set, settled)
         if outcomes is not None:
             OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
-        openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+        openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
         if work.open_keys_exist():
-            openrows.close(work.sync, work.sync.source_side, settled.keys, at=now)
+            openrows.close(work.sync, work.run.source_side, settled.keys, at=now)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
         done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
@@ -126,7 +126,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
     def commit_leftover() -> None:
         with transaction.atomic():
             _write_links(work, change_set, settled)
-            openrows.leave(work.sync, work.run, work.sync.source_side, settled.left, change_set_id=change_set.pk)
+            openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
             ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
             lease.fence()
 
@@ -212,7 +212,7 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             settled.counts[counted] -= 1
             settled.counts["refused"] += 1
             settled.keys.remove(source)
-            place = row - portion.first
+            place = _place(portion, row)
             reason = Text(
                 _("{system} answered with record {key}, which already belongs to record {other} of the source."),
                 {"system": work.system, "key": target, "other": taken.get(target, "")},
@@ -222,6 +222,11 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             kept.append((row, source, target, print_, counted))
         seen.add(target)
     settled.created = kept
+
+
+def _place(portion: Portion, row: int) -> int:
+    """Where the row stands in the portion's frame, which may lack some of those before it."""
+    return int(portion.changes["row"].search_sorted(row))
 
 
 def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again: bool = False) -> Left:

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -20,6 +20,7 @@ from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
+from integration_hub.syncs.work import NO_KEY
 from integration_hub.systems.models import Entity, System
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ def pause_run(run: Run, *, by: Actor) -> None:
     """Stop a run at its next safe point; it goes on from there when it is resumed."""
     by.require("syncs.cancel", run)
     with transaction.atomic():
-        if not Run.objects.filter(pk=run.pk, state__in=LIVE).update(paused_from=F("state"), state=RunState.PAUSED):
+        if not Run.objects.filter(pk=run.pk, state__in=LIVE, cancel_at=None).update(paused_from=F("state"), state=RunState.PAUSED):
             raise NotPossible(_("Only a run that is going can be paused."))
         audit.record("run.paused", run, by=by)
         stages.say(run, "{name} paused it", "warning", name=by.name)
@@ -275,9 +276,15 @@ def _delete_files(names: list[str]) -> None:
 
 
 def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
-    """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read."""
+    """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read.
+
+    Raises PairBusy while a run of the sync is going, which would move it when it ends.
+    """
     by.require("syncs.change", sync)
     with transaction.atomic():
+        going = Run.objects.filter(sync=sync, ended_at=None, dry=False).first()
+        if going is not None:
+            raise PairBusy(going)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
@@ -353,6 +360,20 @@ def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     except IntegrityError:
         raise PairBusy(Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).get()) from None
     return run
+
+
+def start_waiting_replays() -> None:
+    """Start what was asked to be replayed while a run was going that had read too far to meet it. Each is tried once; then the next run takes it up."""
+    waiting = OpenRow.objects.open().filter(replay_at__isnull=False).exclude(key__regex=NO_KEY)
+    for sync_id, asked_at in waiting.values_list("sync").annotate(asked_at=Max("replay_at")):
+        newest = Run.objects.filter(sync=sync_id, dry=False).order_by("-pk").first()
+        if newest is None or newest.ended_at is None or newest.made_at >= asked_at:
+            continue
+        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:10_000])
+        try:
+            _start_replay(Sync.objects.get(pk=sync_id), keys, by=Actor.schedule())
+        except (PairBusy, NotPossible) as error:
+            log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync_id})
 
 
 def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:

@@ -37,7 +37,7 @@ def begin(run: Run) -> None:
 def advance(run_id: int) -> None:
     """Move a run to its next stage, if its partitions allow it. Safe to call at any time, by anyone."""
     run = Run.objects.filter(pk=run_id, ended_at=None).select_related("sync").first()
-    if run is None or run.state == RunState.PAUSED:
+    if run is None or (run.state == RunState.PAUSED and run.cancel_at is None):
         return
     states = set(run.partitions.values_list("state", flat=True))
     if run.cancel_at is not None:
@@ -99,7 +99,7 @@ def close(run: Run, state: str) -> None:
                 out_difference=books.out_difference,
                 counters=", ".join(f"{name} {count}" for name, count in books.counter_differences.items()) or "–",
             )
-        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry:
+        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry and books.balance:
             _finish(run)
         _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
@@ -138,16 +138,19 @@ def _finish(run: Run) -> None:
         if field is not None:
             newest = max(rows, key=lambda row: cursor_order(field.type, *row), default=None)
             if newest is not None:
-                known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+                known = SyncCursor.objects.filter(sync=sync, side=run.source_side).first()
                 if run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key):
-                    SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
+                    SyncCursor.objects.update_or_create(sync=sync, side=run.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
 
 
 def sweep() -> None:
     """Send again what lost its worker or was never taken; move runs on."""
     for partition in Partition.objects.to_send().order_by("sent_at")[:200]:
         send(partition.pk)
-    idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED)
+    idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED, cancel_at=None)
     ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
     for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
-        advance(run_id)
+        try:
+            advance(run_id)
+        except Exception:  # one that is broken must not hold up the others; it is tried again at the next sweep
+            log.exception("a run could not be moved on", extra={"run": run_id})

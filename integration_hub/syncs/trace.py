@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
@@ -111,7 +112,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
         if mapped.keys:
             compared = compare(work, mapped, target, None)
             changes = compared.changes
-            left = mapped.left[0] if mapped.left else None
+            left = compared.page.left[0] if compared.page.left else None
         target_key = (getattr(link, work.target_key) if link else "") or _found_key(changes)
         if target_key and work.target.capabilities.lookup_by_key:
             there = target.lookup(work.target, KEY, [target_key], [f.name for f in work.target.fields if f.name in {*work.fields, *work.target.key}])
@@ -155,9 +156,10 @@ def rehearsal(sync: Sync, version: MappingVersion) -> Work:
     source, target = sync.source.as_schema(), sync.target.as_schema()
     mapping = compile_mapping(version.definition, source, target)
     fields = [plan.target.name for plan in mapping.plans]
-    known = dict(sync.pair.slots.filter(side=sync.target_side).values_list("field", "number"))
-    for name in fields:
-        known.setdefault(name, max(known.values(), default=-1) + 1)
+    slots = list(sync.pair.slots.values_list("side", "field", "number"))
+    known = {field: number for side, field, number in slots if side == sync.target_side}
+    free = count(max((number for *__, number in slots), default=-1) + 1)
+    known |= {name: next(free) for name in fields if name not in known}
     run = Run(sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mode=sync.mode, mapping_version=version, dry=True)
     if sync.filter:
         from integration_hub.core.expressions.language import parse

@@ -48,11 +48,11 @@ class Work:
     @property
     def source_key(self) -> str:
         """The column of a link that holds the source's key."""
-        return "a_key" if self.sync.source_side == Side.A else "b_key"
+        return "a_key" if self.run.source_side == Side.A else "b_key"
 
     @property
     def target_key(self) -> str:
-        return "b_key" if self.sync.source_side == Side.A else "a_key"
+        return "b_key" if self.run.source_side == Side.A else "a_key"
 
     @property
     def source_fields(self) -> list[str]:
@@ -99,7 +99,7 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
         target=target,
         mapping=mapping,
         fields=fields,
-        slots=slots_of(run.pair, sync.target_side, fields),
+        slots=slots_of(run.pair, run.target_side, fields),
         filter=parse(text, {f.name: f.type for f in source.fields}) if text else None,
         open=open,
         ends_at=time.monotonic() + seconds,
@@ -118,14 +118,16 @@ class InFlight:
         self._changed = threading.Condition()
         self._aborted = False
 
-    def wait_for(self, keys: Iterable[str]) -> None:
-        """Return when none of these keys is held. Raises Aborted when the work is over."""
-        wanted = frozenset(keys)
+    def wait_for(self, keys: Iterable[str]) -> bool:
+        """Return when none of these keys is held: whether one was. Raises Aborted when the work is over."""
+        wanted, waited = frozenset(keys), False
         with self._changed:
             while not self._aborted and any(not wanted.isdisjoint(held) for held in self._held.values()):
+                waited = True
                 self._changed.wait()
             if self._aborted:
                 raise Aborted
+        return waited
 
     def hold(self, page: int, keys: Iterable[str]) -> None:
         with self._changed:

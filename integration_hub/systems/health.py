@@ -76,8 +76,8 @@ def _is_not_connected(system: System) -> bool:
 
 
 def set_state(system: System, state: str, error: dict[str, Any] | None) -> None:
-    """Make it so, and have it told to those who asked, if it is news."""
-    mine = System.objects.filter(pk=system.pk)
+    """Make it so, and have it told to those who asked, if it is news. Maintenance is ended only by whom or what began it."""
+    mine = System.objects.filter(pk=system.pk).exclude(state=State.MAINTENANCE)
     if mine.exclude(state=state).update(state=state, state_since=Now(), error=error):
         from integration_hub.systems import tasks
 

@@ -60,7 +60,16 @@ class Hub:
         return time.monotonic() - began
 
     def tail(self, lines: int = 60) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """What there is to go by when something went wrong: the last lines said, the work that is not done, and what its runs say."""
+        said = [line[:400] for line in self.log.read_text(errors="replace").splitlines()[-lines:]]
+        with contextlib.suppress(sqlite3.Error):
+            live = "run_id IN (SELECT id FROM syncs_run WHERE ended_at IS NULL)"
+            said += [f"now {self.rows('SELECT datetime()')}"]
+            columns = "id, state, page_number, lease_number, lease_until, lease_holder, lost_leases, not_before, sent_at, failures, error"
+            said += [str(row) for row in self.rows(f"SELECT {columns} FROM syncs_partition WHERE {live}")]
+            said += [str(row) for row in self.rows(f"SELECT at, text FROM syncs_logline WHERE {live}")]
+            said += [str(row) for row in self.rows("SELECT name, seen_at FROM core_heartbeat")]
+        return "\n".join(said)
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -89,7 +98,14 @@ class Hub:
 
     def program(self, name: str) -> int | None:
         """The process of a program: web, scheduler, quick, bulk, sandbox, broker."""
-        mark = {"web": b"gunicorn", "scheduler": b"beat", "quick": b"quick@", "bulk": b"bulk@", "sandbox": b"sandbox", "broker": b"unixsocket"}[name]
+        mark = {
+            "web": b"gunicorn",
+            "scheduler": b"beat-schedule",
+            "quick": b"quick@",
+            "bulk": b"bulk@",
+            "sandbox": b"sandbox",
+            "broker": b"unixsocket",
+        }[name]
         for pid in children(self.process.pid):
             with contextlib.suppress(OSError):
                 if mark in Path(f"/proc/{pid}/cmdline").read_bytes():

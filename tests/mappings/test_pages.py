@@ -4,7 +4,9 @@ import re
 
 import pytest
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from integration_hub.accounts.models import User
@@ -70,6 +72,26 @@ def test_the_list_says_what_is_published_and_finds_by_name_system_and_state(user
     assert "v1, changed since" in page(browser.get("/mappings/?state=changed"))
 
 
+def test_the_list_asks_the_database_as_often_for_many_as_for_one(users_of_a_sync, client, by):
+    browser = client("viewer")
+    browser.get("/mappings/")
+    with CaptureQueriesContext(connection) as one:
+        browser.get("/mappings/")
+    for number in range(8):
+        services.publish_mapping(
+            services.create_mapping(
+                name=f"More {number}", source=users_of_a_sync.source, target=users_of_a_sync.target, definition=USERS_TO_USERS, by=by
+            ),
+            by=by,
+        )
+
+    with CaptureQueriesContext(connection) as many:
+        shown = page(browser.get("/mappings/"))
+
+    assert len(many) == len(one)
+    assert "OA → CRM" in shown
+
+
 def test_a_mapping_is_made_from_the_suggestions_that_were_ticked(oa, crm, client):
     browser = client()
     source, target = oa.entities.get(name="users"), crm.entities.get(name="users")
@@ -117,9 +139,13 @@ def test_steps_are_added_moved_and_removed_without_being_saved(users, client):
     form = form_of(browser.get(url))
     row = number_of(form, "email")
 
-    added = browser.post(url, form | {"do": f"add:{row[1:]}", f"{row}.add": "truncate"}, headers={"HX-Request": "true"})
-    assert added.headers["HX-Trigger-After-Settle"] == "previewAgain"
-    form = form_of(added)
+    adding = form | {"do": f"add:{row[1:]}", f"{row}.add": "truncate"}
+    part = browser.post(url, adding, headers={"HX-Request": "true"})
+    assert part.headers["HX-Trigger-After-Settle"] == "previewAgain"
+    assert page(part).count('<li class="hub-row"') == 1
+    assert "Cut to length" in page(part)
+    assert 'id="h-match"' in page(browser.post(url, form | {"do": "match"}, headers={"HX-Request": "true"}))
+    form = form_of(browser.post(url, adding))
     assert form[f"{row}.s2.transform"] == ["truncate"]
     assert form[f"{row}.s2.p.length"] == [""]
 
@@ -208,6 +234,23 @@ def test_publishing_shows_what_changes_and_makes_a_version(users, client, by):
     assert users.latest.number == 1  # of a draft that was not seen
     browser.post(url, {"seen": re.search(r'name="seen" value="(\w+)"', shown)[1]})
     assert users.latest.number == 2
+
+
+def test_publishing_tells_which_syncs_it_touches(users_of_a_sync, client, by):
+    from django.utils import timezone
+
+    from integration_hub.syncs.models import Link
+
+    pair = users_of_a_sync.syncs.get().pair
+    Link.objects.create(pair=pair, a_key="1", b_key="2", print_version=1, made_at=timezone.now())
+    services.change_mapping(users_of_a_sync, definition={**USERS_TO_USERS, "match": [["email"]]}, by=by)
+
+    shown = page(client().get(reverse("mappings:publish", args=[users_of_a_sync.pk])))
+
+    assert "1 sync uses it from its next run on." in shown
+    touched = shown.split('id="h-touched"')[1].split("</section>")[0]
+    assert "OA → CRM" in touched
+    assert '<td class="num">1</td>' in touched
 
 
 def test_a_mapping_with_doubts_is_published_only_knowingly(users, client, by):

@@ -138,6 +138,18 @@ def test_a_system_in_maintenance_is_left_alone(crm, operator, sent):
     assert crm.state == "maintenance"
 
 
+def test_a_credential_revoked_in_maintenance_does_not_end_it(crm, operator, sent):
+    services.start_maintenance(crm, until=timezone.now() - timedelta(seconds=1), by=operator)
+
+    health.mark_revoked(crm, SettingsError("{system} no longer takes our token.", system="CRM"))
+
+    crm.refresh_from_db()
+    assert crm.state == "maintenance"
+    health.send_due_checks()
+    crm.refresh_from_db()
+    assert (crm.state, crm.next_check_at is not None) == ("unknown", True)
+
+
 def test_maintenance_ends_by_itself(crm, operator, sent):
     services.start_maintenance(crm, until=timezone.now() - timedelta(seconds=1), by=operator)
 

@@ -414,6 +414,8 @@ class CursorPage(OfSync):
                 services.set_cursor(self.get_sync(), by=self.by, value=form.cleaned_data["value"], note=form.cleaned_data["note"])
             except ValidationError as error:
                 form.add_error("value", error.messages[0])
+            except PairBusy as refusal:
+                form.add_error(None, str(refusal))
             else:
                 messages.success(request, _("The cursor is set; the next run reads from there."))
                 return HttpResponseRedirect(self.get_sync().get_absolute_url())
