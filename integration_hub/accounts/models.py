@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from integration_hub.accounts.roles import Role
 
@@ -59,7 +60,7 @@ class Token(models.Model):
     prefix = models.CharField(_("begins with"), max_length=12)
     key_hash = models.CharField(max_length=64, unique=True)  # SHA-256; the key has 256 bits of chance, so that no slow hash is needed
     scopes = models.JSONField(_("permissions"), default=list)  # names of roles.PERMISSIONS
-    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    created_at = models.DateTimeField(pgettext_lazy("time", "created"), auto_now_add=True)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True)
     last_used_at = models.DateTimeField(_("last used"), null=True)
     revoked_at = models.DateTimeField(_("revoked"), null=True)

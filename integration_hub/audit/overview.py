@@ -9,6 +9,7 @@ from integration_hub.audit.models import Entry
 from integration_hub.audit.texts import sentence
 from integration_hub.core.overview import Change
 
+LOOKS = ("system.discovered", "person.signed_in", "person.signed_out", "person.locked_out")  # change nothing
 SHOWN, LOOKED_AT = 6, 200
 CONFIGURATION = ("system.", "entity.", "mapping.", "sync.", "person.", "token.")  # of events; runs and sign-ins have pages of their own
 
@@ -18,5 +19,5 @@ def recent_changes(by: Any) -> list[Change]:
     if not by.allows("systems.view"):
         return []
     newest = Entry.objects.exclude(event="run.started").order_by("-pk")[:LOOKED_AT]
-    changes = (entry for entry in newest if entry.event.startswith(CONFIGURATION))
+    changes = (entry for entry in newest if entry.event.startswith(CONFIGURATION) and entry.event not in LOOKS)
     return [Change(entry.at, entry.actor_name, sentence(entry)) for entry in islice(changes, SHOWN)]

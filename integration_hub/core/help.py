@@ -169,7 +169,7 @@ def _usage(name: str, parser: Any, common: set[str]) -> str:
     for action in parser._actions:
         if action.dest in common or action.dest == "help":
             continue
-        shown = action.option_strings[-1] if action.option_strings else action.metavar or action.dest.upper()
+        shown = max(action.option_strings, key=len) if action.option_strings else action.metavar or action.dest.upper()
         value = f" {action.metavar or action.dest.upper()}" if action.option_strings and action.nargs != 0 else ""
         many = " …" if action.nargs in ("+", "*") else ""
         words.append(f"[{shown}{value}{many}]" if action.option_strings or action.nargs == "*" else f"{shown}{many}")

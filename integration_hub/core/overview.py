@@ -168,7 +168,7 @@ class OverviewPage(HubPage):
         context |= {"steps": to_do if first else [], "first": first, "offers": gather(offers, self.by) or []}
         if self.is_empty:
             return context
-        context["tour"] = tour_for(self.request, self.by)
+        context["tour"] = [] if first else tour_for(self.request, self.by)
         open_now = gather(problems, self.by)
         found = sorted(open_now or [], key=lambda problem: (problem.state != "bad", problem.since))
         context |= {"problems": None if open_now is None else found, "verdict": verdict_of(found, gather(notes, self.by) or [])}

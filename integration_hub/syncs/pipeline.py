@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
@@ -26,7 +27,7 @@ from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
 from integration_hub.syncs.work import Work
-from integration_hub.syncs.write import PlannedSet, sent
+from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
     from connectors.base import Page
@@ -69,8 +70,7 @@ def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPag
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
-    # Where records are found by several match keys, only the target can tell which of them it has.
-    seen = Seen.of(work.run) if work.run.first_load and len(work.mapping.definition.match) < 2 else None
+    seen = seen_before(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
@@ -84,6 +84,17 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
             change_set = plan(work, lease, result)
             if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
+
+
+def seen_before(work: Work) -> Seen | None:
+    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target.
+    Nor where records are found by several match keys: only the target can tell which of them it has."""
+    if not work.run.first_load or len(work.mapping.definition.match) > 1:
+        return None
+    newest = work.partition.pages.order_by("-number").values_list("at", flat=True).first()
+    if newest is not None and (timezone.now() - newest).total_seconds() > FRESH_SECONDS:
+        return None
+    return Seen.of(work.run)
 
 
 def keys_of(page: MappedPage) -> Iterator[str]:

@@ -13,7 +13,7 @@ import pytest
 from connectors.base import Field, FieldType
 from connectors.canonical import canonical_key, canonical_text, from_canonical, key_parts
 from connectors.rest.answers import Answer
-from connectors.rest.records import Decoder
+from connectors.rest.records import Decoder, encoded
 from connectors.rest.settings import FieldSettings, Formats
 from connectors.rest.values import Form
 
@@ -230,3 +230,32 @@ def test_a_composite_key_is_a_list_of_texts():
     assert key_parts("[x", 1) == ["[x"]
     with pytest.raises(ValueError):
         key_parts("a", 2)
+
+
+@pytest.mark.parametrize(
+    ("type_", "format_", "values"),
+    [
+        ("text", "", ["Grüße 你好 🎉", 'nul\0 \n " \\ / \u2028', "", None]),
+        ("integer", "", [2**63 - 1, -(2**63), 0, None]),
+        ("number", "", [1e22, 5.0, -0.0, 5e-324, 0.1, None]),
+        ("boolean", "", [True, False, None, None]),
+        ("datetime", "", [NOON, NOON.replace(microsecond=5), None, None]),
+        ("datetime", "%d.%m.%Y %H:%M", [NOON, None, None, None]),
+        ("date", "", [dt.date(2026, 2, 28), dt.date(1, 1, 1), None, None]),
+        ("decimal", "text", [Decimal("12.30"), Decimal(0), Decimal(100), None]),
+    ],
+)
+def test_records_encoded_at_once_are_the_same_bytes_as_one_by_one(type_: str, format_: str, values: list[Any]):
+    one = form(type_, format_)
+    column = pl.Series("x", values, dtype=one.dtype)
+
+    plain = one.plain(column)
+
+    assert plain is not None
+    at_once = encoded([plain.alias("a.x"), plain.alias("y"), plain.alias("a.z")], len(values))
+    assert at_once == [orjson.dumps({"a": {"x": value, "z": value}, "y": value}) for value in one.outgoing(column)]
+    assert all(value is None or one.write(value) == sent for value, sent in zip(values, one.outgoing(column), strict=True))
+
+
+def test_records_without_fields_are_empty_objects():
+    assert encoded([], 2) == [b"{}", b"{}"]

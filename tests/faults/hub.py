@@ -89,7 +89,7 @@ class Hub:
 
     def program(self, name: str) -> int | None:
         """The process of a program: web, scheduler, quick, bulk, sandbox, broker."""
-        mark = {"web": b"gunicorn", "scheduler": b"beat", "quick": b"quick@", "bulk": b"bulk@", "sandbox": b"sandbox", "broker": b"unixsocket"}[name]
+        mark = {"web": b"gunicorn", "scheduler": b"beat-schedule", "quick": b"quick@", "bulk": b"bulk@", "sandbox": b"sandbox", "broker": b"unixsocket"}[name]
         for pid in children(self.process.pid):
             with contextlib.suppress(OSError):
                 if mark in Path(f"/proc/{pid}/cmdline").read_bytes():

@@ -200,3 +200,11 @@ def run_now(by):
         return finish(services.start_run(sync, by=by, **options))
 
     return run
+
+
+@pytest.fixture
+def few(sandbox, oa, crm):
+    """Eighty good users in the OA, five of them in the CRM already."""
+    sandbox.oa.has(user=80)
+    sandbox.crm.has(users=5)
+    return sandbox

@@ -1,4 +1,4 @@
-"""A worker that carries one partition and kills itself at a named point: `dying_worker.py PARTITION POINT TIMES`."""
+"""A worker that carries one partition and kills itself at a named point: `dying_worker.py PARTITION POINT TIMES [SIGNAL]`."""
 
 import os
 import signal
@@ -17,6 +17,7 @@ django.setup()
 from integration_hub.syncs import carrying, record, write
 
 partition, point, left = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+how = signal.Signals[sys.argv[4]] if len(sys.argv) > 4 else signal.SIGKILL
 
 
 def reached(name):
@@ -24,7 +25,7 @@ def reached(name):
     if name == point:
         left -= 1
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), how)
 
 
 def around(owner, attribute, before=None, after=None):

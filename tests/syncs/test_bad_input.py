@@ -19,20 +19,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LIST, USERS = "/api/user/list", "/v1/users"
 
 
-@pytest.fixture
-def few(sandbox, oa, crm):
-    """Eighty good users in the OA, five of them in the CRM already."""
-    sandbox.oa.has(user=80)
-    sandbox.crm.has(users=5)
-    return sandbox
-
-
-def change(system, by, **connection_or_more):
-    """Other settings for a system, as an administrator would enter them."""
-    settings = {**system.settings, **connection_or_more}
-    return systems.change_system(system, by=by, settings=settings)
-
-
 # --- a source that cannot be read ---------------------------------------------------------------------------------------
 
 UNREADABLE = {

@@ -1,0 +1,249 @@
+# ruff: noqa: F811 (fixtures that are imported are also named as arguments)
+"""A new administrator's first hour, by mouse and keyboard alone: two systems, a mapping, a sync, its dry run and its run, a changed record, a reject."""
+
+import re
+import threading
+
+import pytest
+from django.db import connections
+from django.utils.translation import gettext, ngettext, override
+
+from integration_hub.core import services as core
+from integration_hub.syncs import carrying, stages
+from integration_hub.syncs.models import Link, OpenRow, Partition, Run
+from tests.syncs.conftest import sandbox, sandbox_server  # noqa: F401
+
+pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
+expect = pytest.importorskip("playwright.sync_api").expect
+PASSWORD = "correct horse battery"
+
+# What a person types who has the two systems' documents at hand; the rest of the forms stays as it is offered, and the fields are learnt.
+OA = {
+    "auth": {
+        "type": "token_call",
+        "path": "/gettoken",
+        "body": '{"appkey": "{appkey}", "appsecret": "{appsecret}"}',
+        "values": "appkey: hub\nappsecret: oa-demo-secret",
+        "expires_path": "expires_in",
+        "send_in": "query",
+        "name": "access_token",
+    },
+    "check_path": "/api/department/list?pageSize=1",
+    "answers": {"success_path": "errcode", "success_values": "0", "error_path": "errmsg"},
+    "formats": {"datetime": "%Y-%m-%d %H:%M:%S", "zone": "Asia/Shanghai"},
+    "entities": [
+        {
+            "name": "users",
+            "label": "Users",
+            "key": "userId",
+            "cursor_field": "modifiedTime",
+            "list": {
+                "path": "/api/user/list",
+                "record_path": "result.list",
+                "pagination": {"type": "page", "parameter": "pageNo", "size_parameter": "pageSize", "size": "50", "more_path": "result.hasMore"},
+                "changed_since": {"parameter": "modifiedSince"},
+                "count": {"path": "/api/user/list", "total_path": "result.totalCount"},
+            },
+            "lookups": [{"by": "#key", "path": "/api/user/get", "query": "userId: {value}", "record_path": "result"}],
+        }
+    ],
+}
+CRM = {
+    "auth": {"type": "oauth2_client_credentials", "token_url": "{url}/crm/oauth/token", "client_id": "hub", "client_secret": "crm-demo-secret"},
+    "check_path": "/v1/me",
+    "entities": [
+        {
+            "name": "users",
+            "label": "Users",
+            "key": "id",
+            "cursor_field": "updated_at",
+            "fields": [{"name": "id", "read_only": True}, {"name": "full_name", "required": True, "max_length": "80"}],
+            "learn_fields": True,
+            "list": {
+                "path": "/v1/users",
+                "record_path": "data",
+                "pagination": {"type": "cursor"},
+                "changed_since": {"parameter": "updated_since", "until_parameter": "updated_before"},
+            },
+            "lookups": [
+                {"by": "#key", "path": "/v1/users", "query": "id: {values}", "values_per_request": "50"},
+                {"by": "employee_id", "path": "/v1/users", "query": "employee_id: {values}", "values_per_request": "50"},
+                {"by": "email", "path": "/v1/users", "query": "email: {values}", "values_per_request": "50"},
+            ],
+            "create": {"path": "/v1/users", "record_path": ""},
+            "update": {"method": "PATCH", "path": "/v1/users/{key}", "record_path": ""},
+        }
+    ],
+}
+TAKEN = ["employee_id", "full_name", "email", "phone"]
+
+
+@pytest.fixture(params=["en", "zh-hans"])
+def language(request):
+    with override(request.param):
+        yield request.param
+
+
+def said(text, **values):
+    """A text of the console as a pattern in the language of the test; what its values are does not matter where none is given."""
+    parts = re.split(r"(%\(\w+\)s|\{\w+\})", gettext(text))
+    return re.compile("".join(str(values.get(part.strip("%()s{}"), ".*")) if n % 2 else re.escape(part) for n, part in enumerate(parts)))
+
+
+@pytest.fixture
+def worker(transactional_db):
+    """The hub's workers and its sweep, in a thread of their own."""
+    ends = threading.Event()
+
+    def work():
+        try:
+            while not ends.wait(0.3):
+                core.sweep()
+                for run in Run.objects.filter(ended_at=None):
+                    for pk in Partition.objects.filter(run=run).values_list("pk", flat=True):
+                        carrying.carry_partition(pk)
+                    stages.advance(run.pk)
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=work, name="worker")
+    thread.start()
+    yield
+    ends.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+class Person:
+    """Somebody at the console who only clicks and types."""
+
+    def __init__(self, page, sandbox, look):
+        self.page, self.sandbox, self.look = page, sandbox, look
+
+    def goes_to(self, entry):
+        """By the navigation at the side."""
+        self.page.get_by_role("navigation").get_by_role("link", name=gettext(entry), exact=True).first.click()
+
+    def presses(self, text, **values):
+        self.page.get_by_role("button", name=said(text, **values)).first.click()
+
+    def follows(self, text, **values):
+        self.page.get_by_role("link", name=said(text, **values)).first.click()
+
+    def confirms(self):
+        self.page.locator("dialog[open] [data-part=yes]").click()
+
+    def reads(self, text, **values):
+        expect(self.page.get_by_text(said(text, **values)).first).to_be_visible()
+
+    # --- the form of a system's settings
+
+    def redraws(self, act):
+        with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+            act()
+        expect(self.page.locator("#settings-form[aria-busy]")).to_have_count(0)
+
+    def fills(self, path, value):
+        place = self.page.locator(f"#s-{path.replace('/', '-')}")
+        if isinstance(value, dict):
+            self.opens(place)
+            self.fills_part(path, value)
+        elif isinstance(value, list):
+            self.opens(place)
+            for number, one in enumerate(value):
+                self.redraws(self.page.locator(f'button[value="add:{path}"]').click)
+                self.fills_part(f"{path}/{number}", one)
+        elif isinstance(value, bool):
+            place.set_checked(value)
+        elif place.evaluate("e => e.tagName") == "SELECT":
+            place.select_option(value)
+        else:
+            place.fill(value.replace("{url}", self.sandbox.url))
+
+    def fills_part(self, path, values):
+        there = self.page.locator(f"#s-{path.replace('/', '-')}-there")
+        if there.count() and not there.is_checked():
+            self.redraws(there.check)
+        if "type" in values and (tag := self.page.locator(f"#s-{path.replace('/', '-')}-tag")).input_value() != values["type"]:
+            self.redraws(lambda: tag.select_option(values["type"]))
+        for name, value in values.items():
+            if name != "type":
+                self.fills(f"{path}/{name}", value)
+
+    def opens(self, place):
+        if place.evaluate("e => e.tagName === 'DETAILS' && !e.open"):
+            place.locator("> summary").click()
+
+    # --- the chapters
+
+    def signs_in(self, name, language):
+        self.page.goto("/")
+        self.page.locator(f'button[name=language][value="{language}"]').click()
+        expect(self.page.locator("html")).to_have_attribute("lang", language)
+        self.look("sign-in")
+        self.page.get_by_label(gettext("User name")).fill(name)
+        self.page.get_by_label(gettext("Password")).fill(PASSWORD)
+        self.presses("Sign in")
+        self.reads("Nothing is connected yet. Three steps lead to the first sync.")
+        self.look("nothing-yet")
+
+    def registers(self, name, address, settings):
+        self.goes_to("Systems")
+        self.follows("Register a system")
+        self.look("kinds")
+        self.page.locator('a[href$="/add/rest/"]').click()
+        self.page.locator("#id_name").fill(name)
+        self.fills("base_url", f"{self.sandbox.url}/{address}")
+        for part, value in settings.items():
+            self.fills(part, value)
+        self.redraws(self.page.get_by_role("button", name=gettext("Test connection")).click)
+        self.reads("It works")
+        self.look(f"settings-{name}")
+        self.presses("Save and pick entities")
+        self.page.get_by_label("Users").check()
+        self.look(f"entities-{name}")
+        self.presses("Use what is ticked")
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(name)
+        expect(self.page.get_by_role("region", name=gettext("Sample records")).last).to_be_visible()
+        self.presses("Test connection")
+        self.reads("{system} answers.", system=name)
+        self.look(f"system-{name}")
+
+    def maps(self):
+        self.goes_to("Mappings")
+        self.follows("Make a mapping")
+        self.page.get_by_label(gettext("Source"), exact=False).first.select_option(label="OA · Users")
+        self.page.get_by_label(gettext("Target"), exact=False).first.select_option(label="CRM · Users")
+        self.look("mapping-ends")
+        self.presses("Suggest fields")
+        self.reads("Suggested fields")
+        for box in self.page.locator("input[name=take]").all():
+            box.set_checked(box.get_attribute("value") in TAKEN)
+        self.look("suggestions")
+        self.presses("Make the mapping")
+
+        expect(self.page.locator("#h-preview b")).to_be_visible()  # a sample record is beside the rows
+        self.look("editor")
+
+
+@pytest.fixture
+def person(page, sandbox, faults, assert_accessible, fits, shot, language, django_user_model):
+    """A new administrator before the sign-in page. Each page on the way is looked at: accessible, no wider than the window, no complaint."""
+    django_user_model.objects.create_user("lin", password=PASSWORD, role="administrator", first_name="Lin", last_name="Wei")
+
+    def look(name):
+        page.wait_for_load_state("networkidle")
+        assert not faults, faults
+        assert_accessible(page)
+        fits(page)
+        shot(page, f"story-{name}.{language}", languages=("en",), themes=("light",), sizes=("wide",))
+
+    return Person(page, sandbox, look)
+
+
+def test_from_an_empty_hub_to_a_replayed_reject(person, sandbox, worker, language):
+    sandbox.oa.has(user=60)
+    person.signs_in("lin", language)
+    person.registers("OA", "oa", OA)
+    person.registers("CRM", "crm", CRM)
+    person.maps()
