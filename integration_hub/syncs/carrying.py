@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db import transaction
 from django.utils import timezone
 
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
@@ -174,8 +174,8 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
             not_before=timezone.now() + timedelta(seconds=seconds),
             sent_at=None,
             error=reason,
+            failures=failures,
         )
-        Partition.objects.filter(pk=partition.pk).update(failures=failures, busy_seconds=F("busy_seconds"))
     except LeaseLost:
         log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
 
@@ -189,9 +189,9 @@ def resting(run: Run) -> bool:
 def fail(run: Run, lease: Lease, reason: Text) -> None:
     """The run cannot go on without a person."""
     try:
-        lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
+        with transaction.atomic():  # at once: whoever sees the failed partition ends the run, and then it must say why
+            Run.objects.filter(pk=run.pk, ended_at=None).update(error=texts.stored(reason))
+            stages.say(run, "{problem}", "error", problem=reason)
+            lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
     except LeaseLost:
         log.warning("stopped: the lease is over", extra={"run": run.pk})
-        return
-    Run.objects.filter(pk=run.pk, ended_at=None).update(error=texts.stored(reason))
-    stages.say(run, "{problem}", "error", problem=reason)
