@@ -17,7 +17,7 @@ from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
-from integration_hub.syncs.models import Link, Partition, Run
+from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, prepare
 from integration_hub.systems.connection import connect
@@ -109,7 +109,8 @@ def measure(run: Run, open: Any) -> None:
     if source.capabilities.count and run.keys is None and not run.since_value:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
-    if target.capabilities.count and not Link.objects.filter(pair=run.pair_id).exists():
+    shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
+    if target.capabilities.count and not shared and not Link.objects.filter(pair=run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = connector.count(target) == 0
     cursor = source.field(source.cursor_field or "")
