@@ -36,8 +36,8 @@ migrations: development
 bench: development ## Measure speed and memory beside their limits, into benchmarks/results.json
 	@exec $(RUN) -m benchmarks
 
-faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away
-	@exec $(RUN) -m pytest -m faults
+faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away (SEED=7 repeats one)
+	@exec $(RUN) -m pytest -m faults -s -v
 
 pictures: development ## Take the pictures of README anew, from the demo after some minutes of work
 	@exec $(RUN) scripts/pictures.py

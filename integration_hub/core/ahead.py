@@ -19,7 +19,7 @@ class _Failed:
         self.error = error
 
 
-def ahead(pages: Iterable[T], depth: int = 2) -> Iterator[T]:
+def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
     """The same pages in the same order, made on one thread up to `depth` before they are asked for.
 
     An exception of the maker is raised where the page would have come. Closing this generator stops the maker at its next page, closes its

@@ -546,8 +546,8 @@ class CompiledMapping:
             if suspect:
                 broken = final.filter(check.broken(pl.col(plan.target.name)))
                 if broken.height:
-                    value = convert(pl.col(plan.target.name), plan.target.type, T.TEXT)
-                    yield _reject(broken, plan, check.step, check.name, value, check.reason, row="row")
+                    shown = convert(pl.col(plan.target.name), plan.target.type, T.TEXT)
+                    yield _reject(broken, plan, check.step, check.name, shown, check.reason, row="row")
 
 
 def _rejected_schema() -> dict[str, pl.DataType]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def carry(work: Work, lease: Lease) -> bool:
     """Do a partition's work in the run's stage until it is done or its turn is over. True: done."""
     if work.run.state == RunState.COMPARING:
-        for __ in compared(work, lease, ahead(mapped(work, ahead(read(work))))):
+        for __ in compared(work, lease, ahead(mapped(work, read(work)))):
             pass
     else:
         write(work, lease)
@@ -59,7 +59,7 @@ def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
     """First what was planned before, then what is read now."""
     yield from taken_up(work)
     if not work.partition.read_done:
-        yield from ahead(compared(work, lease, ahead(mapped(work, ahead(read(work))))))
+        yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
 def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPage]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PAGE_ROWS = 4000  # small pages are joined up to so many records,
+FIRST_ROWS = 1000  # which a read reaches by doubling, so that writing begins soon,
 PAGE_SECONDS = 0.5  # or until so long has passed
 WANTED_ROWS = 500
 
@@ -68,14 +69,14 @@ def joined(pages: Iterable[Page]) -> Iterator[Page]:
     """Small pages as larger ones, in which mapping, comparing and committing cost less a record. Where reading fails, what was read before it
     comes first: a source that breaks off after every few pages is read to its end all the same."""
     waiting: list[Page] = []
-    rows, started = 0, time.monotonic()
+    rows, enough, started = 0, FIRST_ROWS, time.monotonic()
     try:
         for page in pages:
             waiting.append(page)
             rows += page.frame.height
-            if page.position is None or rows >= PAGE_ROWS or time.monotonic() - started >= PAGE_SECONDS:
+            if page.position is None or rows >= min(enough, PAGE_ROWS) or time.monotonic() - started >= PAGE_SECONDS:
                 yield join(waiting)
-                waiting, rows, started = [], 0, time.monotonic()
+                waiting, rows, enough, started = [], 0, enough * 2, time.monotonic()
     except (SystemDown, Stopped):  # a bad answer is no such break: a list that repeats itself would pass for progress
         if waiting:
             yield join(waiting)

@@ -179,7 +179,7 @@ def users_sync(oa, crm, by):
     return services.create_sync(by=by, source=source, target=target, name="Users of OA → Users of CRM", mapping=mapping, mode="incremental")
 
 
-def finish(run, *, seconds=60.0):
+def finish(run, *, seconds=150.0):
     """Carry a run to its end as workers and sweep would, skipping the waits between tries."""
     ends = time.monotonic() + seconds
     while True:

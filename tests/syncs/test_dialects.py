@@ -1,0 +1,119 @@
+"""The demo's four syncs, each target with other means against twins: a lookup, an idempotency key in bulk, nothing but a lookup, an upsert."""
+
+import re
+
+import pytest
+import yaml
+
+from integration_hub.blueprints import demo
+from integration_hub.core import texts
+from integration_hub.syncs import services
+from integration_hub.syncs.models import OpenRow
+from tests.faults.comparing import compared
+from tests.syncs.conftest import FAST, finish, published, registered
+from tests.syncs.test_stopping import assert_books
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+
+pytestmark = pytest.mark.django_db(transaction=True)
+TARGETS = {
+    "OA users → CRM users": ("crm", "oa", {"user": 60}, "users"),
+    "CRM accounts → ERP customers": ("erp", "crm", {"accounts": 60}, "customers"),
+    "ERP sales orders → MRP production orders": ("mrp", "erp", {"sales_orders": 60}, "production-orders"),
+    "CRM contacts → Marketing subscribers": ("marketing", "crm", {"contacts": 60}, "subscribers"),
+}
+
+
+@pytest.fixture
+def demo_sync(sandbox, db, by):
+    """A function that makes one of the demo's syncs with its two systems: demo_sync(name)."""
+    text = re.sub(r"\$\{ENV:(\w+)\}", lambda found: {**demo.SECRETS, "SANDBOX_URL": sandbox.url}[found[1]], demo.FILE.read_text())
+    file = yaml.safe_load(text)
+
+    def make(name):
+        mapping = file["mappings"][file["syncs"][name]["mapping"]]
+        sides = []
+        for side in ("source", "target"):
+            system, __, entity = mapping[side].partition("/")
+            settings = file["systems"][system]["settings"]
+            sides.append(registered(system, {**settings, "connection": {**settings.get("connection", {}), **FAST}}, by).entities.get(name=entity))
+        made = published(name, *sides, {key: mapping[key] for key in ("fields", "match")})
+        return services.create_sync(by=by, source=sides[0], target=sides[1], name=name, mapping=made, mode="incremental")
+
+    return make
+
+
+@pytest.fixture
+def spoilt(sandbox, demo_sync):
+    def prepare(name):
+        target, source, counts, entity = TARGETS[name]
+        sandbox.system(source).has(**counts)
+        sandbox.system(target).has(**{entity.replace("-", "_"): 5})
+        sync = demo_sync(name)
+        return sync, sandbox.system(target), entity
+
+    return prepare
+
+
+def assert_each_once(sync, system, entity, run):
+    assert_books(run)
+    told = compared(sync)
+    assert (told["missing"], told["differs"], told["twins"], told["left"]) == ([], [], [], {})
+    created = sum(count for what, count in system.applied().items() if what in (f"{entity}.create", f"{entity}.upsert"))
+    assert len(system.records(entity)) <= 5 + created
+    return created
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "cut", "rate_limit"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_trouble_with_the_target_makes_no_twin(name, kind, spoilt, run_now):
+    sync, system, entity = spoilt(name)
+    for method in ("POST", "PUT"):
+        system.fault(kind, method=method, times=2)
+
+    run = run_now(sync)
+
+    assert run.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
+    assert_each_once(sync, system, entity, run)
+
+
+@pytest.mark.parametrize("point", ["after send", "after the answer"])
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_worker_that_dies_makes_no_twin(name, point, spoilt, by):
+    sync, system, entity = spoilt(name)
+    run = services.start_run(sync, by=by)
+    assert carry_until_killed(run.partitions.get(), point, at=1)
+    let_the_lease_run_out(run.partitions.get())
+
+    finish(run)
+
+    assert run.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
+    assert_each_once(sync, system, entity, run)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_what_a_cancelled_run_left_makes_no_twin(name, spoilt, run_now, by):
+    sync, system, entity = spoilt(name)
+    run = services.start_run(sync, by=by)
+    assert carry_until_killed(run.partitions.get(), "after the answer", at=1)
+    let_the_lease_run_out(run.partitions.get())
+    services.cancel_run(run, by=by)
+    finish(run)
+
+    after = run_now(sync)
+
+    assert after.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
+    assert_books(run)
+    assert_each_once(sync, system, entity, after)
+
+
+def test_a_bulk_write_that_is_partly_refused_leaves_the_refused_ones_alone(spoilt, run_now, by):
+    sync, system, entity = spoilt("CRM accounts → ERP customers")
+    system.fault("partial", times=1, rows=[3, 7])
+
+    run = run_now(sync)
+
+    assert (run.state, run.counts["refused"]) == ("with_rejects", 2)
+    assert {texts.render(row.reason) for row in OpenRow.objects.open()} == {"?"}
+    assert_books(run)
+    services.replay_rejects(OpenRow.objects.all(), by=by)
+    assert_each_once(sync, system, entity, finish(sync.runs.latest("pk")))
