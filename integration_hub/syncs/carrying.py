@@ -20,7 +20,7 @@ from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, PartitionState, RunState
-from integration_hub.syncs.work import Aborted, prepare
+from integration_hub.syncs.work import Aborted, NotYet, prepare
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 30.0
 LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
-TRIES = {SystemDown: 10, BadAnswer: 4}  # in a row, without progress
+TRIES = {SystemBusy: 60, SystemDown: 10, BadAnswer: 4}  # in a row, without progress; being told to wait is hardly a failure, but not for ever
 WAIT_AT_MOST = 60.0
 
 
@@ -155,11 +155,11 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
 
 
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
-    """Give the partition back until another try makes sense, or fail the run after too many without progress. Being told to wait is no failure."""
+    """Give the partition back until another try makes sense, or fail the run after too many without progress."""
     run = partition.run
     partition.refresh_from_db(fields=["failures", "error"])
     wait = getattr(error, "retry_after", None)
-    failures = partition.failures + (0 if isinstance(error, SystemBusy) or resting(run) else 1)
+    failures = partition.failures + (0 if isinstance(error, NotYet) or resting(run) else 1)
     reason = texts.stored(error.text)
     if isinstance(error, SystemDown) and not isinstance(error, SystemBusy) and wait is not None and partition.error is not None:
         reason = partition.error  # nothing was asked, for the circuit is open: what opened it says more
@@ -167,7 +167,7 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
     if failures >= allowed:
         fail(run, lease, Text(reason["template"], reason["values"]))
         return
-    seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
+    seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0 ** min(failures, 6))
     if partition.error != reason:  # a long wait is told once
         stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
     try:
