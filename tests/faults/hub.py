@@ -137,6 +137,7 @@ def running_hub() -> Iterator[Hub]:
             yield hub
         finally:
             hub.close()
+            print(hub.tail())  # shown where the test has failed
 
 
 def free_port() -> int:
