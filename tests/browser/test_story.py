@@ -6,11 +6,11 @@ import threading
 
 import pytest
 from django.db import connections
-from django.utils.translation import gettext, override
+from django.utils.translation import gettext, ngettext, override
 
 from integration_hub.core import services as core
 from integration_hub.syncs import carrying, stages
-from integration_hub.syncs.models import Partition, Run
+from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from tests.syncs.conftest import sandbox, sandbox_server  # noqa: F401
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
