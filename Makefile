@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types layers migrations messages bench faults vendor lock python environment development
+.PHONY: help run test lint format types layers migrations messages bench faults pictures vendor lock python environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,9 @@ bench: development ## Measure speed and memory beside their limits, into benchma
 
 faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away (SEED=7 repeats one)
 	@exec $(RUN) -m pytest -m faults -s -v
+
+pictures: development ## Take the pictures of README anew, from the demo after some minutes of work
+	@exec $(RUN) scripts/pictures.py
 
 vendor: ## Fetch the browser libraries of static/vendor anew, at their pinned versions
 	@sh scripts/vendor.sh

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext as _
 
-from integration_hub.accounts.roles import PERMISSIONS, Role
+from integration_hub.accounts.roles import PERMISSION_TEXTS, PERMISSIONS, Role
 
 if TYPE_CHECKING:
     from integration_hub.accounts.models import Token, User
@@ -62,8 +62,9 @@ class Actor:
     def require(self, permission: str, subject: Any = None) -> None:
         """Raises Forbidden unless this actor may do `permission` (to `subject`)."""
         if not self.allows(permission):
+            named = permission if self.kind == "token" else PERMISSION_TEXTS[permission]  # a token's scopes are known by their names
             raise Forbidden(
-                _("{name} may not do this ({permission}). Ask an administrator for a role that may.").format(name=self.name, permission=permission)
+                _("{name} may not do this ({permission}). Ask an administrator for a role that may.").format(name=self.name, permission=named)
             )
 
 

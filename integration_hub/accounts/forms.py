@@ -42,7 +42,7 @@ class PasswordForm(forms.Form):
 class PersonForm(forms.ModelForm):
     """Role and password besides the profile. `password` empty keeps the old one of a person who is there already."""
 
-    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices, initial=Role.VIEWER)
     password = forms.CharField(label=_("Password"), strip=False, required=False, widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}))
 
     class Meta:

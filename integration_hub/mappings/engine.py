@@ -530,8 +530,12 @@ class CompiledMapping:
         import polars as pl
 
         for plan in self.plans:
-            if plan.required and final.get_column(plan.target.name).null_count():
-                missing = final.filter(pl.col(plan.target.name).is_null())
+            if not plan.required:
+                continue
+            value = final.get_column(plan.target.name)
+            empty = value.is_null() | (value == "").fill_null(value=True) if value.dtype == pl.String else value.is_null()
+            if empty.any():
+                missing = final.filter(empty)
                 reason = Text(_("{field} must not be empty."), {"field": plan.target.label or plan.target.name})
                 yield _reject(missing, plan, len(plan.labels) + 1, "required", pl.lit(None, pl.String), reason, row="row")
         checks = [(plan, check) for plan in self.plans for check in plan.checks]
@@ -542,8 +546,8 @@ class CompiledMapping:
             if suspect:
                 broken = final.filter(check.broken(pl.col(plan.target.name)))
                 if broken.height:
-                    value = convert(pl.col(plan.target.name), plan.target.type, T.TEXT)
-                    yield _reject(broken, plan, check.step, check.name, value, check.reason, row="row")
+                    shown = convert(pl.col(plan.target.name), plan.target.type, T.TEXT)
+                    yield _reject(broken, plan, check.step, check.name, shown, check.reason, row="row")
 
 
 def _rejected_schema() -> dict[str, pl.DataType]:

@@ -25,6 +25,7 @@ class PairForm(forms.Form):
         offered = Entity.objects.visible_to(by).selected().select_related("system").order_by("system__name", "name")
         for name in ("source", "target"):
             self.fields[name].queryset = offered  # type: ignore[attr-defined]
+            self.fields[name].empty_label = _("Choose an entity")  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         chosen = super().clean() or {}

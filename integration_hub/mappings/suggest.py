@@ -40,9 +40,10 @@ SYNONYMS = (
     ("department", "dept", "team", "division", "部门"),
     ("currency", "curr", "ccy", "币种"),
     ("product", "item", "article", "sku", "goods", "产品", "商品"),
+    ("user", "employee", "staff", "member", "person", "员工", "用户"),
 )
 _MEANS = {word.replace("_", ""): group[0] for group in SYNONYMS for word in group}
-_FILLER = frozenset({"the", "of", "at", "is", "has", "c", "f", "tbl", "fld", "obj", "record", "attributes", "properties", "fields", "data"})
+_FILLER = frozenset({"full", "the", "of", "at", "is", "has", "c", "f", "tbl", "fld", "obj", "record", "attributes", "properties", "fields", "data"})
 
 
 @dataclass(frozen=True, slots=True)

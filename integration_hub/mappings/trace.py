@@ -81,7 +81,7 @@ def _trace_field(plan: FieldPlan, page: Page, row: int) -> FieldTrace:
 def _broken(plan: FieldPlan, frame: pl.DataFrame, value: str | None) -> Iterator[tuple[int, Text]]:
     import polars as pl
 
-    if plan.required and value is None:
+    if plan.required and value in (None, ""):
         yield len(plan.labels) + 1, Text(_("{field} must not be empty."), {"field": plan.target.label or plan.target.name})
     for check in plan.checks:
         if frame.select(check.broken(pl.col("#now"))).item():

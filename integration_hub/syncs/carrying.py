@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F
+from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
@@ -17,9 +18,9 @@ from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
-from integration_hub.syncs.models import Link, Partition, Run
+from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, PartitionState, RunState
-from integration_hub.syncs.work import Aborted, prepare
+from integration_hub.syncs.work import Aborted, NotYet, prepare
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
 
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 30.0
 LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
-TRIES = {SystemDown: 10, BadAnswer: 4}  # in a row, without progress
+TRIES = {SystemBusy: 60, SystemDown: 10, BadAnswer: 4}  # in a row, without progress; being told to wait is hardly a failure, but not for ever
 WAIT_AT_MOST = 60.0
 
 
@@ -109,7 +110,8 @@ def measure(run: Run, open: Any) -> None:
     if source.capabilities.count and run.keys is None and not run.since_value:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
-    if target.capabilities.count and not Link.objects.filter(pair=run.pair_id).exists():
+    shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
+    if target.capabilities.count and not shared and not Link.objects.filter(pair=run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = connector.count(target) == 0
     cursor = source.field(source.cursor_field or "")
@@ -153,11 +155,11 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
 
 
 def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> None:
-    """Give the partition back until another try makes sense, or fail the run after too many without progress. Being told to wait is no failure."""
+    """Give the partition back until another try makes sense, or fail the run after too many without progress."""
     run = partition.run
     partition.refresh_from_db(fields=["failures", "error"])
     wait = getattr(error, "retry_after", None)
-    failures = partition.failures + (0 if isinstance(error, SystemBusy) or resting(run) else 1)
+    failures = partition.failures + (0 if isinstance(error, NotYet) or resting(run) else 1)
     reason = texts.stored(error.text)
     if isinstance(error, SystemDown) and not isinstance(error, SystemBusy) and wait is not None and partition.error is not None:
         reason = partition.error  # nothing was asked, for the circuit is open: what opened it says more
@@ -165,7 +167,7 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
     if failures >= allowed:
         fail(run, lease, Text(reason["template"], reason["values"]))
         return
-    seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0**failures)
+    seconds = wait if wait is not None else min(WAIT_AT_MOST, 2.0 ** min(failures, 6))
     if partition.error != reason:  # a long wait is told once
         stages.say(run, _("{problem} Tried again in {seconds} s."), "warning", problem=error.text, seconds=round(seconds, 1))
     try:
@@ -174,8 +176,8 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
             not_before=timezone.now() + timedelta(seconds=seconds),
             sent_at=None,
             error=reason,
+            failures=failures,
         )
-        Partition.objects.filter(pk=partition.pk).update(failures=failures, busy_seconds=F("busy_seconds"))
     except LeaseLost:
         log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
 
@@ -189,9 +191,9 @@ def resting(run: Run) -> bool:
 def fail(run: Run, lease: Lease, reason: Text) -> None:
     """The run cannot go on without a person."""
     try:
-        lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
+        with transaction.atomic():  # at once: whoever sees the failed partition ends the run, and then it must say why
+            Run.objects.filter(pk=run.pk, ended_at=None).update(error=texts.stored(reason))
+            stages.say(run, "{problem}", "error", problem=reason)
+            lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
     except LeaseLost:
         log.warning("stopped: the lease is over", extra={"run": run.pk})
-        return
-    Run.objects.filter(pk=run.pk, ended_at=None).update(error=texts.stored(reason))
-    stages.say(run, "{problem}", "error", problem=reason)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -57,8 +58,12 @@ def cursor_value(sync: Sync, text: str) -> str:
         if field.type == FieldType.DATETIME:
             moment = datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if field.type == FieldType.DATE:
+            return date.fromisoformat(text).isoformat()
         if field.type == FieldType.INTEGER:
             return str(int(text))
-    except ValueError:
+        if field.type in (FieldType.NUMBER, FieldType.DECIMAL):
+            return format(Decimal(text).normalize(), "f")
+    except (ValueError, InvalidOperation):
         raise ValidationError({"value": _("“{value}” is not {type}.").format(value=text, type=field.type)}) from None
     return text

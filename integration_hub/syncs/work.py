@@ -110,6 +110,10 @@ class Aborted(Exception):
     """A later step has failed; this one need not go on."""
 
 
+class NotYet(base.SystemBusy):
+    """The hub itself waits, for something that will be over by then: no failure, however often it is asked."""
+
+
 class InFlight:
     """Keys of what is compared but not yet recorded. A page that shares a key, a match key or a target key with one of them waits for it."""
 

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemBusy, SystemDown, Text, _
+from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemDown, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
@@ -25,7 +25,7 @@ from integration_hub.syncs.compare import lookup_field
 from integration_hub.syncs.models import ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
 from integration_hub.syncs.states import ChangeSetState
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import NotYet, Work
 
 if TYPE_CHECKING:
     import polars as pl
@@ -369,7 +369,7 @@ def wait_for_arrival(work: Work, change_set: ChangeSet) -> None:
     age = (timezone.now() - change_set.sent_at).total_seconds() if change_set.sent_at else 0.0
     wait = work.run.target.system.time_out_seconds - age
     if wait > 0 and not work.target.capabilities.idempotency_key:
-        raise SystemBusy(
+        raise NotYet(
             _("Waits until {system} can no longer be busy with what was sent before the worker was lost."), retry_after=wait, system=work.system
         )
 

@@ -2,6 +2,10 @@
 "use strict";
 const place = document.getElementById("hub-reference");
 const csrf = () => (document.cookie.match(/(?:^|; )csrftoken=([^;]+)/) || [])[1] || "";
+const root = document.documentElement;
+const follow = () => root.classList.toggle("dark-mode", root.classList.contains("dark")); // Swagger UI's own name for it
+follow();
+new MutationObserver(() => { if (root.classList.contains("dark-mode") !== root.classList.contains("dark")) follow(); }).observe(root, { attributeFilter: ["class"] });
 window.SwaggerUIBundle({
   url: place.dataset.schema,
   domNode: place,

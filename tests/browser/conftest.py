@@ -110,25 +110,28 @@ def assert_accessible():
 
 @pytest.fixture
 def shot(context):
-    """A function that keeps pictures of a page in the folder SHOTS: each theme, width and language. Without that folder it does nothing."""
+    """A function that keeps pictures of a page in the folder SHOTS: each theme, width and language ("": as the page is). Without that folder it does
+    nothing."""
 
     def take(page, name, *, languages=("en", "zh-hans"), themes=("light", "dark"), sizes=("wide", "narrow")):
         if not SHOTS:
             return
         Path(SHOTS).mkdir(parents=True, exist_ok=True)
         for language in languages:
-            context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": page.url}])
-            if language != "en" or len(languages) > 1:
+            if language:
+                context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": language, "url": page.url}])
+            if language not in ("", "en") or len(languages) > 1:
                 page.reload(wait_until="networkidle")
             for theme in themes:
                 page.emulate_media(color_scheme=theme, reduced_motion="reduce")
                 for size in sizes:
                     page.set_viewport_size(WIDE if size == "wide" else NARROW)
                     page.wait_for_timeout(120)
-                    page.screenshot(path=f"{SHOTS}/{name}.{language}.{theme}.{size}.png", full_page=True)
+                    page.screenshot(path=f"{SHOTS}/{name}.{language or 'now'}.{theme}.{size}.png", full_page=True)
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
-        context.clear_cookies(name=settings.LANGUAGE_COOKIE_NAME)
+        if any(languages):
+            context.clear_cookies(name=settings.LANGUAGE_COOKIE_NAME)
         if len(languages) > 1:
             page.reload(wait_until="networkidle")
 

@@ -6,11 +6,11 @@ import threading
 
 import pytest
 from django.db import connections
-from django.utils.translation import gettext, override
+from django.utils.translation import gettext, ngettext, override
 
 from integration_hub.core import services as core
 from integration_hub.syncs import carrying, stages
-from integration_hub.syncs.models import Partition, Run
+from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from tests.syncs.conftest import sandbox, sandbox_server  # noqa: F401
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
@@ -70,12 +70,13 @@ CRM = {
                 {"by": "employee_id", "path": "/v1/users", "query": "employee_id: {values}", "values_per_request": "50"},
                 {"by": "email", "path": "/v1/users", "query": "email: {values}", "values_per_request": "50"},
             ],
-            "create": {"path": "/v1/users", "record_path": ""},
-            "update": {"method": "PATCH", "path": "/v1/users/{key}", "record_path": ""},
+            "create": {"path": "/v1/users", "key_path": "id"},
+            "update": {"method": "PATCH", "path": "/v1/users/{key}"},
         }
     ],
 }
-TAKEN = ["employee_id", "full_name", "email", "phone"]
+MAPPED = {"full_name": "name", "employee_id": "userId", "email": "email", "phone": "mobile"}
+WOULD_BE_REJECTED = "{rejected} of {n} sample record would be rejected.", "{rejected} of {n} sample records would be rejected."
 
 
 @pytest.fixture(params=["en", "zh-hans"])
@@ -84,9 +85,9 @@ def language(request):
         yield request.param
 
 
-def said(text, **values):
-    """A text of the console as a pattern in the language of the test; what its values are does not matter where none is given."""
-    parts = re.split(r"(%\(\w+\)s|\{\w+\})", gettext(text))
+def said(text, many="", **values):
+    """A text of the console (and of several) as a pattern in the language of the test; what its values are does not matter where none is given."""
+    parts = re.split(r"(%\(\w+\)s|\{\w+\})", ngettext(text, many, 2) if many else gettext(text))
     return re.compile("".join(str(values.get(part.strip("%()s{}"), ".*")) if n % 2 else re.escape(part) for n, part in enumerate(parts)))
 
 
@@ -122,7 +123,8 @@ class Person:
 
     def goes_to(self, entry):
         """By the navigation at the side."""
-        self.page.get_by_role("navigation").get_by_role("link", name=gettext(entry), exact=True).first.click()
+        name = re.compile(rf"^{re.escape(gettext(entry))}( \d+)?$")  # with how many there are
+        self.page.get_by_role("navigation").get_by_role("link", name=name).first.click()
 
     def presses(self, text, **values):
         self.page.get_by_role("button", name=said(text, **values)).first.click()
@@ -209,21 +211,88 @@ class Person:
         self.reads("{system} answers.", system=name)
         self.look(f"system-{name}")
 
-    def maps(self):
+    def maps(self, name):
+        page = self.page
         self.goes_to("Mappings")
         self.follows("Make a mapping")
-        self.page.get_by_label(gettext("Source"), exact=False).first.select_option(label="OA · Users")
-        self.page.get_by_label(gettext("Target"), exact=False).first.select_option(label="CRM · Users")
+        page.locator("#id_source").select_option(label="OA · Users")
+        page.locator("#id_target").select_option(label="CRM · Users")
         self.look("mapping-ends")
         self.presses("Suggest fields")
         self.reads("Suggested fields")
-        for box in self.page.locator("input[name=take]").all():
-            box.set_checked(box.get_attribute("value") in TAKEN)
+        taken = page.locator("input[name=take]")
+        for box in taken.all():
+            box.set_checked(box.get_attribute("value") in MAPPED)
         self.look("suggestions")
+        page.locator("#name").fill(name)
         self.presses("Make the mapping")
 
-        expect(self.page.locator("#h-preview b")).to_be_visible()  # a sample record is beside the rows
+        expect(page.locator("#h-preview b")).to_be_visible()  # a sample record stands beside the rows
+        for target, source in MAPPED.items():
+            self.takes(target, source)
+        self.requires("email")
+        self.redraws_match(lambda: page.get_by_role("button", name=said("Remove match key %(n)s", n=1)).click())
+        expect(page.locator("#h-verdict")).to_contain_text(said(*WOULD_BE_REJECTED, rejected=1))
         self.look("editor")
+        self.presses("Next rejected of %(n)s")
+        self.reads("Would be rejected")
+        self.look("editor-rejected")
+        self.presses("Save and publish")
+        self.reads("What it says")
+        self.look("publish")
+        page.locator("#although").check()
+        self.presses("Publish v%(number)s")
+        self.reads("Published v{n}", n=1)
+
+    def takes(self, target, source):
+        """Row by row: this field of the target comes from that one of the source; the sample says at once what it becomes."""
+        row = self.row(target)
+        field = row.locator("input[list=source-fields]").first
+        if not field.count():
+            with self.page.expect_response(lambda answer: answer.request.method == "POST"):
+                row.locator("select").first.select_option("source")
+        if field.input_value() != source:
+            field.fill(source)
+        expect(row.locator(".hub-row-becomes")).not_to_be_empty()
+
+    def requires(self, target):
+        row = self.row(target)
+        row.locator("details > summary").first.click()
+        row.get_by_label(gettext("Required")).select_option("yes")
+
+    def redraws_match(self, act):
+        keys = self.page.locator("#h-match select")
+        before = keys.count()
+        act()
+        expect(keys).not_to_have_count(before)
+
+    def row(self, target):
+        return self.page.locator(".hub-row", has=self.page.get_by_text(target, exact=True))
+
+    def makes_a_sync(self, mapping, name):
+        page = self.page
+        self.goes_to("All syncs")
+        self.follows("New sync")
+        page.locator("#id_source").select_option(label="OA · Users")
+        page.locator("#id_target").select_option(label="CRM · Users")
+        page.locator("#id_mapping").select_option(label=mapping)
+        page.locator("#id_name").fill(name)
+        page.locator("#id_schedule input[value=hand], input[name=schedule][value=hand]").first.check()
+        self.look("sync-form")
+        self.presses("Create sync")
+        expect(page.get_by_role("heading", level=1)).to_have_text(name)
+        self.look("sync")
+
+    def watches(self, word, picture):
+        """A run until it has ended. The page tells by itself: what is written into it here would not survive its being loaded anew."""
+        page = self.page
+        expect(page).to_have_url(re.compile(r"/runs/\d+/$"))
+        page.evaluate("window.isStillTheSamePage = true")
+        expect(page.locator("#h-live[hx-trigger]")).to_have_count(1)
+        expect(page.locator(".hub-verdict-state")).to_contain_text(gettext(word), timeout=30_000)
+        expect(page.locator("#h-live[hx-trigger]")).to_have_count(0)
+        assert page.evaluate("window.isStillTheSamePage")
+        self.look(picture)
 
 
 @pytest.fixture
@@ -236,14 +305,50 @@ def person(page, sandbox, faults, assert_accessible, fits, shot, language, djang
         assert not faults, faults
         assert_accessible(page)
         fits(page)
-        shot(page, f"story-{name}.{language}", languages=("en",), themes=("light",), sizes=("wide",))
+        shot(page, f"story-{name}.{language}", languages=("",), themes=("light",), sizes=("wide",))
 
     return Person(page, sandbox, look)
 
 
 def test_from_an_empty_hub_to_a_replayed_reject(person, sandbox, worker, language):
+    page = person.page
     sandbox.oa.has(user=60)
+    by_mail = {user["email"] for user in sandbox.records("crm", "users") if user["employee_id"] is None}  # entered there by hand
+    changed = next(user for user in sandbox.records("oa", "user") if user["email"] in by_mail)
+    wrong = sandbox.records("oa", "user")[20]
+    sandbox.oa.change("user", wrong["userId"], email="")
     person.signs_in("lin", language)
     person.registers("OA", "oa", OA)
     person.registers("CRM", "crm", CRM)
-    person.maps()
+    person.maps("Employees to users")
+    person.makes_a_sync("Employees to users", "OA users → CRM users")
+
+    sandbox.latency(300)  # long enough to be watched
+    person.presses("Dry run")
+    person.watches("With rejects", "dry-run")
+    assert len(sandbox.records("crm", "users")) == 12
+
+    sync = page.get_by_role("link", name="OA users → CRM users").first
+    sync.click()
+    person.presses("Run now")
+    person.watches("With rejects", "run")
+    assert len(sandbox.records("crm", "users")) == 59
+    assert Link.objects.count() == 59
+    sandbox.latency(0)
+
+    page.get_by_role("region", name=gettext("Record changes")).get_by_role("row", name=changed["name"]).get_by_role("link").first.click()
+    expect(page.get_by_role("row", name="employee_id")).to_contain_text(re.compile(rf"null\s+{changed['userId']}"))  # before → after
+    person.look("change")
+
+    person.goes_to("Rejects")
+    person.look("rejects")
+    page.get_by_role("link", name=wrong["name"]).first.click()
+    person.reads("The source record")
+    person.look("reject")
+    sandbox.oa.change("user", wrong["userId"], email="mended@hailan.example")
+    person.presses("Replay")
+    expect(page.locator(".hub-verdict-state")).to_contain_text(gettext("Replayed"), timeout=30_000)  # by itself, too
+    person.look("reject-closed")
+    row = OpenRow.objects.get()
+    assert (row.key, row.closed_as) == (wrong["userId"], "replayed")
+    assert "mended@hailan.example" in {user["email"] for user in sandbox.records("crm", "users")}

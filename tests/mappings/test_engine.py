@@ -120,7 +120,7 @@ def test_a_value_is_cut_in_its_reject():
 @pytest.mark.parametrize(
     ("field", "values", "good", "name"),
     [
-        ({"required": True}, ["a", None], ["a"], "required"),
+        ({"required": True}, ["a", None, "", " "], ["a", " "], "required"),
         ({"max_length": 2}, ["ab", "abc", "上海", "上海市", None], ["ab", "上海", None], "max_length"),
         ({"pattern": "[a-z]+"}, ["ab", "a1", None, ""], ["ab", None], "pattern"),
         ({"allowed": ["a", "b"]}, ["a", "c", None], ["a", None], "allowed"),

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.base import FieldType, Text
+from integration_hub.core.leases import Lease
 from integration_hub.syncs import carrying, openrows, pipeline, prints, reading, services, stages, write
 from integration_hub.syncs import mapping as mapping_step
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, SyncCursor
@@ -277,3 +278,22 @@ def test_large_whole_numbers_are_ordered_as_what_they_are():
     newest = max([("9007199254740993", "a"), ("9007199254740992", "b")], key=lambda row: mapping_step.cursor_order(FieldType.INTEGER, *row))
 
     assert newest == ("9007199254740993", "a")
+
+
+def test_a_run_that_is_ended_the_moment_it_fails_says_why(oa, users_sync, by, run_now, monkeypatch):
+    fence = Lease.fence
+
+    def seen_by_the_sweep(lease, **changes):
+        fence(lease, **changes)
+        if changes.get("state") == "failed":
+            transaction.on_commit(lambda: (Partition.objects.filter(pk=lease.row_id).update(lease_until=None), stages.sweep()))
+
+    monkeypatch.setattr(Lease, "fence", seen_by_the_sweep)
+    entity = oa.entities.get(name="users")
+    entity.schema["fields"] = [one for one in entity.schema["fields"] if one["name"] != "email"]
+    entity.save()
+
+    run = run_now(users_sync)
+
+    assert run.state == "failed"
+    assert run.error["template"].startswith("The mapping no longer fits")

@@ -305,6 +305,7 @@ class RejectPage(HubPage):
                 "forecast": forecast([row]) if row.closed_at is None else None,
                 "verdict": self.verdict(told),
                 "source_name": entity_name(row.sync.source),
+                "is_live": row.replay_at is not None and row.closed_at is None,
             }
         )
 
