@@ -109,6 +109,9 @@ def measure(run: Run, open: Any) -> None:
     """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
     source, target = run.source.as_schema(), run.target.as_schema()
     found: dict[str, Any] = {}
+    first = Run.objects.live().writing_into(run.target).filter(first_load=True).exclude(pair=run.pair_id).first()
+    if first is not None and not run.dry:
+        raise NotYet(_("Waits until {name} has filled {entity} for the first time."), retry_after=5.0, name=first.name, entity=str(run.target))
     if source.capabilities.count and run.keys is None and not run.since_value:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)

@@ -10,6 +10,7 @@ change sets that are not settled, taken from their files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -76,12 +77,12 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
         for page in pages:
             if writes:
                 work.in_flight.wait_for(keys_of(page))
-            result = compare(work, page, target, seen)
+            began, result = timezone.now(), compare(work, page, target, seen)
             while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
-                result = compare(work, page, target, seen)  # what it found there has just been written for another record
+                began, result = timezone.now(), compare(work, page, target, seen)  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
-            change_set = plan(work, lease, result)
+            change_set = plan(work, lease, result, began=began)
             if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
 
@@ -106,7 +107,7 @@ def _held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
     return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
 
 
-def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
+def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
     """One commit: change set, page row, open rows, counters and the position behind the page. The file is on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
     place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
@@ -121,6 +122,7 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
                 rows=changes.height,
                 creates=operations.count("create"),
                 updates=operations.count("update"),
+                planned_at=began,
                 **place,
             )
         PageRow.objects.create(

@@ -20,7 +20,7 @@ from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Re
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets
+from integration_hub.syncs import changesets, claims
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
@@ -106,7 +106,10 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
-        rows, moved = rows_to_write(work, target, change_set, planned.changes.slice(first, last - first + 1))
+        rows = planned.changes.slice(first, last - first + 1)
+        claimed = claims.claim(work, lease, change_set, rows)
+        rows, moved = rows_to_write(work, target, change_set, rows.filter(~rows["row"].is_in(sorted(claimed))))
+        moved |= claimed
         mark_sending(lease, change_set, first, last)
         started = time.monotonic()
         done = write(work, target, change_set, rows)
@@ -305,7 +308,8 @@ def matches_now(work: Work, target: Connector, rows: pl.DataFrame) -> dict[int, 
 
 
 def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
-    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again.
+    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again, and for what would
+    be created also where another pair has written to it.
 
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
@@ -319,7 +323,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
         updates_found_out(work, target, updates, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
     creates = rows.filter(rows["operation"] == "create")
-    if (old or compared_first) and creates.height:
+    if creates.height and (old or compared_first or claims.others_wrote(work, change_set)):
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
     return rows.filter(~rows["row"].is_in(sorted(moved))), moved
 
