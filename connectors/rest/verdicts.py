@@ -122,6 +122,8 @@ class Verdicts:
     def note_wait(self, answer: Answer) -> SystemBusy:
         """Remember that the system asked us to wait; no request goes out before that."""
         wait = retry_after(answer.headers.get("Retry-After"))
+        if wait is None and (left := self._closed_until - time.monotonic()) > 0:  # of many in flight, each is told; that is one time
+            wait = left
         if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
             wait = random.uniform(0.5, 1.0) * min(2.0 ** min(self._waits, 10), LONGEST_WAIT)  # noqa: S311
             self._waits += 1
