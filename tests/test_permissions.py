@@ -27,6 +27,9 @@ EXEMPT = re.compile(
 
 API: dict[str, str] = {
     "GET api/v1/connectors/": "systems.view",
+    "GET api/v1/config/": "config.export",
+    "POST api/v1/config/diff/": "config.apply",
+    "POST api/v1/config/apply/": "config.apply",
     "GET api/v1/schema/": EVERYONE,
     "GET api/v1/people/": "accounts.view",
     "POST api/v1/people/": "accounts.change",
@@ -67,6 +70,7 @@ API: dict[str, str] = {
     "PATCH api/v1/syncs/<pk>/": "syncs.change",
     "DELETE api/v1/syncs/<pk>/": "syncs.delete",
     "POST api/v1/syncs/<pk>/run/": "syncs.run",
+    "GET api/v1/syncs/<pk>/trace/": "records.view",
     "POST api/v1/syncs/<pk>/pause/": "syncs.cancel",
     "POST api/v1/syncs/<pk>/resume/": "syncs.cancel",
     "GET api/v1/syncs/<pk>/cursor/": "syncs.view",
@@ -240,7 +244,12 @@ def things(db, make_system):
     people = Entity.objects.create(system=make_system("OA"), name="people", schema=CONTACTS.model_dump(mode="json"), selected=True)
     mapping = Mapping.objects.create(name="People to contacts", source=people, target=contacts)
     version = MappingVersion.objects.create(
-        mapping=mapping, number=1, definition={"fields": []}, source_schema=people.schema, target_schema=contacts.schema, published_by="Ada"
+        mapping=mapping,
+        number=1,
+        definition={"fields": [{"target": "name", "source": "name"}]},
+        source_schema=people.schema,
+        target_schema=contacts.schema,
+        published_by="Ada",
     )
     pair = Pair.objects.create(a=people, b=contacts)
     sync = Sync.objects.create(pk=999999, name="People → contacts", pair=pair, mapping=mapping)
