@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 # --- what is said to people -------------------------------------------------------------------------------------------
 
@@ -33,6 +34,14 @@ class Text:
 
     def __str__(self) -> str:
         return self.template.format_map(self.values) if self.values else self.template
+
+
+REFUSED = "hub"
+
+
+def refused(template: str, /, **values: Any) -> PydanticCustomError:
+    """What a validator of settings raises: a sentence of ours inside pydantic's, its text kept apart from its values."""
+    return PydanticCustomError(REFUSED, "{template}", {"template": template, "values": values})
 
 
 class ConnectorError(Exception):

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
+from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
@@ -217,10 +218,17 @@ def _check(sync: Sync) -> None:
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
-            problems["filter"] = str(error)
+            problems["filter"] = _with_place(error)
     problems.update(schedule.problems(sync))
     if problems:
         raise ValidationError(problems)
+
+
+def _with_place(error: ExpressionError) -> str:
+    said = texts.render(error.text)
+    if error.line is None:
+        return said
+    return _("{problem} (line {line}, column {column})").format(problem=said, line=error.line, column=error.column)
 
 
 def _plain(value: Any) -> Any:

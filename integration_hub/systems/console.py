@@ -32,7 +32,7 @@ EVENTS = {
     "system.registered": gettext_noop("registered {subject}"),
     "system.changed": gettext_noop("changed {subject}"),
     "system.deleted": gettext_noop("deleted {subject}"),
-    "system.discovered": gettext_noop("looked what {subject} holds"),
+    "system.discovered": gettext_noop("discovered the entities of {subject}"),
     "system.entities_selected": gettext_noop("picked the entities of {subject}"),
     "system.connected": gettext_noop("connected {subject}"),
     "system.maintenance_started": gettext_noop("put {subject} into maintenance"),

@@ -172,6 +172,28 @@ def test_a_dry_run_and_named_records_are_started_from_their_forms(enter, users_s
     assert list(Run.objects.order_by("pk").values_list("dry", "keys")) == [(True, None), (True, ["U000001", "U000002"])]
 
 
+def test_a_record_that_was_named_and_is_not_in_the_source_is_told(enter, users_sync, run_now):
+    client = enter("viewer")
+
+    some = shown(client, "runs:detail", run_now(users_sync, keys=["U000001", "NOPE"]).pk)
+    none = shown(client, "runs:detail", run_now(users_sync, keys=["NOPE"]).pk)
+
+    assert "The record that was taken is right in CRM. 1 of the records that were named is not in OA." in some
+    assert "1 of the records that were named is not in OA. Next: see whether their keys are right." in none
+
+
+def test_what_is_wrong_with_a_filter_is_told_with_its_place_in_the_readers_language(enter, users_sync):
+    client = enter("integrator")
+    values = {"mapping": users_sync.mapping_id, "name": users_sync.name, "mode": "full", "schedule": "hand", "filter": "name = 'A' AND"}
+
+    english = press(client, "syncs:edit", users_sync.pk, **values).content.decode()
+    client.cookies["django_language"] = "zh-hans"
+    chinese = press(client, "syncs:edit", users_sync.pk, **values).content.decode()
+
+    assert "Something is missing after “AND”. (line 1, column" in english
+    assert "“AND”之后缺少内容" in chinese
+
+
 def test_a_sync_is_created_with_its_schedule_and_its_problems_stand_by_their_fields(enter, oa, crm, users_sync):
     client, mapping = enter("integrator"), users_sync.mapping
     values = {
