@@ -75,6 +75,9 @@ API: dict[str, str] = {
     "POST api/v1/syncs/<pk>/resume/": "syncs.cancel",
     "GET api/v1/syncs/<pk>/cursor/": "syncs.view",
     "PUT api/v1/syncs/<pk>/cursor/": "syncs.change",
+    "GET api/v1/pairs/": "syncs.view",
+    "GET api/v1/pairs/<pk>/": "syncs.view",
+    "DELETE api/v1/pairs/<pk>/": "syncs.delete",
     "GET api/v1/runs/": "syncs.view",
     "GET api/v1/runs/<pk>/": "syncs.view",
     "POST api/v1/runs/<pk>/cancel/": "syncs.cancel",
@@ -140,6 +143,8 @@ PAGES: dict[str, str] = {
     "POST syncs/<pk>/pause/": "syncs.cancel",
     "POST syncs/<pk>/resume/": "syncs.cancel",
     "POST syncs/<pk>/delete/": "syncs.delete",
+    "GET syncs/pairs/<pk>/": "syncs.view",
+    "POST syncs/pairs/<pk>/delete/": "syncs.delete",
     "GET runs/": "syncs.view",
     "GET runs/<number>/": "syncs.view",
     "GET runs/<number>/log/": "syncs.view",
@@ -251,7 +256,7 @@ def things(db, make_system):
         target_schema=contacts.schema,
         published_by="Ada",
     )
-    pair = Pair.objects.create(a=people, b=contacts)
+    pair = Pair.objects.create(pk=999999, a=people, b=contacts)
     sync = Sync.objects.create(pk=999999, name="People → contacts", pair=pair, mapping=mapping)
     Run.objects.create(
         pk=999999,

@@ -251,8 +251,11 @@ def resume_sync(sync: Sync, *, by: Actor) -> None:
             audit.record("sync.resumed", sync, by=by)
 
 
-def delete_sync(sync: Sync, *, by: Actor) -> None:
-    """Delete a sync with its open rows. Its runs stay readable; links stay with the pair. Refused while a run is going."""
+def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
+    """Delete a sync with its open rows. Its runs stay readable and links stay with the pair, unless `forget` deletes that too (see delete_pair).
+
+    Refused while a run is going.
+    """
     by.require("syncs.delete", sync)
     with transaction.atomic():
         going = Run.objects.filter(sync=sync, ended_at=None).first()
@@ -260,12 +263,17 @@ def delete_sync(sync: Sync, *, by: Actor) -> None:
             raise PairBusy(going)
         audit.record("sync.deleted", sync, by=by)
         sync.delete()
+        if forget:
+            delete_pair(sync.pair, by=by)
 
 
 def delete_pair(pair: Pair, *, by: Actor) -> None:
-    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going."""
+    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going,
+    NotPossible while a sync works on it."""
     by.require("syncs.delete", pair)
     with transaction.atomic():
+        if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
+            raise NotPossible(_("The links of {pair} are those of {syncs} too. Delete these first.").format(pair=pair, syncs=texts.listed(names)))
         going = Run.objects.filter(pair=pair, ended_at=None).first()
         if going is not None:
             raise PairBusy(going)

@@ -1,11 +1,13 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, rejects, runs, syncs
+from integration_hub.syncs.views import changes, pairs, rejects, runs, syncs
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
     path("new/", syncs.NewSync.as_view(), name="new"),
     path("due/", syncs.DueTimes.as_view(), name="due"),
+    path("pairs/<int:pk>/", pairs.PairPage.as_view(), name="pair"),
+    path("pairs/<int:pk>/delete/", pairs.DeletePair.as_view(), name="delete_pair"),
     path("<int:pk>/", syncs.SyncPage.as_view(), name="detail"),
     path("<int:pk>/edit/", syncs.EditSync.as_view(), name="edit"),
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),

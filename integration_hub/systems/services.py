@@ -24,8 +24,8 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
-from integration_hub.core import dispatch
-from integration_hub.core.registry import uses_of
+from integration_hub.core import dispatch, texts
+from integration_hub.core.registry import Use, uses_of
 from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, validate_settings
 from integration_hub.systems.drift import SchemaChange, schema_changes
 from integration_hub.systems.health import check_system, end_maintenance, start_maintenance
@@ -47,6 +47,7 @@ __all__ = [
     "select_entities",
     "start_maintenance",
     "take_schemas",
+    "told_in_use",
     "try_settings",
 ]  # fmt: skip
 
@@ -233,8 +234,16 @@ def _differences(before: Json, after: Json) -> Json:
 
 def _refuse_while_used(*subjects: Any) -> None:
     if found := uses_of(*subjects):
-        users = ", ".join(dict.fromkeys(str(use) for use in found))
-        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=subjects[0], users=users))
+        raise InUse(told_in_use(subjects[0], found))
+
+
+def told_in_use(subject: Any, found: Iterable[Use]) -> str:
+    """Why it stays, and where what holds it can be let go, as far as only its own page says so."""
+    users = texts.listed(dict.fromkeys(str(use) for use in found))
+    told = _("{name} is used by {users}. Change or delete these first.").format(name=subject, users=users)
+    if any(use.is_history for use in found):
+        told += " " + _("A history is deleted on its own page, to which the page of the system leads.")
+    return told
 
 
 # --- entities ---------------------------------------------------------------------------------------------------------

@@ -98,6 +98,18 @@ def test_a_sync_is_changed_paused_resumed_and_deleted(api, integrator, users_syn
     assert not Sync.objects.exists()
 
 
+def test_a_pair_is_forgotten_once_no_sync_is_left_of_it(api, integrator, users_sync, run_now):
+    run_now(users_sync)
+    client, address = api(integrator), f"{V1}/pairs/{users_sync.pair_id}/"
+
+    assert client.get(f"{V1}/pairs/").json()["items"][0]["syncs"] == [users_sync.name]
+    assert client.delete(address).status_code == 409
+    client.delete(f"{V1}/syncs/{users_sync.pk}/")
+    assert client.delete(address).status_code == 204
+
+    assert not Run.objects.exists()
+
+
 def test_a_sync_has_an_owner_by_name(api, integrator, users_sync):
     client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/"
 

@@ -18,7 +18,7 @@ from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.models import Mapping as FieldMapping
 from integration_hub.syncs import freshness, services
 from integration_hub.syncs.api.runs import RunSerializer, one_run, plain
-from integration_hub.syncs.models import Sync, SyncCursor
+from integration_hub.syncs.models import Pair, Sync, SyncCursor
 from integration_hub.syncs.states import Freshness
 from integration_hub.syncs.trace import Trace, trace_record
 from integration_hub.systems.api import EntityReference, OwnerField
@@ -177,7 +177,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Its runs stay readable, its links stay with the pair. Refused (409) while a run is going."""
+        """Its runs stay readable, its links stay with the pair until that is deleted too. Refused (409) while a run is going."""
         services.delete_sync(self.get_object(), by=self.by)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -234,3 +234,30 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         given.is_valid(raise_exception=True)
         services.set_cursor(self.get_object(), by=self.by, **given.validated_data)
         return self._told_cursor()
+
+
+class PairSerializer(serializers.ModelSerializer[Pair]):
+    a = EntityReference(read_only=True)
+    b = EntityReference(read_only=True)
+    syncs: Any = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+
+    class Meta:
+        model = Pair
+        fields = ("id", "a", "b", "syncs")
+
+
+class PairViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Pair]):
+    """Pairs of entities: they own the links and the history of all syncs between the two."""
+
+    permission = "syncs.view"
+    permissions = {"destroy": "syncs.delete"}
+    serializer_class = PairSerializer
+    queryset = Pair.objects.select_related("a__system", "b__system").prefetch_related("syncs")
+    lookup_value_regex = r"\d{1,18}"
+    order = ("pk",)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Forget its links and the history of its runs. Refused (409) while a sync is left of it."""
+        services.delete_pair(self.get_object(), by=self.by)
+        return Response(status=status.HTTP_204_NO_CONTENT)
