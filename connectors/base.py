@@ -394,6 +394,11 @@ class Connector(abc.ABC):
         """The entities that these settings describe in full, so that nobody has to be asked; `system` names it in messages. Makes no request."""
         return []
 
+    @classmethod
+    def advice(cls, settings: BaseModel) -> list[Text]:
+        """What will give trouble with settings that are valid all the same; told when they are saved. Makes no request."""
+        return []
+
     @abc.abstractmethod
     def check(self) -> Text:
         """Prove with one cheap request that the system can be spoken to with these settings; say who we are there. Raises ConnectorError."""

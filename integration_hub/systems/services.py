@@ -26,7 +26,7 @@ from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
 from integration_hub.core import dispatch, texts
 from integration_hub.core.registry import Use, uses_of
-from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, validate_settings
+from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, settings_of, validate_settings
 from integration_hub.systems.drift import SchemaChange, schema_changes
 from integration_hub.systems.health import check_system, end_maintenance, start_maintenance
 from integration_hub.systems.models import Credential, Entity, System
@@ -35,6 +35,7 @@ __all__ = [
     "InUse",
     "Sample",
     "accept_schema",
+    "advice_on",
     "change_system",
     "changes_found",
     "check_system",
@@ -113,6 +114,11 @@ def change_system(system: System, *, by: Actor, name: str | None = None, setting
             Credential.objects.filter(system=system).delete()
         audit.record("system.changed", system, by=by, changes=changes)
     return system
+
+
+def advice_on(system: System) -> list[str]:
+    """What will give trouble with its settings, valid though they are."""
+    return [texts.render(text) for text in _kind(system.connector).advice(settings_of(system))]
 
 
 def delete_system(system: System, *, by: Actor) -> None:
