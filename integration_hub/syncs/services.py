@@ -251,6 +251,15 @@ def resume_sync(sync: Sync, *, by: Actor) -> None:
             audit.record("sync.resumed", sync, by=by)
 
 
+def take_sync(sync: Sync, *, by: Actor) -> None:
+    """Look after a sync that nobody has. Raises NotPossible where somebody was quicker."""
+    by.require("syncs.run", sync)
+    with transaction.atomic():
+        if not Sync.objects.filter(pk=sync.pk, owner=None).update(owner=by.user_id):
+            raise NotPossible(_("Somebody has {name} already.").format(name=sync.name))
+        audit.record("sync.changed", sync, by=by, changes={"owner": [None, by.name]})
+
+
 def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     """Delete a sync with its open rows. Its runs stay readable and links stay with the pair, unless `forget` deletes that too (see delete_pair).
 

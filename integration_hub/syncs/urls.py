@@ -16,6 +16,7 @@ _syncs = [
     path("<int:pk>/cursor/", syncs.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
     path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
+    path("<int:pk>/take/", syncs.TakeSync.as_view(), name="take"),
     path("<int:pk>/delete/", syncs.DeleteSync.as_view(), name="delete"),
 ]
 _runs = [

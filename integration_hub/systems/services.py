@@ -48,6 +48,7 @@ __all__ = [
     "select_entities",
     "start_maintenance",
     "take_schemas",
+    "take_system",
     "told_in_use",
     "try_settings",
 ]  # fmt: skip
@@ -114,6 +115,15 @@ def change_system(system: System, *, by: Actor, name: str | None = None, setting
             Credential.objects.filter(system=system).delete()
         audit.record("system.changed", system, by=by, changes=changes)
     return system
+
+
+def take_system(system: System, *, by: Actor) -> None:
+    """Look after a system that nobody has. Raises ValidationError where somebody was quicker."""
+    by.require("systems.check", system)
+    with transaction.atomic():
+        if not System.objects.filter(pk=system.pk, owner=None).update(owner=by.user_id):
+            raise ValidationError(_("Somebody has {name} already.").format(name=system.name))
+        audit.record("system.changed", system, by=by, changes={"owner": ["", by.name]})
 
 
 def advice_on(system: System) -> list[str]:

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from connectors.base import Text
 from integration_hub.core import outbox, texts
 from integration_hub.core.overview import problems
 from integration_hub.core.palette import find
@@ -170,6 +171,23 @@ def test_a_dry_run_and_named_records_are_started_from_their_forms(enter, users_s
     press(client, "syncs:records", users_sync.pk, keys="U000001\n\nU000002\n", dry="on")
 
     assert list(Run.objects.order_by("pk").values_list("dry", "keys")) == [(True, None), (True, ["U000001", "U000002"])]
+
+
+def test_a_problem_that_nobody_has_is_taken_once(enter, users_sync, person):
+    ended(users_sync, "failed", hours=1, error=texts.stored(Text("No.")))
+    viewer = shown(enter("viewer"), "admin:index")
+    client = enter("operator")
+
+    before = shown(client, "admin:index")
+    taken = press(client, "syncs:take", users_sync.pk).content.decode()
+    late = press(client, "syncs:take", users_sync.pk).content.decode()
+
+    assert "Take it" in before
+    assert "Take it" not in viewer
+    assert f"You have {users_sync.name} now." in taken
+    assert "Take it" not in taken
+    assert f"Somebody has {users_sync.name} already." in late
+    assert Sync.objects.get().owner.username == "operator"
 
 
 def test_what_a_deleted_sync_leaves_is_deleted_on_its_own_page_and_then_its_system_can_go(enter, users_sync, run_now, crm, by):

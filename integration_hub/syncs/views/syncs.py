@@ -289,6 +289,15 @@ class ResumeSync(OnSync):
         return _("Resumed.")
 
 
+class TakeSync(OnSync):
+    permission = "syncs.run"
+
+    def act(self, request: HttpRequest, pk: int) -> str | None:
+        sync = self.sync
+        services.take_sync(sync, by=self.by)
+        return _("You have {name} now.").format(name=sync.name)
+
+
 class DeleteSync(OnSync):
     permission = "syncs.delete"
 
