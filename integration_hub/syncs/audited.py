@@ -16,5 +16,6 @@ EVENTS = {
     "run.cancelled": gettext_noop("cancelled {subject}"),
     "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
     "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
+    "run.exported": gettext_noop("exported the record changes of a run of {subject}"),
     "rejects.exported": gettext_noop("exported rejects of {subject}"),
 }

@@ -21,8 +21,10 @@ _syncs = [
 ]
 _runs = [
     path("", runs.RunList.as_view(), name="list"),
+    path("export.csv", runs.RunExport.as_view(), name="export"),
     path("<int:number>/", runs.RunPage.as_view(), name="detail"),
     path("<int:number>/log/", runs.LogPage.as_view(), name="log"),
+    path("<int:number>/changes.csv", changes.ChangeExport.as_view(), name="changes_export"),
     path("<int:number>/changes/", changes.ChangeList.as_view(), name="changes"),
     path("<int:number>/changes/<int:change_set>/<int:row>/", changes.ChangeDetail.as_view(), name="change"),
     path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),

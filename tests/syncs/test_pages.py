@@ -1,5 +1,7 @@
 """The pages of syncs, runs and rejects, as a browser asks for them, over runs between two real systems of the sandbox."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
@@ -171,6 +173,27 @@ def test_a_dry_run_and_named_records_are_started_from_their_forms(enter, users_s
     press(client, "syncs:records", users_sync.pk, keys="U000001\n\nU000002\n", dry="on")
 
     assert list(Run.objects.order_by("pk").values_list("dry", "keys")) == [(True, None), (True, ["U000001", "U000002"])]
+
+
+def exported(client, name, *args, **query):
+    answer = client.get(reverse(name, args=args), query)
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode().removeprefix("\ufeff"))))
+
+
+def test_runs_and_their_record_changes_are_exported_as_they_are_filtered(enter, users_sync, run_now):
+    run = run_now(users_sync)
+    ended(users_sync, "failed")
+    client = enter("viewer")
+
+    runs = exported(client, "runs:export", state="with_rejects")
+    changes = exported(client, "runs:changes_export", run.pk, operation="create")
+
+    assert [(line["Run"], line["State"], line["read"], line["rejected"], line["Balance"]) for line in runs] == [
+        (str(run.pk), "With rejects", "240", "9", "1")
+    ]
+    assert len({line["Key of the source"] for line in changes}) == run.counts["created"]
+    assert [line["After"] for line in changes if line["Key of the source"] == "U000013" and line["Field"] == "employee_id"] == ["U000013"]
+    assert len(exported(client, "runs:changes_export", run.pk, key="U000013")) == 3
 
 
 def test_a_problem_that_nobody_has_is_taken_once(enter, users_sync, person):
