@@ -17,13 +17,13 @@ from integration_hub.core.rest.views import HubApi
 YAML = "application/yaml"
 
 
-class FileSerializer(KnownNames, serializers.Serializer[Any]):
+class ConfigFileSerializer(KnownNames, serializers.Serializer[Any]):
     name = serializers.CharField(max_length=200, help_text="As errors name it.")
     text = serializers.CharField(trim_whitespace=False, help_text="YAML.")
 
 
-class FilesSerializer(KnownNames, serializers.Serializer[Any]):
-    files = serializers.ListField(child=FileSerializer(), allow_empty=False)
+class ConfigFilesSerializer(KnownNames, serializers.Serializer[Any]):
+    files = serializers.ListField(child=ConfigFileSerializer(), allow_empty=False)
     secrets = serializers.DictField(
         child=serializers.CharField(),
         default={},
@@ -31,7 +31,7 @@ class FilesSerializer(KnownNames, serializers.Serializer[Any]):
     )
 
 
-class ChangeSerializer(serializers.Serializer[Any]):
+class ConfigChangeSerializer(serializers.Serializer[Any]):
     section = serializers.CharField()
     name = serializers.CharField()
     is_new = serializers.BooleanField()
@@ -43,8 +43,8 @@ class ChangeSerializer(serializers.Serializer[Any]):
         return fields
 
 
-class ResultSerializer(serializers.Serializer[Any]):
-    changes = ChangeSerializer(many=True)
+class ConfigResultSerializer(serializers.Serializer[Any]):
+    changes = ConfigChangeSerializer(many=True)
     unchanged_count = serializers.IntegerField()
     notes = serializers.ListField(child=serializers.CharField())
 
@@ -69,7 +69,7 @@ class TakesFiles(HubApi):
     permission = "config.apply"
 
     def take(self, *, dry: bool) -> Response:
-        given = FilesSerializer(data=self.request.data)
+        given = ConfigFilesSerializer(data=self.request.data)
         given.is_valid(raise_exception=True)
         files = [(file["name"], file["text"]) for file in given.validated_data["files"]]
         try:
@@ -81,14 +81,14 @@ class TakesFiles(HubApi):
 
 
 class DiffView(TakesFiles):
-    @extend_schema(request=FilesSerializer, responses=ResultSerializer)
+    @extend_schema(request=ConfigFilesSerializer, responses=ConfigResultSerializer)
     def post(self, request: Request) -> Response:
         """What applying these files would change. Changes nothing."""
         return self.take(dry=True)
 
 
 class ApplyView(TakesFiles):
-    @extend_schema(request=FilesSerializer, responses=ResultSerializer)
+    @extend_schema(request=ConfigFilesSerializer, responses=ConfigResultSerializer)
     def post(self, request: Request) -> Response:
         """Make the hub as these files say, all of it or nothing. Nothing is ever deleted."""
         return self.take(dry=False)
