@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import polars as pl
 from pydantic import BaseModel
+from pydantic_core import PydanticCustomError
 
 # --- what is said to people -------------------------------------------------------------------------------------------
 
@@ -33,6 +34,14 @@ class Text:
 
     def __str__(self) -> str:
         return self.template.format_map(self.values) if self.values else self.template
+
+
+REFUSED = "hub"
+
+
+def refused(template: str, /, **values: Any) -> PydanticCustomError:
+    """What a validator of settings raises: a sentence of ours inside pydantic's, its text kept apart from its values."""
+    return PydanticCustomError(REFUSED, "{template}", {"template": template, "values": values})
 
 
 class ConnectorError(Exception):
@@ -383,6 +392,11 @@ class Connector(abc.ABC):
     @classmethod
     def declared(cls, settings: BaseModel, *, system: str) -> list[Entity]:
         """The entities that these settings describe in full, so that nobody has to be asked; `system` names it in messages. Makes no request."""
+        return []
+
+    @classmethod
+    def advice(cls, settings: BaseModel) -> list[Text]:
+        """What will give trouble with settings that are valid all the same; told when they are saved. Makes no request."""
         return []
 
     @abc.abstractmethod

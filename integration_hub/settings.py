@@ -316,7 +316,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PERMISSION_CLASSES": ["integration_hub.core.rest.permissions.MayCall"],
     "DEFAULT_PAGINATION_CLASS": "integration_hub.core.rest.paging.KeyPaging",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_FILTER_BACKENDS": ["integration_hub.core.rest.input.KnownFilters"],
     "EXCEPTION_HANDLER": "integration_hub.core.rest.problems.problem_handler",
 }
 SPECTACULAR_SETTINGS = {

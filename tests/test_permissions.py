@@ -27,6 +27,9 @@ EXEMPT = re.compile(
 
 API: dict[str, str] = {
     "GET api/v1/connectors/": "systems.view",
+    "GET api/v1/config/": "config.export",
+    "POST api/v1/config/diff/": "config.apply",
+    "POST api/v1/config/apply/": "config.apply",
     "GET api/v1/schema/": EVERYONE,
     "GET api/v1/people/": "accounts.view",
     "POST api/v1/people/": "accounts.change",
@@ -67,10 +70,14 @@ API: dict[str, str] = {
     "PATCH api/v1/syncs/<pk>/": "syncs.change",
     "DELETE api/v1/syncs/<pk>/": "syncs.delete",
     "POST api/v1/syncs/<pk>/run/": "syncs.run",
+    "GET api/v1/syncs/<pk>/trace/": "records.view",
     "POST api/v1/syncs/<pk>/pause/": "syncs.cancel",
     "POST api/v1/syncs/<pk>/resume/": "syncs.cancel",
     "GET api/v1/syncs/<pk>/cursor/": "syncs.view",
     "PUT api/v1/syncs/<pk>/cursor/": "syncs.change",
+    "GET api/v1/pairs/": "syncs.view",
+    "GET api/v1/pairs/<pk>/": "syncs.view",
+    "DELETE api/v1/pairs/<pk>/": "syncs.delete",
     "GET api/v1/runs/": "syncs.view",
     "GET api/v1/runs/<pk>/": "syncs.view",
     "POST api/v1/runs/<pk>/cancel/": "syncs.cancel",
@@ -98,6 +105,7 @@ PAGES: dict[str, str] = {
     "POST systems/<slug>/check/": "systems.check",
     "POST systems/<slug>/connect/": "systems.change",
     "POST systems/<slug>/delete/": "systems.delete",
+    "POST systems/<slug>/take/": "systems.check",
     "POST systems/<slug>/discover/": "systems.change",
     "GET systems/<slug>/entities/": "systems.change",
     "POST systems/<slug>/entities/": "systems.change",
@@ -135,9 +143,14 @@ PAGES: dict[str, str] = {
     "POST syncs/<pk>/cursor/": "syncs.change",
     "POST syncs/<pk>/pause/": "syncs.cancel",
     "POST syncs/<pk>/resume/": "syncs.cancel",
+    "POST syncs/<pk>/take/": "syncs.run",
     "POST syncs/<pk>/delete/": "syncs.delete",
+    "GET syncs/pairs/<pk>/": "syncs.view",
+    "POST syncs/pairs/<pk>/delete/": "syncs.delete",
     "GET runs/": "syncs.view",
+    "GET runs/export.csv": "syncs.view",
     "GET runs/<number>/": "syncs.view",
+    "GET runs/<number>/changes.csv": "records.view",
     "GET runs/<number>/log/": "syncs.view",
     "GET runs/<number>/changes/": "records.view",
     "GET runs/<number>/changes/<change_set>/<row>/": "records.view",
@@ -240,9 +253,14 @@ def things(db, make_system):
     people = Entity.objects.create(system=make_system("OA"), name="people", schema=CONTACTS.model_dump(mode="json"), selected=True)
     mapping = Mapping.objects.create(name="People to contacts", source=people, target=contacts)
     version = MappingVersion.objects.create(
-        mapping=mapping, number=1, definition={"fields": []}, source_schema=people.schema, target_schema=contacts.schema, published_by="Ada"
+        mapping=mapping,
+        number=1,
+        definition={"fields": [{"target": "name", "source": "name"}]},
+        source_schema=people.schema,
+        target_schema=contacts.schema,
+        published_by="Ada",
     )
-    pair = Pair.objects.create(a=people, b=contacts)
+    pair = Pair.objects.create(pk=999999, a=people, b=contacts)
     sync = Sync.objects.create(pk=999999, name="People → contacts", pair=pair, mapping=mapping)
     Run.objects.create(
         pk=999999,

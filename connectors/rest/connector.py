@@ -41,6 +41,20 @@ class RestConnector(Connector):
             raise TypeError("RestConnector takes RestSettings")
         return [entity_of(each, fields_of(each), settings, system=system) for each in settings.entities if each.fields and not each.learn_fields]
 
+    @classmethod
+    def advice(cls, settings: BaseModel) -> list[Text]:
+        """Which creates cannot be linked, since no answer tells the key of what was made."""
+        if not isinstance(settings, RestSettings):
+            raise TypeError("RestConnector takes RestSettings")
+        told = _(
+            "{entity}: Create names neither a key path nor a record path, so the hub does not learn the key of a new record. It waits as unknown."
+        )
+        return [
+            Text(told, {"entity": each.label or each.name})
+            for each in settings.entities
+            if each.create is not None and not each.create.key_path and each.create.record_path is None
+        ]
+
     def close(self) -> None:
         self.client.close()
 

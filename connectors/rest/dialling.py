@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Any
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
 
-from connectors.base import AddressRefused, Host
+from connectors.base import AddressRefused, Host, Text, _
 
 
 class Guard(AbstractResolver):
@@ -51,5 +52,17 @@ def tls_reason(error: Exception) -> str:
     return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed")
 
 
-def os_reason(error: OSError) -> str:
-    return (error.strerror or type(error).__name__).lower() if error.errno else "no connection"
+def os_reason(error: OSError) -> Text | str:
+    """Why no connection came about. What else the operating system says is told as it says it."""
+    if error.errno in _REASONS:
+        return Text(_REASONS[error.errno])
+    return error.strerror.lower() if error.errno and error.strerror else Text(_("no connection"))
+
+
+_REASONS = {
+    errno.ECONNREFUSED: _("nothing listens at this address and port"),
+    errno.ECONNRESET: _("it broke the connection off"),
+    errno.EHOSTUNREACH: _("no way leads there"),
+    errno.ENETUNREACH: _("no way leads there"),
+    errno.ETIMEDOUT: _("it does not answer"),
+}

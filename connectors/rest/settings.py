@@ -8,11 +8,11 @@ Paths into an answer are names joined by dots (`data.items`, `errors.0.message`)
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from connectors.base import FieldType
+from connectors.base import FieldType, _, refused
 
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -399,14 +399,23 @@ class EntitySettings(Form):
     def _consistent(self) -> EntitySettings:
         names = [f.name for f in self.fields]
         if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"field {min(twice)} is declared twice")
+            raise refused(_("The field {field} is declared twice."), field=min(twice))
         for name in names:
             if inner := next((n for n in names if n.startswith(f"{name}.")), None):
-                raise ValueError(f"field {name} cannot be a value and an object that holds {inner}")
+                raise refused(_("The field {field} cannot be a value and also an object that holds {inner}."), field=name, inner=inner)
         operations = [b.operation for b in self.bulk]
         if len(set(operations)) < len(operations):
-            raise ValueError("there are two bulk endpoints for one operation")
+            raise refused(_("There are two bulk endpoints for one operation."))
         return self
+
+
+def _split(address: str) -> SplitResult | None:
+    """Its parts; None where it is none: what is between brackets is no IP address, or its port is no port."""
+    try:
+        parts = urlsplit(address)
+        return parts if parts.port is None or parts.port else None
+    except ValueError:
+        return None
 
 
 class RestSettings(Form):
@@ -424,20 +433,20 @@ class RestSettings(Form):
     @field_validator("base_url")
     @classmethod
     def _address(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:  # a wrong port raises ValueError here
-            raise ValueError("the address must begin with https:// or http:// and name a host")
+        parts = _split(value)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise refused(_("The address must begin with https:// or http:// and name a host, with a port up to 65535 where it has one."))
         if parts.username or parts.password:
-            raise ValueError("user and password belong under Authentication, not into the address")
+            raise refused(_("User and password belong under Authentication, not into the address."))
         if parts.query or parts.fragment:
-            raise ValueError("the address must not hold a ? or #; parameters belong under Connection, Query")
+            raise refused(_("The address must not hold a ? or #; parameters belong under Connection, Query."))
         return value.rstrip("/")
 
     @model_validator(mode="after")
     def _entities_once(self) -> RestSettings:
         names = [e.name for e in self.entities]
         if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"entity {min(twice)} is declared twice")
+            raise refused(_("The entity {entity} is declared twice."), entity=min(twice))
         return self
 
     def entity(self, name: str) -> EntitySettings | None:

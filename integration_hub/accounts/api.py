@@ -11,10 +11,11 @@ from rest_framework.response import Response
 from integration_hub.accounts import services
 from integration_hub.accounts.models import Token, User
 from integration_hub.accounts.roles import PERMISSIONS, Role
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
 
 
-class TokenSerializer(serializers.ModelSerializer[Token]):
+class TokenSerializer(KnownNames, serializers.ModelSerializer[Token]):
     owner = serializers.CharField(source="user.username", read_only=True)
     scopes = serializers.ListField(child=serializers.ChoiceField(choices=sorted(PERMISSIONS)))
 
@@ -58,7 +59,7 @@ class TokenViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
         return Response(TokenSerializer(token).data)
 
 
-class PersonSerializer(serializers.ModelSerializer[User]):
+class PersonSerializer(KnownNames, serializers.ModelSerializer[User]):
     role = serializers.ChoiceField(choices=Role.choices)
     password = serializers.CharField(write_only=True)
 

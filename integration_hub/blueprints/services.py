@@ -23,7 +23,7 @@ from integration_hub.blueprints.parts import PARTS, Context, Part
 from integration_hub.blueprints.parts.base import AtPath, Several
 from integration_hub.blueprints.reading import Mistake, Path, Source, Wrong, read
 from integration_hub.core import texts
-from integration_hub.mappings.definition import sentence
+from integration_hub.core.findings import sentence
 
 Json = dict[str, Any]
 Name = tuple[str, str]  # (section, name)

@@ -156,7 +156,7 @@ def _commands() -> Iterable[dict[str, str]]:
         parser = command.create_parser("manage.py", name)
         parts = next((action.choices for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)
         if not parts:
-            yield {"usage": _usage(name, parser, common), "help": command.help}
+            yield {"usage": _usage(name, parser, common), "help": _(command.help)}
             continue
         told = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))._choices_actions
         helps = {action.dest: action.help or "" for action in told}

@@ -50,6 +50,7 @@ class Use:
     word: str = ""  # the state as a word
     owner: str = ""
     parts: tuple[int, ...] = ()  # keys of the parts of the object that it works with: of a system, its entities
+    is_history: bool = False  # what is over, and only still told of
 
     def __str__(self) -> str:
         return self.name

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from integration_hub.core import texts
 from integration_hub.core.expressions.evaluator import EvaluationFailed
 from integration_hub.core.rest.idempotency import idempotent
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
 from integration_hub.mappings import services
 from integration_hub.mappings.definition import DefinitionError, Problem
@@ -23,7 +24,7 @@ from integration_hub.systems.services import read_sample
 SAMPLES = 5
 
 
-class MappingSerializer(serializers.ModelSerializer[Mapping]):
+class MappingSerializer(KnownNames, serializers.ModelSerializer[Mapping]):
     source = EntityReference()  # type: ignore[assignment]
     target = EntityReference()
     draft = serializers.DictField(required=False, help_text="The definition that people edit; what runs use is the latest version.")
@@ -47,7 +48,7 @@ class VersionSerializer(serializers.ModelSerializer[MappingVersion]):
         fields = ("number", "definition", "source_schema", "target_schema", "published_at", "published_by")
 
 
-class PreviewSerializer(serializers.Serializer[Any]):
+class PreviewSerializer(KnownNames, serializers.Serializer[Any]):
     definition = serializers.DictField(required=False, help_text="Instead of the draft.")
     records = serializers.ListField(
         child=serializers.DictField(), required=False, max_length=50, help_text="Source records; left out, the first five are read from the source."

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
-from connectors.base import Text, _
+from connectors.base import Text, _, refused
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
+from integration_hub.core.findings import sentence
 
 from .transforms import TRANSFORMS
 from .transforms.base import Parameters, Transform
@@ -58,18 +58,18 @@ class Step(BaseModel):
         if self.transform not in TRANSFORMS:
             suggestion = did_you_mean(self.transform, TRANSFORMS)
             if suggestion:
-                raise _refuse(_("There is no transform {name}. Did you mean {suggestion}?"), name=self.transform, suggestion=suggestion)
-            raise _refuse(_("There is no transform {name}."), name=self.transform)
+                raise refused(_("There is no transform {name}. Did you mean {suggestion}?"), name=self.transform, suggestion=suggestion)
+            raise refused(_("There is no transform {name}."), name=self.transform)
         declared = TRANSFORMS[self.transform]
         try:
             parameters = declared.parameters.model_validate(self.__pydantic_extra__ or {})
             if declared.check:
                 declared.check(parameters)
         except ExpressionError as error:
-            raise _refuse(error.text.template, **error.text.values) from None
+            raise refused(error.text.template, **error.text.values) from None
         except ValidationError as error:
             text = sentence(error.errors(include_url=False)[0], skip=0)
-            raise _refuse(text.template, **text.values) from None
+            raise refused(text.template, **text.values) from None
         return self
 
     @property
@@ -103,7 +103,7 @@ class FieldMapping(_Strict):
     def _one_origin(self) -> FieldMapping:
         given = [name for name in ("source", "expression", "constant") if getattr(self, name) is not None]
         if len(given) != 1:
-            raise _refuse(_("Say where the value comes from: a source field, a formula or a constant, and only one of them."))
+            raise refused(_("Say where the value comes from: a source field, a formula or a constant, and only one of them."))
         return self
 
 
@@ -118,7 +118,7 @@ class Definition(_Strict):
     @classmethod
     def _match_names_fields(cls, match: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
         if any(not alternative or len(set(alternative)) < len(alternative) for alternative in match):
-            raise _refuse(_("Each match key is a list of one or more different target fields."))
+            raise refused(_("Each match key is a list of one or more different target fields."))
         return match
 
     @model_validator(mode="after")
@@ -126,11 +126,11 @@ class Definition(_Strict):
         seen: set[str] = set()
         for mapping in self.fields:
             if mapping.target in seen:
-                raise _refuse(_("{field} is mapped twice."), field=mapping.target)
+                raise refused(_("{field} is mapped twice."), field=mapping.target)
             seen.add(mapping.target)
         for name in (name for alternative in self.match for name in alternative):
             if name not in seen:
-                raise _refuse(_("The match key {field} is not among the mapped fields."), field=name)
+                raise refused(_("The match key {field} is not among the mapped fields."), field=name)
         return self
 
     def stored(self) -> dict[str, Any]:
@@ -153,57 +153,9 @@ def read_definition(stored: Any) -> Definition:
         raise DefinitionError([_problem(detail, stored) for detail in told]) from None
 
 
-# --- sentences for what pydantic finds --------------------------------------------------------------------------------
-
-_SENTENCES = {
-    "missing": _("{name} is missing."),
-    "extra_forbidden": _("{name} is not known here."),
-    "string_type": _("{name} must be text."),
-    "int_type": _("{name} must be a whole number."),
-    "int_parsing": _("{name} must be a whole number."),
-    "int_from_float": _("{name} must be a whole number."),
-    "float_type": _("{name} must be a number."),
-    "float_parsing": _("{name} must be a number."),
-    "finite_number": _("{name} must be a number."),
-    "bool_type": _("{name} must be true or false."),
-    "bool_parsing": _("{name} must be true or false."),
-    "literal_error": _("{name} must be one of {expected}."),
-    "enum": _("{name} must be one of {expected}."),
-    "greater_than_equal": _("{name} must be at least {ge}."),
-    "less_than_equal": _("{name} must be at most {le}."),
-    "greater_than": _("{name} must be more than {gt}."),
-    "string_too_short": _("{name} must not be empty."),
-    "string_too_long": _("{name} is too long; {max_length} characters are allowed."),
-    "too_short": _("{name} must not be empty."),
-    "too_long": _("{name} has too many entries; {max_length} are allowed."),
-    "list_type": _("{name} must be a list."),
-    "tuple_type": _("{name} must be a list."),
-    "dict_type": _("{name} must be an object."),
-    "model_type": _("{name} must be an object."),
-    "model_attributes_type": _("{name} must be an object."),
-}
-
-
-def _refuse(template: str, /, **values: Any) -> PydanticCustomError:
-    """A refusal of our own inside pydantic's: its text is kept apart from its values."""
-    return PydanticCustomError("hub", "{template}", {"template": template, "values": values})
-
-
 def _problem(detail: Any, stored: Any) -> Problem:
     field, step = _field_and_step(list(detail["loc"]), stored)
     return Problem(sentence(detail, skip=4 if step else 2 if field else 0), field, step)
-
-
-def sentence(detail: Any, *, skip: int) -> Text:
-    """One of pydantic's findings as a sentence; `skip` leaves out what the place already says."""
-    context = detail.get("ctx") or {}
-    if detail["type"] == "hub":
-        return Text(context["template"], context["values"])
-    name = ".".join(str(part + 1 if isinstance(part, int) else part) for part in detail["loc"][skip:]) or "definition"
-    template = _SENTENCES.get(detail["type"])
-    if template is None:
-        return Text(_("{name}: {problem}"), {"name": name, "problem": detail["msg"]})
-    return Text(template, {"name": name, **{key: value for key, value in context.items() if isinstance(value, str | int | float)}})
 
 
 def _field_and_step(place: list[Any], stored: Any) -> tuple[str, int]:

@@ -8,6 +8,7 @@ EVENTS = {
     "sync.paused": gettext_noop("paused the sync {subject}"),
     "sync.resumed": gettext_noop("resumed the sync {subject}"),
     "sync.deleted": gettext_noop("deleted the sync {subject}"),
+    "pair.deleted": gettext_noop("deleted the links and the history of {subject}"),
     "sync.cursor_set": gettext_noop("set the cursor of {subject}"),
     "run.started": gettext_noop("started {subject}"),
     "run.paused": gettext_noop("paused {subject}"),
@@ -15,5 +16,6 @@ EVENTS = {
     "run.cancelled": gettext_noop("cancelled {subject}"),
     "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
     "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
+    "run.exported": gettext_noop("exported the record changes of a run of {subject}"),
     "rejects.exported": gettext_noop("exported rejects of {subject}"),
 }

@@ -61,7 +61,7 @@ def problems(by: Any) -> list[Problem]:
         return []
     failing = list(Sync.objects.failing().with_names()[:SHOWN])
     late = [sync for sync in Sync.objects.late().with_names()[:SHOWN] if sync not in failing]
-    return [*no_worker(), *failed(failing), *stuck(), *too_late(late), *rejects(by)]
+    return [*no_worker(), *failed(failing, by), *stuck(), *too_late(late, by), *rejects(by)]
 
 
 def no_worker() -> list[Problem]:
@@ -81,7 +81,13 @@ def no_worker() -> list[Problem]:
     ]
 
 
-def failed(syncs: Sequence[Sync]) -> list[Problem]:
+def take(sync: Sync, by: Any) -> Act | None:
+    """For a sync that nobody has."""
+    may = sync.owner_id is None and by.user_id is not None and by.allows("syncs.run")
+    return Act(_("Take it"), post=reverse("syncs:take", args=[sync.pk]), quiet=True) if may else None
+
+
+def failed(syncs: Sequence[Sync], by: Any) -> list[Problem]:
     newest = Run.objects.decisive().filter(sync=OuterRef("pk")).values("pk")[:1]
     ids = dict(Sync.objects.filter(pk__in=[sync.pk for sync in syncs]).annotate(run=Subquery(newest)).values_list("pk", "run"))
     runs = Run.objects.defer("keys", "settings").in_bulk([pk for pk in ids.values() if pk])
@@ -100,6 +106,7 @@ def failed(syncs: Sequence[Sync]) -> list[Problem]:
                 holds=from_to(sync),
                 holds_note=_("as of {when}").format(when=ago_text(sync.last_success_at)) if sync.last_success_at else _("never arrived yet"),
                 who=str(sync.owner or ""),
+                take=take(sync, by),
             )
         )
     return found
@@ -123,7 +130,7 @@ def stuck() -> list[Problem]:
     ]
 
 
-def too_late(syncs: Sequence[Sync]) -> list[Problem]:
+def too_late(syncs: Sequence[Sync], by: Any) -> list[Problem]:
     return [
         Problem(
             "warn",
@@ -134,6 +141,7 @@ def too_late(syncs: Sequence[Sync]) -> list[Problem]:
             holds=from_to(standing.sync),
             holds_note=_("{behind} behind").format(behind=duration(standing.behind)) if standing.behind else "",
             who=str(standing.sync.owner or ""),
+            take=take(standing.sync, by),
         )
         for standing in standings_of(syncs)
         if standing.live is None
@@ -157,6 +165,7 @@ def rejects(by: Any) -> list[Problem]:
             Act(_("Clear them"), href=f"{reverse('rejects:list')}?sync={sync.pk}"),
             holds=from_to(sync),
             who=str(sync.owner or ""),
+            take=take(sync, by),
         )
         for sync in counted.filter(left__gt=0, oldest_at__isnull=False).order_by("-left")[:SHOWN]
     ]

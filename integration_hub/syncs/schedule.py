@@ -10,6 +10,7 @@ from cronsim import CronSim, CronSimError
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from connectors.base import FieldType
 from integration_hub.syncs.models import Sync
@@ -38,14 +39,33 @@ def problems(sync: Sync) -> dict[str, str]:
         found["interval_seconds"] = _("The shortest interval is 5 seconds.")
     if sync.time_zone not in available_timezones():
         found["time_zone"] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=sync.time_zone)
-    elif sync.crontab:
+    elif sync.crontab and (wrong := _wrong_with(sync)):
+        found["crontab"] = wrong
+    return found
+
+
+def _wrong_with(sync: Sync) -> str:
+    """What is wrong with its crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
+    if len(sync.crontab.split()) == 5:
         try:
             next_due(sync)
         except (CronSimError, StopIteration) as error:
-            found["crontab"] = _("“{crontab}” is no crontab: {problem}. Five fields, such as 0 2 * * 1-5.").format(
-                crontab=sync.crontab, problem=error
-            )
-    return found
+            if part := _PARTS.get(str(error)):
+                return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(
+                    crontab=sync.crontab, part=_(part)
+                )
+        else:
+            return ""
+    return _("“{crontab}” is no crontab: five fields, such as 0 2 * * 1-5.").format(crontab=sync.crontab)
+
+
+_PARTS = {
+    "Bad minute": gettext_noop("minute"),
+    "Bad hour": gettext_noop("hour"),
+    "Bad day-of-month": gettext_noop("day of the month"),
+    "Bad month": gettext_noop("month"),
+    "Bad day-of-week": gettext_noop("day of the week"),
+}
 
 
 def cursor_value(sync: Sync, text: str) -> str:
@@ -65,5 +85,14 @@ def cursor_value(sync: Sync, text: str) -> str:
         if field.type in (FieldType.NUMBER, FieldType.DECIMAL):
             return format(Decimal(text).normalize(), "f")
     except (ValueError, InvalidOperation):
-        raise ValidationError({"value": _("“{value}” is not {type}.").format(value=text, type=field.type)}) from None
+        raise ValidationError({"value": _(_WANTED[field.type]).format(value=text)}) from None
     return text
+
+
+_WANTED = {
+    FieldType.DATETIME: gettext_noop("“{value}” is not a date and time, such as 2026-11-22T08:00:00Z."),
+    FieldType.DATE: gettext_noop("“{value}” is not a date, such as 2026-11-22."),
+    FieldType.INTEGER: gettext_noop("“{value}” is not a whole number."),
+    FieldType.NUMBER: gettext_noop("“{value}” is not a number."),
+    FieldType.DECIMAL: gettext_noop("“{value}” is not a number."),
+}

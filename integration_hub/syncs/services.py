@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
+from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
@@ -217,10 +218,17 @@ def _check(sync: Sync) -> None:
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
-            problems["filter"] = str(error)
+            problems["filter"] = _with_place(error)
     problems.update(schedule.problems(sync))
     if problems:
         raise ValidationError(problems)
+
+
+def _with_place(error: ExpressionError) -> str:
+    said = texts.render(error.text)
+    if error.line is None:
+        return said
+    return _("{problem} (line {line}, column {column})").format(problem=said, line=error.line, column=error.column)
 
 
 def _plain(value: Any) -> Any:
@@ -243,8 +251,20 @@ def resume_sync(sync: Sync, *, by: Actor) -> None:
             audit.record("sync.resumed", sync, by=by)
 
 
-def delete_sync(sync: Sync, *, by: Actor) -> None:
-    """Delete a sync with its open rows. Its runs stay readable; links stay with the pair. Refused while a run is going."""
+def take_sync(sync: Sync, *, by: Actor) -> None:
+    """Look after a sync that nobody has. Raises NotPossible where somebody was quicker."""
+    by.require("syncs.run", sync)
+    with transaction.atomic():
+        if not Sync.objects.filter(pk=sync.pk, owner=None).update(owner=by.user_id):
+            raise NotPossible(_("Somebody has {name} already.").format(name=sync.name))
+        audit.record("sync.changed", sync, by=by, changes={"owner": [None, by.name]})
+
+
+def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
+    """Delete a sync with its open rows. Its runs stay readable and links stay with the pair, unless `forget` deletes that too (see delete_pair).
+
+    Refused while a run is going.
+    """
     by.require("syncs.delete", sync)
     with transaction.atomic():
         going = Run.objects.filter(sync=sync, ended_at=None).first()
@@ -252,12 +272,17 @@ def delete_sync(sync: Sync, *, by: Actor) -> None:
             raise PairBusy(going)
         audit.record("sync.deleted", sync, by=by)
         sync.delete()
+        if forget:
+            delete_pair(sync.pair, by=by)
 
 
 def delete_pair(pair: Pair, *, by: Actor) -> None:
-    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going."""
+    """Delete a pair that no sync is left of, with its links and the history of its runs. Raises PairBusy while a run is going,
+    NotPossible while a sync works on it."""
     by.require("syncs.delete", pair)
     with transaction.atomic():
+        if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
+            raise NotPossible(_("The links of {pair} are those of {syncs} too. Delete these first.").format(pair=pair, syncs=texts.listed(names)))
         going = Run.objects.filter(pair=pair, ended_at=None).first()
         if going is not None:
             raise PairBusy(going)

@@ -319,6 +319,8 @@ def run_verdict(run: Run, counts: dict[str, int], headway: Headway | None, parti
         sentence, following, asks = _tell_unbalanced(run)
     else:
         sentence, following, asks = _TELL_ENDED[RunState(run.state)](run, counts)
+        if state == "ok" and absent_words(run, counts):
+            state = "warn"
     word = _("Books do not balance") if run.balanced is False else _state_word(run)
     return Verdict(state, word, sentence, icon=icon, since=[_run_times(run)], next=following, asks=asks, acts=acts)
 
@@ -394,11 +396,23 @@ def _tell_unbalanced(run: Run) -> Words:
     return said, [_("see below where the books differ, and tell whoever looks after the hub. The log of the workers has the details.")], True
 
 
+def absent_words(run: Run, counts: dict[str, int]) -> str:
+    """That some of the records a person named are not in the source; "" where all were found. Replayed records may be read as they were kept."""
+    absent = len(run.keys or ()) - counts["read"] if run.trigger != Trigger.REPLAY else 0
+    if absent <= 0:
+        return ""
+    said = ngettext("{n} of the records that were named is not in {source}.", "{n} of the records that were named are not in {source}.", absent)
+    return said.format(n=number(absent), source=run.source.system.name)
+
+
 def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     if run.dry:
         return _tell_dry(run, counts)
     target, source = run.target.system.name, run.source.system.name
+    absent = absent_words(run, counts)
     if not counts["read"]:
+        if absent:
+            return absent, [_("see whether their keys are right.")], True
         if run.mode == Mode.INCREMENTAL:
             return _("Nothing had changed in {source}.").format(source=source), [_("Nothing needs you now.")], False
         return _("{source} has no records, so nothing was written.").format(source=source), [_("See whether that is right.")], False
@@ -408,7 +422,7 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     )
     if not right:
         said = _("Every record was left out by the filter, so nothing was written.")
-    return said, [_("Nothing needs you now.")], False
+    return said, [absent or _("Nothing needs you now.")], False
 
 
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
@@ -421,6 +435,8 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
         said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
         said = said.format(n=number(would), target=target)
     following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
+    if absent := absent_words(run, counts):
+        following += [" " if following else "", absent]
     if missed:
         rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
@@ -437,7 +453,13 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
         "{right} of {all} record is right in {target}; {left}.", "{right} of {all} records are right in {target}; {left}.", right + missed
     )
     said = said.format(right=number(right), all=number(right + missed), target=run.target.system.name, left=left)
-    return said, [Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"), _(". The next runs of this sync go on meanwhile.")], True
+    following: list[str | Link] = [
+        Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"),
+        _(". The next runs of this sync go on meanwhile."),
+    ]
+    if absent := absent_words(run, counts):
+        following += [" ", absent]
+    return said, following, True
 
 
 def _tell_failed_run(run: Run, counts: dict[str, int]) -> Words:

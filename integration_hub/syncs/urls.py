@@ -1,11 +1,13 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, rejects, runs, syncs
+from integration_hub.syncs.views import changes, pairs, rejects, runs, syncs
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
     path("new/", syncs.NewSync.as_view(), name="new"),
     path("due/", syncs.DueTimes.as_view(), name="due"),
+    path("pairs/<int:pk>/", pairs.PairPage.as_view(), name="pair"),
+    path("pairs/<int:pk>/delete/", pairs.DeletePair.as_view(), name="delete_pair"),
     path("<int:pk>/", syncs.SyncPage.as_view(), name="detail"),
     path("<int:pk>/edit/", syncs.EditSync.as_view(), name="edit"),
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
@@ -14,12 +16,15 @@ _syncs = [
     path("<int:pk>/cursor/", syncs.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
     path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
+    path("<int:pk>/take/", syncs.TakeSync.as_view(), name="take"),
     path("<int:pk>/delete/", syncs.DeleteSync.as_view(), name="delete"),
 ]
 _runs = [
     path("", runs.RunList.as_view(), name="list"),
+    path("export.csv", runs.RunExport.as_view(), name="export"),
     path("<int:number>/", runs.RunPage.as_view(), name="detail"),
     path("<int:number>/log/", runs.LogPage.as_view(), name="log"),
+    path("<int:number>/changes.csv", changes.ChangeExport.as_view(), name="changes_export"),
     path("<int:number>/changes/", changes.ChangeList.as_view(), name="changes"),
     path("<int:number>/changes/<int:change_set>/<int:row>/", changes.ChangeDetail.as_view(), name="change"),
     path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),

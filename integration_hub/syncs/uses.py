@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from integration_hub.core.registry import Use
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.freshness import Standing, standings_of
-from integration_hub.syncs.models import Pair, Sync
+from integration_hub.syncs.models import Pair, Run, Sync
 from integration_hub.systems.models import Entity, System
 
 
@@ -32,10 +33,12 @@ def _use(stands: Standing) -> Use:
 
 
 def _histories(subject: object) -> list[Use]:
-    """Pairs that no sync is left of: what they did is still told."""
+    """Pairs that no sync is left of: what they did is still told, until somebody has it forgotten on the pair's page."""
     if isinstance(subject, Mapping):
-        return []
-    of = "system" if isinstance(subject, System) else "pk"
-    wanted = Q(**{f"a__{of}": subject.pk}) | Q(**{f"b__{of}": subject.pk})  # type: ignore[attr-defined]
+        wanted: Q | Exists = Exists(Run.objects.filter(pair=OuterRef("pk"), mapping_version__mapping=subject))
+    else:
+        of = "system" if isinstance(subject, System) else "pk"
+        wanted = Q(**{f"a__{of}": subject.pk}) | Q(**{f"b__{of}": subject.pk})  # type: ignore[attr-defined]
     left = Pair.objects.filter(wanted, syncs=None).select_related("a__system", "b__system")
-    return [Use(_("the history of {pair}").format(pair=pair), _("Pair"), parts=(pair.a_id, pair.b_id)) for pair in left]
+    parts = [(pair, reverse("syncs:pair", args=[pair.pk])) for pair in left]
+    return [Use(_("the history of {pair}").format(pair=pair), _("Pair"), href, is_history=True, parts=(pair.a_id, pair.b_id)) for pair, href in parts]

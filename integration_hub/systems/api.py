@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from integration_hub.accounts.models import User
 from integration_hub.core import texts
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
 from integration_hub.systems import services
 from integration_hub.systems.connection import installed
@@ -20,14 +21,22 @@ from integration_hub.systems.models import Entity, HealthCheck, System
 Strict = serializers.Serializer[Any]
 
 
-class SystemSerializer(serializers.ModelSerializer[System]):
+class OwnerField(serializers.SlugRelatedField[User]):
+    """Who looks after it, by user name; null: nobody."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(slug_field="username", queryset=User.objects.filter(is_active=True), allow_null=True, required=False, **kwargs)
+
+
+class SystemSerializer(KnownNames, serializers.ModelSerializer[System]):
     settings = serializers.DictField(help_text="As the connector's settings schema says. Secrets may be written here and are never read back.")
     error = serializers.CharField(source="error_text", read_only=True)
+    owner = OwnerField()
 
     class Meta:
         model = System
         fields = (
-            "id", "name", "slug", "connector", "settings", "read_only", "notes",
+            "id", "name", "slug", "connector", "settings", "read_only", "owner", "notes",
             "requests_per_second", "requests_per_minute", "requests_per_day", "check_interval_seconds", "in_flight", "time_out_seconds",
             "state", "state_since", "error", "last_answer_at", "latency_ms", "maintenance_until", "created_at",
         )  # fmt: skip
@@ -79,7 +88,7 @@ class ConnectorSerializer(Strict):
     settings_schema = serializers.DictField(help_text="JSON Schema of the settings.")
 
 
-class SelectionSerializer(Strict):
+class SelectionSerializer(KnownNames, Strict):
     entities = serializers.ListField(child=serializers.CharField(), help_text="Names of exactly the entities that mappings may use.")
 
 
@@ -95,7 +104,7 @@ class SampleSerializer(Strict):
         return fields
 
 
-class MaintenanceSerializer(Strict):
+class MaintenanceSerializer(KnownNames, Strict):
     until = serializers.DateTimeField(required=False, allow_null=True, default=None)
 
 
@@ -115,12 +124,13 @@ class SystemViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     filterset_fields = ("state", "connector")
 
     def get_queryset(self) -> Any:
-        return System.objects.visible_to(self.by)
+        return System.objects.visible_to(self.by).select_related("owner")
 
     def create(self, request: Request) -> Response:
         given = SystemSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        system = services.register_system(by=self.by, owner=User.objects.get(pk=self.by.user_id), **given.validated_data)
+        facts = {"owner": User.objects.get(pk=self.by.user_id), **given.validated_data}
+        system = services.register_system(by=self.by, **facts)
         return Response(SystemSerializer(system).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, slug: str) -> Response:

@@ -13,9 +13,11 @@ from django.utils.translation import gettext
 from pydantic import BaseModel
 from pydantic import ValidationError as SettingsInvalid
 
-from connectors.base import Connector, SettingsError, SystemDown, _
+from connectors.base import Connector, SettingsError, SystemDown, Text, _
 from connectors.registry import UnknownConnector, connector_class, kinds
+from integration_hub.core import texts
 from integration_hub.core.crypto import CannotDecrypt
+from integration_hub.core.findings import sentence
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
 from integration_hub.systems.models import System
 from integration_hub.systems.shape import hosts_in, is_secret, is_tag, place_of, secrets_in
@@ -81,13 +83,13 @@ def settings_of(system: System) -> BaseModel:
     try:
         return kind_of(system).Settings.model_validate(join_secrets(system.settings, revealed(system)))
     except SettingsInvalid as error:
-        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(place_of(kind_of(system).Settings, first["loc"], system.settings))
         raise SettingsError(
             _("The settings of {system} are not valid at {place}: {problem}. Correct them under Systems, {system}."),
             system=system.name,
             place=place or "—",
-            problem=first["msg"],
+            problem=_said(first),
         ) from None
 
 
@@ -113,11 +115,15 @@ def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secret
         model = kind.Settings.model_validate(given)
     except SettingsInvalid as error:
         problems: dict[str, list[str]] = {}
-        for one in error.errors(include_input=False, include_url=False, include_context=False):
-            problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(one["msg"])
+        for one in error.errors(include_input=False, include_url=False):
+            problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(texts.render(_said(one)))
         raise ValidationError(problems) from None
     sealed: Json = {}
     return model, _plain(model, (), sealed), sealed
+
+
+def _said(detail: Any) -> Text:
+    return sentence(detail, skip=max(0, len(detail["loc"]) - 1))
 
 
 def keep_secrets(kind: type[Connector], old: Mapping[str, Any], stored: Mapping[str, Any], new: Mapping[str, Any]) -> Json:

@@ -32,7 +32,7 @@ EVENTS = {
     "system.registered": gettext_noop("registered {subject}"),
     "system.changed": gettext_noop("changed {subject}"),
     "system.deleted": gettext_noop("deleted {subject}"),
-    "system.discovered": gettext_noop("looked what {subject} holds"),
+    "system.discovered": gettext_noop("discovered the entities of {subject}"),
     "system.entities_selected": gettext_noop("picked the entities of {subject}"),
     "system.connected": gettext_noop("connected {subject}"),
     "system.maintenance_started": gettext_noop("put {subject} into maintenance"),
@@ -63,6 +63,7 @@ def strip(by: Any) -> list[overview.StripItem]:
 
 def problems(by: Any) -> list[overview.Problem]:
     found = []
+    may_take = by.user_id is not None and by.allows("systems.check")
     for system in System.objects.visible_to(by).filter(state__in=TROUBLED).select_related("owner")[:50]:
         href = reverse("systems:detail", args=[system.slug])
         waiting = uses_of(system)
@@ -79,6 +80,7 @@ def problems(by: Any) -> list[overview.Problem]:
                 holds=holds,
                 holds_note=", ".join(str(use) for use in waiting[:3]),
                 who=str(system.owner or ""),
+                take=Act(_("Take it"), post=reverse("systems:take", args=[system.slug]), quiet=True) if may_take and not system.owner else None,
             )
         )
     return found

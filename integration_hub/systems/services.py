@@ -24,9 +24,9 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
-from integration_hub.core import dispatch
-from integration_hub.core.registry import uses_of
-from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, validate_settings
+from integration_hub.core import dispatch, texts
+from integration_hub.core.registry import Use, uses_of
+from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, settings_of, validate_settings
 from integration_hub.systems.drift import SchemaChange, schema_changes
 from integration_hub.systems.health import check_system, end_maintenance, start_maintenance
 from integration_hub.systems.models import Credential, Entity, System
@@ -35,6 +35,7 @@ __all__ = [
     "InUse",
     "Sample",
     "accept_schema",
+    "advice_on",
     "change_system",
     "changes_found",
     "check_system",
@@ -47,6 +48,8 @@ __all__ = [
     "select_entities",
     "start_maintenance",
     "take_schemas",
+    "take_system",
+    "told_in_use",
     "try_settings",
 ]  # fmt: skip
 
@@ -112,6 +115,20 @@ def change_system(system: System, *, by: Actor, name: str | None = None, setting
             Credential.objects.filter(system=system).delete()
         audit.record("system.changed", system, by=by, changes=changes)
     return system
+
+
+def take_system(system: System, *, by: Actor) -> None:
+    """Look after a system that nobody has. Raises ValidationError where somebody was quicker."""
+    by.require("systems.check", system)
+    with transaction.atomic():
+        if not System.objects.filter(pk=system.pk, owner=None).update(owner=by.user_id):
+            raise ValidationError(_("Somebody has {name} already.").format(name=system.name))
+        audit.record("system.changed", system, by=by, changes={"owner": ["", by.name]})
+
+
+def advice_on(system: System) -> list[str]:
+    """What will give trouble with its settings, valid though they are."""
+    return [texts.render(text) for text in _kind(system.connector).advice(settings_of(system))]
 
 
 def delete_system(system: System, *, by: Actor) -> None:
@@ -233,8 +250,16 @@ def _differences(before: Json, after: Json) -> Json:
 
 def _refuse_while_used(*subjects: Any) -> None:
     if found := uses_of(*subjects):
-        users = ", ".join(dict.fromkeys(str(use) for use in found))
-        raise InUse(_("{name} is used by {users}. Change or delete these first.").format(name=subjects[0], users=users))
+        raise InUse(told_in_use(subjects[0], found))
+
+
+def told_in_use(subject: Any, found: Iterable[Use]) -> str:
+    """Why it stays, and where what holds it can be let go, as far as only its own page says so."""
+    users = texts.listed(dict.fromkeys(str(use) for use in found))
+    told = _("{name} is used by {users}. Change or delete these first.").format(name=subject, users=users)
+    if any(use.is_history for use in found):
+        told += " " + _("A history is deleted on its own page, to which the page of the system leads.")
+    return told
 
 
 # --- entities ---------------------------------------------------------------------------------------------------------

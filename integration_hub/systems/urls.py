@@ -14,6 +14,7 @@ urlpatterns = [
     path("<str:slug>/check/", systems.CheckSystem.as_view(), name="check"),
     path("<str:slug>/connect/", settings.ConnectSystem.as_view(), name="connect"),
     path("<str:slug>/delete/", systems.DeleteSystem.as_view(), name="delete"),
+    path("<str:slug>/take/", systems.TakeSystem.as_view(), name="take"),
     path("<str:slug>/discover/", entities.DiscoverSystem.as_view(), name="discover"),
     path("<str:slug>/entities/", entities.EntitiesPage.as_view(), name="entities"),
     path("<str:slug>/maintenance/", systems.StartMaintenance.as_view(), name="maintenance"),

@@ -92,6 +92,17 @@ def test_an_invalid_input_points_at_its_fields(api, integrator, make_system):
     assert "hunter2" not in answer.content.decode()
 
 
+def test_a_name_that_means_nothing_is_refused_and_what_is_only_read_may_come_back(api, integrator, make_system):
+    make_system()
+    client = api(integrator)
+
+    refused = client.patch(f"{SYSTEMS}crm/", {"readonly": True}, content_type="application/json")
+    as_it_was = client.patch(f"{SYSTEMS}crm/", client.get(f"{SYSTEMS}crm/").json() | {"notes": "ours"}, content_type="application/json")
+
+    assert problem(refused, 400)["errors"][0]["pointer"] == "#/readonly"
+    assert as_it_was.json()["notes"] == "ours"
+
+
 def test_a_system_that_does_not_answer_is_a_bad_gateway(api, integrator, make_system, memory):
     from tests.fakes import Store
 
@@ -136,6 +147,14 @@ def test_lists_filter(api, viewer, make_system):
     items = api(viewer).get(f"{SYSTEMS}?state=reachable").json()["items"]
 
     assert [item["name"] for item in items] == ["A"]
+
+
+def test_a_filter_that_is_none_is_refused_and_not_passed_over(api, viewer, make_system):
+    make_system("A")
+
+    errors = problem(api(viewer).get(f"{SYSTEMS}?stat=down&limit=1"), 400)["errors"]
+
+    assert errors == [{"detail": "stat is not known here. Known are: state, connector, after, before, limit.", "pointer": "#/stat"}]
 
 
 @pytest.mark.parametrize("mark", ["rubbish", "W10", "e30", "WyJhIl0"])

@@ -98,6 +98,50 @@ def test_a_sync_is_changed_paused_resumed_and_deleted(api, integrator, users_syn
     assert not Sync.objects.exists()
 
 
+def test_a_pair_is_forgotten_once_no_sync_is_left_of_it(api, integrator, users_sync, run_now):
+    run_now(users_sync)
+    client, address = api(integrator), f"{V1}/pairs/{users_sync.pair_id}/"
+
+    assert client.get(f"{V1}/pairs/").json()["items"][0]["syncs"] == [users_sync.name]
+    assert client.delete(address).status_code == 409
+    client.delete(f"{V1}/syncs/{users_sync.pk}/")
+    assert client.delete(address).status_code == 204
+
+    assert not Run.objects.exists()
+
+
+def test_a_sync_has_an_owner_by_name(api, integrator, users_sync):
+    client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/"
+
+    assert client.get(address).json()["owner"] is None
+    assert client.patch(address, {"owner": "integrator"}, content_type=JSON).json()["owner"] == "integrator"
+    assert client.patch(address, {"owner": "nobody here"}, content_type=JSON).status_code == 400
+    assert client.patch(address, {"owner": None}, content_type=JSON).json()["owner"] is None
+
+
+def test_a_launch_with_a_word_the_hub_does_not_know_starts_nothing(api, operator, users_sync):
+    answer = api(operator).post(f"{V1}/syncs/{users_sync.pk}/run/", {"dry_run": True}, content_type=JSON)
+
+    assert answer.status_code == 400
+    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, keys.", "pointer": "#/dry_run"}]
+    assert not Run.objects.exists()
+
+
+def test_one_record_is_traced_and_nothing_is_written(api, viewer, users_sync, run_now):
+    client, address = api(viewer), f"{V1}/syncs/{users_sync.pk}/trace/"
+
+    before = client.get(f"{address}?key=U000003").json()
+    run_now(users_sync)
+    after = client.get(f"{address}?key=U000003").json()
+
+    assert (before["ending"], before["is_linked"], before["writes"]) == ("update", False, {"employee_id": "U000003"})
+    assert before["record"]["userId"] == "U000003"
+    assert [field["field"] for field in before["fields"]] == ["employee_id", "full_name", "email"]
+    assert (after["ending"], after["is_linked"], after["target"]["employee_id"]) == ("unchanged", True, "U000003")
+    assert client.get(address).status_code == 400
+    assert client.get(f"{address}?key=nobody").json()["detail"] == "OA has no record with the key nobody."
+
+
 def test_the_cursor_is_read_and_set_back(api, integrator, users_sync, run_now):
     client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/cursor/"
     assert client.get(address).json()["value"] == ""

@@ -45,10 +45,10 @@ def test_a_connector_cannot_be_exchanged(api, integrator, make_system):
 
 
 def test_deleting_what_is_in_use_is_a_conflict(api, integrator, make_system, monkeypatch):
-    from integration_hub.core.registry import uses
+    from integration_hub.core.registry import Use, uses
 
     make_system()
-    monkeypatch.setitem(uses._things, "tests", lambda asked: ["Contacts → Customers"])
+    monkeypatch.setitem(uses._things, "tests", lambda asked: [Use("Contacts → Customers")])
 
     answer = api(integrator).delete(f"{SYSTEMS}crm/")
 

@@ -124,7 +124,7 @@ def test_credentials_that_never_worked_are_an_error(shop: Shop, connect):
 def test_a_system_that_cannot_be_reached_is_down_and_nothing_was_sent(connect):
     connector = connect(base_url="http://127.0.0.1:9", connection={"tries": 2})
 
-    with pytest.raises(SystemDown, match=r"127\.0\.0\.1 \(Shop\) could not be connected to: connect"):
+    with pytest.raises(SystemDown, match=r"127\.0\.0\.1 \(Shop\) could not be connected to: nothing listens"):
         write(connector, creates(2))
 
 

@@ -66,7 +66,7 @@ def test_an_unreachable_host(few, users_sync, run_now, oa, by):
 
     run = run_now(users_sync)
 
-    assert told(run) == "127.0.0.1 (OA) could not be connected to: connect call failed ('127.0.0.1', 1)."
+    assert told(run) == "127.0.0.1 (OA) could not be connected to: nothing listens at this address and port."
     type(oa).objects.filter(pk=oa.pk).update(settings=settings)
     all_comes_right(few, users_sync, run, run_now)
 

@@ -1,5 +1,7 @@
 """The pages of syncs, runs and rejects, as a browser asks for them, over runs between two real systems of the sandbox."""
 
+import csv
+import io
 import re
 from datetime import timedelta
 
@@ -8,8 +10,9 @@ from django.core import mail
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
+from connectors.base import Text
 from integration_hub.core import outbox, texts
 from integration_hub.core.overview import problems
 from integration_hub.core.palette import find
@@ -170,6 +173,103 @@ def test_a_dry_run_and_named_records_are_started_from_their_forms(enter, users_s
     press(client, "syncs:records", users_sync.pk, keys="U000001\n\nU000002\n", dry="on")
 
     assert list(Run.objects.order_by("pk").values_list("dry", "keys")) == [(True, None), (True, ["U000001", "U000002"])]
+
+
+def exported(client, name, *args, **query):
+    answer = client.get(reverse(name, args=args), query)
+    return list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode().removeprefix("\ufeff"))))
+
+
+def test_runs_and_their_record_changes_are_exported_as_they_are_filtered(enter, users_sync, run_now):
+    run = run_now(users_sync)
+    ended(users_sync, "failed")
+    client = enter("viewer")
+
+    runs = exported(client, "runs:export", state="with_rejects")
+    changes = exported(client, "runs:changes_export", run.pk, operation="create")
+
+    assert [(line["Run"], line["State"], line["read"], line["rejected"], line["Balance"]) for line in runs] == [
+        (str(run.pk), "With rejects", "240", "9", "1")
+    ]
+    assert len({line["Key of the source"] for line in changes}) == run.counts["created"]
+    assert [line["After"] for line in changes if line["Key of the source"] == "U000013" and line["Field"] == "employee_id"] == ["U000013"]
+    assert len(exported(client, "runs:changes_export", run.pk, key="U000013")) == 3
+
+
+def test_a_problem_that_nobody_has_is_taken_once(enter, users_sync, person):
+    ended(users_sync, "failed", hours=1, error=texts.stored(Text("No.")))
+    viewer = shown(enter("viewer"), "admin:index")
+    client = enter("operator")
+
+    before = shown(client, "admin:index")
+    taken = press(client, "syncs:take", users_sync.pk).content.decode()
+    late = press(client, "syncs:take", users_sync.pk).content.decode()
+
+    assert "Take it" in before
+    assert "Take it" not in viewer
+    assert f"You have {users_sync.name} now." in taken
+    assert "Take it" not in taken
+    assert f"Somebody has {users_sync.name} already." in late
+    assert Sync.objects.get().owner.username == "operator"
+
+
+def test_what_a_deleted_sync_leaves_is_deleted_on_its_own_page_and_then_its_system_can_go(enter, users_sync, run_now, crm, by):
+    run_now(users_sync)
+    client, pair = enter("integrator"), users_sync.pair
+    press(client, "syncs:delete", users_sync.pk)
+
+    kept = shown(client, "mappings:detail", users_sync.mapping_id)
+    refused = press(client, "systems:delete", crm.slug).content.decode()
+    viewed = shown(client, "syncs:pair", pair.pk)
+    gone = press(client, "syncs:delete_pair", pair.pk).content.decode()
+
+    assert f"the history of {pair}" in kept
+    assert "A history is deleted on its own page" in refused
+    assert "231 links and 1 run are kept of it." in viewed
+    assert f"The links and the history of {pair} are deleted." in gone
+    assert not Run.objects.exists()
+    assert not Link.objects.exists()
+    press(client, "mappings:delete", users_sync.mapping_id)
+    assert "was deleted" in press(client, "systems:delete", crm.slug).content.decode()
+
+
+def test_a_sync_is_deleted_with_all_that_is_known_only_where_it_is_the_last_of_its_pair(enter, users_sync, run_now, by):
+    other = services.create_sync(by=by, name="Other", source=users_sync.source, target=users_sync.target, mapping=users_sync.mapping, mode="full")
+    run_now(users_sync)
+    client = enter("integrator")
+
+    assert "Delete with links and history" not in shown(client, "syncs:detail", users_sync.pk)
+    refused = press(client, "syncs:delete", users_sync.pk, forget="1").content.decode()
+    assert "are those of Other too" in refused
+    assert Sync.objects.count() == 2
+    services.delete_sync(other, by=by)
+    press(client, "syncs:delete", users_sync.pk, forget="1")
+
+    assert not Sync.objects.exists()
+    assert not Run.objects.exists()
+
+
+def test_a_record_that_was_named_and_is_not_in_the_source_is_told(enter, users_sync, run_now):
+    client = enter("viewer")
+
+    some = shown(client, "runs:detail", run_now(users_sync, keys=["U000001", "NOPE"]).pk)
+    none = shown(client, "runs:detail", run_now(users_sync, keys=["NOPE"]).pk)
+
+    assert "The record that was taken is right in CRM. 1 of the records that were named is not in OA." in some
+    assert "1 of the records that were named is not in OA. Next: see whether their keys are right." in none
+
+
+def test_what_is_wrong_with_a_filter_is_told_with_its_place_in_the_readers_language(enter, users_sync):
+    client = enter("integrator")
+    values = {"mapping": users_sync.mapping_id, "name": users_sync.name, "mode": "full", "schedule": "hand", "filter": "name = 'A' AND"}
+
+    english = press(client, "syncs:edit", users_sync.pk, **values).content.decode()
+    client.cookies["django_language"] = "zh-hans"
+    with translation.override("zh-hans"):  # which also puts the language back behind the request
+        chinese = press(client, "syncs:edit", users_sync.pk, **values).content.decode()
+
+    assert "Something is missing after “AND”. (line 1, column" in english
+    assert "“AND”之后缺少内容" in chinese
 
 
 def test_a_sync_is_created_with_its_schedule_and_its_problems_stand_by_their_fields(enter, oa, crm, users_sync):

@@ -103,7 +103,7 @@ def test_the_cursor_can_be_set_back_and_removed(few, users_sync, run_now, by):
     assert back.mode == "incremental"
     assert back.counts["read"] >= 40
     assert (removed.mode, removed.counts["read"]) == ("full", 80)
-    with pytest.raises(ValidationError, match="“yesterday” is not datetime"):
+    with pytest.raises(ValidationError, match="“yesterday” is not a date and time"):
         services.set_cursor(users_sync, by=by, value="yesterday")
 
 

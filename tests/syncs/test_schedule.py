@@ -39,7 +39,8 @@ def test_a_crontab_goes_by_the_clocks_of_its_zone(crontab, zone, after, expected
     ("settings", "field", "sentence"),
     [
         ({"crontab": "61 * * * *"}, "crontab", "“61 * * * *” is no crontab"),
-        ({"crontab": "0 2 30 2 *"}, "crontab", "“0 2 30 2 *” is no crontab"),
+        ({"crontab": "0 2 30 2 *"}, "crontab", "“0 2 30 2 *” is no crontab: its day of the month is wrong."),
+        ({"crontab": "* * * * * *"}, "crontab", "“* * * * * *” is no crontab: five fields"),
         ({"crontab": "0 2 * * *", "interval_seconds": 60}, "crontab", "Give an interval or a crontab, not both."),
         ({"interval_seconds": 1}, "interval_seconds", "The shortest interval is 5 seconds."),
         ({"time_zone": "Mars/Olympus"}, "time_zone", "There is no time zone Mars/Olympus; names look like Asia/Shanghai."),

@@ -4,7 +4,7 @@ from django.core.exceptions import ValidationError
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden
 from integration_hub.audit.models import Entry
-from integration_hub.core.registry import uses
+from integration_hub.core.registry import Use, uses
 from integration_hub.systems import services
 from integration_hub.systems.models import Credential, Entity, System
 from tests.fakes import CONTACTS, MemoryConnector
@@ -24,7 +24,7 @@ def in_use(monkeypatch):
     """A function that makes something a use of a system or entity: in_use(entity, "Contacts → Customers")."""
 
     def make(subject, name):
-        monkeypatch.setitem(uses._things, "tests", lambda asked: [name] if asked == subject else [])
+        monkeypatch.setitem(uses._things, "tests", lambda asked: [Use(name)] if asked == subject else [])
 
     return make
 

@@ -16,6 +16,7 @@ class KeyPaging(BasePagination):
     """
 
     size, largest = 50, 200
+    parameters = ("after", "before", "limit")
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request

@@ -1,5 +1,5 @@
 from .rejects import RejectViewSet
 from .runs import RunViewSet
-from .syncs import SyncViewSet
+from .syncs import PairViewSet, SyncViewSet
 
-__all__ = ["RejectViewSet", "RunViewSet", "SyncViewSet"]
+__all__ = ["PairViewSet", "RejectViewSet", "RunViewSet", "SyncViewSet"]

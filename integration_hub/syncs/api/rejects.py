@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from integration_hub.core import texts
 from integration_hub.core.rest.idempotency import idempotent
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
 from integration_hub.syncs import causes, services
 from integration_hub.syncs.api.syncs import IDEMPOTENT
@@ -69,7 +70,7 @@ class GroupSerializer(serializers.Serializer[Any]):
     is_replaying = serializers.BooleanField()
 
 
-class ChoiceSerializer(serializers.Serializer[Any]):
+class ChoiceSerializer(KnownNames, serializers.Serializer[Any]):
     """Either `ids`, or `sync` with or without a `cause`."""
 
     ids = serializers.ListField(child=serializers.IntegerField(), required=False, max_length=MOST)

@@ -118,14 +118,14 @@ def plain_change(change: journal.Change) -> dict[str, Any]:
     """A change as JSON can carry it; of its fields those that change."""
     fields = []
     for field in change.changed:
-        told = {"name": field.name, "after": _plain(field.after), "sent": field.sent}
-        told |= {name: _plain(value) for name, value in (("before", field.before), ("read_back", field.read_back)) if value is not ABSENT}
+        told = {"name": field.name, "after": plain(field.after), "sent": field.sent}
+        told |= {name: plain(value) for name, value in (("before", field.before), ("read_back", field.read_back)) if value is not ABSENT}
         fields.append(told)
     facts = {name: getattr(change, name) for name in ("operation", "result", "source_key", "target_key", "at")}
     return {**facts, "reason": texts.render(change.reason), "fields": fields}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

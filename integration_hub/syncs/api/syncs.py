@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -9,26 +12,30 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from integration_hub.core.rest.idempotency import KEY_HEADER, idempotent
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
-from integration_hub.mappings.models import Mapping
+from integration_hub.core.templatetags.hub import ABSENT
+from integration_hub.mappings.models import Mapping as FieldMapping
 from integration_hub.syncs import freshness, services
-from integration_hub.syncs.api.runs import RunSerializer, one_run
-from integration_hub.syncs.models import Sync, SyncCursor
+from integration_hub.syncs.api.runs import RunSerializer, one_run, plain
+from integration_hub.syncs.models import Pair, Sync, SyncCursor
 from integration_hub.syncs.states import Freshness
-from integration_hub.systems.api import EntityReference
+from integration_hub.syncs.trace import Trace, trace_record
+from integration_hub.systems.api import EntityReference, OwnerField
 
 IDEMPOTENT = OpenApiParameter(
     KEY_HEADER, str, OpenApiParameter.HEADER, description="Sent again under the same key, the launch has no second effect and gets the first answer."
 )
 
 
-class SyncSerializer(serializers.ModelSerializer[Sync]):
+class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
     """`mapping` is the id of a mapping; it says from which entity to which."""
 
     source = EntityReference(read_only=True)  # type: ignore[assignment]
     target = EntityReference(read_only=True)
-    mapping = serializers.PrimaryKeyRelatedField(queryset=Mapping.objects.select_related("source", "target"))
+    mapping = serializers.PrimaryKeyRelatedField(queryset=FieldMapping.objects.select_related("source", "target"))
     mapping_name = serializers.CharField(source="mapping.name", read_only=True)
+    owner = OwnerField()
     standing = serializers.SerializerMethodField(help_text="Whether the target is right, and as new as it should be.")
     behind_seconds = serializers.SerializerMethodField(help_text="How old the target's data may be.")
     open_count = serializers.SerializerMethodField(help_text="Records left open; stops counting at 10,001.")
@@ -38,7 +45,7 @@ class SyncSerializer(serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "lookback_seconds", "compare_first", "objective_seconds", "notes", "standing", "behind_seconds", "open_count", "last_run",
+            "lookback_seconds", "compare_first", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
             "next_due_at", "paused_at", "last_success_at", "made_at",
         )  # fmt: skip
         read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
@@ -68,13 +75,64 @@ class SyncSerializer(serializers.ModelSerializer[Sync]):
         return next((run.pk for run in self._standing(sync).runs), None)
 
 
-class LaunchSerializer(serializers.Serializer[Any]):
+class LaunchSerializer(KnownNames, serializers.Serializer[Any]):
     dry = serializers.BooleanField(default=False, help_text="Compare only; write nothing.")
     full = serializers.BooleanField(default=False, help_text="Read everything, even where the sync is incremental.")
     keys = serializers.ListField(child=serializers.CharField(), allow_null=True, default=None, help_text="Only the source records with these keys.")
 
 
-class CursorSerializer(serializers.ModelSerializer[SyncCursor]):
+class TracedFieldSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    origin = serializers.CharField(help_text="A source field, a formula or a constant.")
+    value = serializers.JSONField(required=False, help_text="What it began with; not there where the record has no such field.")
+    steps = serializers.ListField(child=serializers.ListField(), help_text="[name of the step, value after it]")
+    result = serializers.JSONField()
+    problem = serializers.CharField(allow_blank=True, help_text="Why the record would be rejected here.")
+
+
+class TraceSerializer(serializers.Serializer[Any]):
+    """The way of one record through a sync."""
+
+    ending = serializers.ChoiceField(["create", "update", "unchanged", "adopt", "filtered", "left"], help_text="What the next run would do with it.")
+    reason = serializers.CharField(allow_blank=True)
+    record = serializers.DictField(help_text="As the source has it.")
+    mapping_version = serializers.IntegerField()
+    fields_ = TracedFieldSerializer(many=True)
+    is_linked = serializers.BooleanField()
+    target_key = serializers.CharField(allow_blank=True, help_text="Of the record it is linked with, or would be.")
+    target = serializers.DictField(allow_null=True, help_text="The mapping's fields as the target has them; null: not there, or it cannot be asked.")
+    writes = serializers.DictField(help_text="Field → the value that would be written.")
+
+    def get_fields(self) -> Any:
+        fields = super().get_fields()
+        fields["fields"] = fields.pop("fields_")
+        return fields
+
+
+def plain_trace(trace: Trace) -> dict[str, Any]:
+    """A trace as JSON can carry it."""
+    fields = []
+    for told in trace.fields:
+        field = {"field": told.field, "origin": told.origin, "steps": [[name, plain(value)] for name, value in told.steps]}
+        began = {} if told.value is ABSENT else {"value": plain(told.value)}
+        fields.append({**field, **began, "result": plain(told.result), "problem": told.problem})
+    facts = {name: getattr(trace, name) for name in ("ending", "reason", "target_key")}
+    return {
+        **facts,
+        "record": _plain_record(trace.source),
+        "mapping_version": trace.version.number,
+        "fields": fields,
+        "is_linked": trace.link is not None,
+        "target": _plain_record(trace.target) if trace.target else None,
+        "writes": {name: plain(after) for name, _before, after in trace.writes},
+    }
+
+
+def _plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: plain(value) for name, value in record.items() if value is not ABSENT}
+
+
+class CursorSerializer(KnownNames, serializers.ModelSerializer[SyncCursor]):
     value = serializers.CharField(allow_blank=True, max_length=200, help_text="Empty: none, so that everything is read.")
     key = serializers.CharField(allow_blank=True, max_length=500, default="")
     note = serializers.CharField(allow_blank=True, default="", write_only=True, help_text="Why; for the audit log.")
@@ -91,7 +149,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     permission = "syncs.view"
     permissions = {
         "create": "syncs.change", "partial_update": "syncs.change", "destroy": "syncs.delete", "run": "syncs.run",
-        "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change",
+        "trace": "records.view", "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change",
     }  # fmt: skip
     serializer_class = SyncSerializer
     queryset = Sync.objects.none()
@@ -100,7 +158,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     filterset_fields = {"name": ["exact", "startswith"], "mode": ["exact"], "mapping": ["exact"], "paused_at": ["isnull"]}
 
     def get_queryset(self) -> Any:
-        return Sync.objects.visible_to(self.by).select_related("pair__a__system", "pair__b__system", "mapping")
+        return Sync.objects.visible_to(self.by).select_related("pair__a__system", "pair__b__system", "mapping", "owner")
 
     @extend_schema(responses={201: SyncSerializer})
     def create(self, request: Request) -> Response:
@@ -119,7 +177,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Its runs stay readable, its links stay with the pair. Refused (409) while a run is going."""
+        """Its runs stay readable, its links stay with the pair until that is deleted too. Refused (409) while a run is going."""
         services.delete_sync(self.get_object(), by=self.by)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -132,6 +190,15 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         given.is_valid(raise_exception=True)
         run = services.start_run(self.get_object(), by=self.by, trigger="api", **given.validated_data)
         return Response(RunSerializer(one_run(run.pk)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=TraceSerializer, filters=False, parameters=[OpenApiParameter("key", str, required=True, description="Of the source.")])
+    @action(detail=True, filterset_fields=None, pagination_class=None)
+    def trace(self, request: Request, pk: str) -> Response:
+        """What the sync would make of one record, step by step. Both systems are asked now; nothing is written."""
+        key = request.query_params.get("key", "").strip()
+        if not key:
+            raise ValidationError({"key": _("Name a record by its key.")})
+        return Response(plain_trace(trace_record(self.get_object(), key, by=self.by)))
 
     @extend_schema(request=None, responses=SyncSerializer)
     @action(detail=True, methods=["post"])
@@ -167,3 +234,30 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         given.is_valid(raise_exception=True)
         services.set_cursor(self.get_object(), by=self.by, **given.validated_data)
         return self._told_cursor()
+
+
+class PairSerializer(serializers.ModelSerializer[Pair]):
+    a = EntityReference(read_only=True)
+    b = EntityReference(read_only=True)
+    syncs: Any = serializers.SlugRelatedField(slug_field="name", many=True, read_only=True)
+
+    class Meta:
+        model = Pair
+        fields = ("id", "a", "b", "syncs")
+
+
+class PairViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Pair]):
+    """Pairs of entities: they own the links and the history of all syncs between the two."""
+
+    permission = "syncs.view"
+    permissions = {"destroy": "syncs.delete"}
+    serializer_class = PairSerializer
+    queryset = Pair.objects.select_related("a__system", "b__system").prefetch_related("syncs")
+    lookup_value_regex = r"\d{1,18}"
+    order = ("pk",)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Forget its links and the history of its runs. Refused (409) while a sync is left of it."""
+        services.delete_pair(self.get_object(), by=self.by)
+        return Response(status=status.HTTP_204_NO_CONTENT)

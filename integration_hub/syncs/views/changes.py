@@ -1,18 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from django.http import Http404
+from django.db import transaction
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from integration_hub.core.pages import Filter, read_filters
+from integration_hub.audit import services as audit
+from integration_hub.core import texts
+from integration_hub.core.exports import csv_answer
+from integration_hub.core.pages import Door, Filter, read_filters
 from integration_hub.core.parts import Act, Link, Verdict
-from integration_hub.core.templatetags.hub import clock, number
+from integration_hub.core.templatetags.hub import ABSENT, clock, number
 from integration_hub.syncs.journal import Change, change_of, changes_of
-from integration_hub.syncs.models import ChangeSet
+from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.telling import entity_name, href, version_words
 from integration_hub.syncs.trace import origins_of
 from integration_hub.syncs.views.runs import OfRun
@@ -37,12 +43,61 @@ class ChangeList(OfRun):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run = self.get_run()
-        filters = read_filters(
-            self.request, Filter("operation", _("Change"), OPERATIONS.items()), Filter("key", _("Key"), placeholder=_("of source or target"))
-        )
+        filters = change_filters(self.request)
         operation, key = (each.value for each in filters)
         page = changes_of(run, operation=operation, key=key, after=self.request.GET.get("after", ""))
-        return super().get_context_data(**kwargs) | {"run": run, "filters": filters, "page": page, "narrowed": bool(operation or key)}
+        return super().get_context_data(**kwargs) | {
+            "run": run,
+            "filters": filters,
+            "page": page,
+            "narrowed": bool(operation or key),
+            "export": reverse("runs:changes_export", args=[run.pk]),
+        }
+
+
+def change_filters(request: HttpRequest) -> list[Filter]:
+    return read_filters(request, Filter("operation", _("Change"), OPERATIONS.items()), Filter("key", _("Key"), placeholder=_("of source or target")))
+
+
+class ChangeExport(Door):
+    """The changes as chosen, a line for each field that changes."""
+
+    permission = "records.view"
+
+    def get(self, request: HttpRequest, number: int) -> HttpResponseBase:
+        run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=number)
+        operation, key = (each.value for each in change_filters(request))
+        with transaction.atomic():
+            audit.record("run.exported", run, by=self.by, note=request.GET.urlencode())
+        head = (
+            _("At"), _("Record"), _("Key of the source"), _("Key of the target"), _("Change"), _("Result"), _("Field"), _("Before"), _("After"), _("Reason"),
+        )  # fmt: skip
+        return csv_answer(f"run-{run.pk}", head, _lines_of(run, operation, key))
+
+
+def _lines_of(run: Run, operation: str, key: str) -> Iterator[list[Any]]:
+    mark = ""
+    while True:
+        page = changes_of(run, operation=operation, key=key, after=mark, size=500)
+        for change in page.changes:
+            about = [
+                change.at.isoformat(),
+                change.name,
+                change.source_key,
+                change.target_key,
+                OPERATIONS[change.operation],
+                RESULTS[change.result][1],
+            ]
+            fields = [[field.name, _cell(field.before), _cell(field.after)] for field in change.changed]
+            for values in fields or [["", "", ""]]:
+                yield [*map(str, about), *values, texts.render(change.reason)]
+        if not page.after:
+            return
+        mark = page.after
+
+
+def _cell(value: Any) -> str:
+    return "" if value is None or value is ABSENT else str(value)
 
 
 class ChangeDetail(OfRun):
@@ -107,8 +162,6 @@ class ChangeDetail(OfRun):
         target, n, all_ = run.target.system.name, len(change.changed), len(change.fields)
         values = {"name": change.name, "target": target, "n": number(n), "all": number(all_)}
         if change.result in ("refused", "moved", "unknown"):
-            from integration_hub.core import texts
-
             return texts.render(change.reason) or _("{name} did not arrive in {target}.").format(**values)
         if change.operation == "adopt":
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)

@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
 from typing import Any
 
 from django.db import transaction
-from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
+from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Verdict
@@ -398,44 +396,16 @@ class Export(Door):
         rows = chosen.rows(self.by).select_related("sync").order_by("pk")
         with transaction.atomic():
             audit.record("rejects.exported", chosen.sync or request.user, by=self.by, note=request.GET.urlencode())  # type: ignore[arg-type]
-        answer = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
-        answer["Content-Disposition"] = f'attachment; filename="rejects-{timezone.localdate():%Y-%m-%d}.csv"'
-        return answer
-
-
-class _Echo:
-    def write(self, line: str) -> str:
-        return line
-
-
-def _lines(rows: Any) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow(
-        [
-            _("Sync"),
-            _("State"),
-            _("Key"),
-            _("Name"),
-            _("Reason"),
-            _("Field"),
-            _("Step"),
-            _("Value"),
-            _("First"),
-            _("Last"),
-            _("Tries"),
-            _("Run"),
+        head = (
+            _("Sync"), _("State"), _("Key"), _("Name"), _("Reason"), _("Field"), _("Step"), _("Value"), _("First"), _("Last"), _("Tries"), _("Run"),
             _("Record"),
-        ]
-    )
-    for row in rows.iterator(chunk_size=500):
-        record = unpacked_record(row.record)
-        cells = [
-            row.sync.name, row.get_state_display(), row.key, name_of(record), texts.render(row.reason), row.field, row.step, row.value,
-            row.first_at.isoformat(), row.last_at.isoformat(), row.tries, row.run_id or "", json.dumps(record, ensure_ascii=False),
-        ]  # fmt: skip
-        yield writer.writerow([harmless(cell) for cell in cells])
+        )  # fmt: skip
+        return csv_answer("rejects", head, map(_cells, rows.iterator(chunk_size=500)))
 
 
-def harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it. Source: OWASP, CSV Injection."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r\n" and cell else cell
+def _cells(row: OpenRow) -> list[Any]:
+    record = unpacked_record(row.record)
+    return [
+        row.sync.name, row.get_state_display(), row.key, name_of(record), texts.render(row.reason), row.field, row.step, row.value,
+        row.first_at.isoformat(), row.last_at.isoformat(), row.tries, row.run_id or "", json.dumps(record, ensure_ascii=False),
+    ]  # fmt: skip

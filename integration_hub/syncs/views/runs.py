@@ -7,6 +7,7 @@ from typing import Any
 from django.db.models import F, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
@@ -14,7 +15,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from integration_hub.core import texts
-from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
+from integration_hub.core.exports import csv_answer
+from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Progress
 from integration_hub.core.templatetags.hub import clock, duration, number, percent
@@ -58,17 +60,11 @@ class RunList(HubPage):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        filters = read_filters(
-            self.request,
-            Filter("sync", _("Sync"), Sync.objects.visible_to(self.by).order_by("name").values_list("pk", "name")[:500]),
-            Filter("state", _("State"), RunState.choices),
-            Filter("trigger", _("Started"), Trigger.choices),
-            Filter("since", _("Time"), [(name, label) for name, (label, __) in PERIODS.items()]),
-        )
+        filters = run_filters(self.request, self.by)
         runs = narrowed(Run.objects.visible_to(self.by), *(each.value for each in filters))
         pager = key_page(runs.defer("keys", "settings"), self.request, order=("-pk",))
         shares = shares_of([run for run in pager.items if run.is_live])
-        context |= {"filters": filters, "pager": pager, "is_live": any(run.is_live for run in pager.items)}
+        context |= {"filters": filters, "pager": pager, "is_live": any(run.is_live for run in pager.items), "export": reverse("runs:export")}
         context["rows"] = [
             {
                 "run": run,
@@ -83,6 +79,53 @@ class RunList(HubPage):
             for run in pager.items
         ]
         return context
+
+
+def run_filters(request: HttpRequest, by: Any) -> list[Filter]:
+    return read_filters(
+        request,
+        Filter("sync", _("Sync"), Sync.objects.visible_to(by).order_by("name").values_list("pk", "name")[:500]),
+        Filter("state", _("State"), RunState.choices),
+        Filter("trigger", _("Started"), Trigger.choices),
+        Filter("since", _("Time"), [(name, label) for name, (label, __) in PERIODS.items()]),
+    )
+
+
+class RunExport(Door):
+    """The runs as chosen, newest first."""
+
+    permission = "syncs.view"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        runs = narrowed(Run.objects.visible_to(self.by), *(each.value for each in run_filters(request, self.by)))
+        head = (
+            _("Run"), _("Sync"), _("State"), _("Dry run"), _("Mode"), _("Started by"), _("Asked for"), _("Started"), _("Ended"), _("Balance"), *COUNTED,
+        )  # fmt: skip
+        return csv_answer("runs", head, map(_cells, runs.defer("keys", "settings").order_by("-pk").iterator(chunk_size=1_000)))
+
+
+COUNTED = (
+    "read",
+    "filtered",
+    "rejected",
+    "parked",
+    "duplicate",
+    "produced",
+    "unchanged",
+    "created",
+    "updated",
+    "refused",
+    "moved",
+    "unknown",
+    "not_sent",
+)
+
+
+def _cells(run: Run) -> list[Any]:
+    times = [moment.isoformat() if moment else "" for moment in (run.made_at, run.started_at, run.ended_at)]
+    balance = "" if run.balanced is None else "1" if run.balanced else "0"
+    counts = [run.counts.get(name, 0) for name in COUNTED]
+    return [run.pk, run.name, run.get_state_display(), "1" if run.dry else "0", run.get_mode_display(), started_by(run), *times, balance, *counts]
 
 
 def narrowed(runs: Any, sync: str, state: str, trigger: str, since: str) -> Any:

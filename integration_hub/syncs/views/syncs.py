@@ -203,6 +203,16 @@ class SyncPage(OfSync):
                     confirm=_("Delete {name}?").format(name=sync.name), note=note,
                 )
             )  # fmt: skip
+            if not sync.pair.syncs.exclude(pk=sync.pk).exists():
+                note = _(
+                    "No other sync works on these two entities, so all that is known of them goes: links, runs and changes. This cannot be taken back."
+                )
+                acts.append(
+                    Act(
+                        _("Delete with links and history"), post=reverse("syncs:delete", args=[sync.pk]), values={"forget": "1"}, quiet=True, danger=True,
+                        confirm=_("Delete {name} with its links and its history?").format(name=sync.name), note=note,
+                    )
+                )  # fmt: skip
         return acts
 
     def policies(self, sync: Sync) -> list[dict[str, Any]]:
@@ -278,12 +288,21 @@ class ResumeSync(OnSync):
         return _("Resumed.")
 
 
+class TakeSync(OnSync):
+    permission = "syncs.run"
+
+    def act(self, request: HttpRequest, pk: int) -> str | None:
+        sync = self.sync
+        services.take_sync(sync, by=self.by)
+        return _("You have {name} now.").format(name=sync.name)
+
+
 class DeleteSync(OnSync):
     permission = "syncs.delete"
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
         sync = self.sync
-        services.delete_sync(sync, by=self.by)
+        services.delete_sync(sync, by=self.by, forget="forget" in request.POST)
         self.to = reverse("syncs:list")
         return _("{name} is deleted.").format(name=sync.name)
 

@@ -94,6 +94,11 @@ class SettingsPage(HubPage):
     def save(self, form: SystemForm, settings: Any) -> HttpResponse:
         raise NotImplementedError
 
+    def advise(self, system: System) -> None:
+        """Tell what was saved and will give trouble."""
+        for said in services.advice_on(system):
+            messages.warning(self.request, said)
+
 
 def _typed(form: SystemForm) -> dict[str, Any]:
     return {name: form.data.get(name) for name in form.fields}
@@ -130,6 +135,7 @@ class RegisterSystem(SettingsPage):
 
     def save(self, form: SystemForm, settings: Any) -> HttpResponse:
         made = services.register_system(name=form.cleaned_data["name"], connector=self.kind.kind, settings=settings, by=self.by, **form.options())
+        self.advise(made)
         if consent.asks_a_person(made):
             messages.success(self.request, _("{system} is registered. Connect it now: you will be asked there.").format(system=made.name))
             return HttpResponseRedirect(reverse("systems:detail", args=[made.slug]))
@@ -170,7 +176,8 @@ class ChangeSystem(SettingsPage, UnderSystem):
         }
 
     def save(self, form: SystemForm, settings: Any) -> HttpResponse:
-        services.change_system(self.system, name=form.cleaned_data["name"], settings=settings, by=self.by, **form.options())
+        changed = services.change_system(self.system, name=form.cleaned_data["name"], settings=settings, by=self.by, **form.options())
+        self.advise(changed)
         messages.success(self.request, _("{system} was changed.").format(system=form.cleaned_data["name"]))
         return HttpResponseRedirect(self.url("detail"))
 

@@ -201,6 +201,13 @@ class EndMaintenance(HubAction):
         return _("The maintenance of {system} is over.").format(system=system.name)
 
 
+class TakeSystem(HubAction):
+    def act(self, request: HttpRequest, slug: str) -> str:
+        system = get_object_or_404(System.objects.visible_to(self.by), slug=slug)
+        services.take_system(system, by=self.by)
+        return _("You have {name} now.").format(name=system.name)
+
+
 class DeleteSystem(HubAction):
     def act(self, request: HttpRequest, slug: str) -> str:
         system = get_object_or_404(System.objects.visible_to(self.by), slug=slug)

@@ -2,6 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext_noop
 
 from integration_hub.core.crypto import CannotDecrypt, keyring
 from integration_hub.core.fields import Sealed, encrypted_fields
@@ -10,7 +11,7 @@ from integration_hub.core.fields import Sealed, encrypted_fields
 class Command(BaseCommand):
     """Re-encrypts every credential with the first key of CREDENTIAL_KEYS, after which the other keys may be removed from it."""
 
-    help = "Re-encrypt every credential with the first key of CREDENTIAL_KEYS; afterwards the older keys may be removed."
+    help = gettext_noop("Re-encrypt every credential with the first key of CREDENTIAL_KEYS; afterwards the older keys may be removed.")
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--check", action="store_true", help="Only count what is still encrypted with older keys.")

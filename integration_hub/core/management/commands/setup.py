@@ -12,6 +12,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
+from django.utils.translation import gettext_noop
 
 from integration_hub.core.health import missing_migrations
 
@@ -19,7 +20,7 @@ from integration_hub.core.health import missing_migrations
 class Command(BaseCommand):
     """Progress goes to stderr; stdout has what somebody must read, such as the first password."""
 
-    help = "Migrate the database, collect the static files, create the first administrator, and install the demo with --demo."
+    help = gettext_noop("Migrate the database, collect the static files, create the first administrator, and install the demo with --demo.")
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:

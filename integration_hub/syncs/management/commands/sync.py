@@ -21,6 +21,7 @@ from integration_hub.syncs import freshness, services
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
+from integration_hub.syncs.telling import absent_words
 
 SUCCEEDED, FAILED, WRONG, OPEN, INTERRUPTED = 0, 1, 2, 3, 130
 CODES = {RunState.SUCCEEDED: SUCCEEDED, RunState.WITH_REJECTS: OPEN, RunState.AWAITING_DECISION: OPEN}
@@ -160,6 +161,8 @@ class Command(BaseCommand):
         dry = f" ({_('dry run')})" if run.dry else ""
         self.stdout.write(f"{_('Run {number} of {name}').format(number=run.pk, name=run.name)}{dry}: {run.get_state_display()}, {_duration(spent)}")
         self.stdout.write(f"  {told or _('nothing read')}")
+        if not run.is_live and (absent := absent_words(run, counts)):
+            self.stdout.write(f"  {absent}")
         if run.balanced is False:
             self.stdout.write(f"  {_('The books do not balance; its log says where.')}")
         if reason := texts.render(run.error) or _reason(run):
