@@ -314,6 +314,10 @@ class Host(Protocol):
         """Raise AddressRefused unless a connection to this resolved IP address of `host` may be opened. Called where the connection is opened."""
         ...
 
+    def allow_path(self, path: str) -> None:
+        """Raise AddressRefused unless this file or folder of the hub's own machine may be opened; `path` is absolute, its links resolved."""
+        ...
+
     def before_request(self) -> None:
         """Raise SystemDown while the circuit to this system is open, Stopped when the deadline has passed."""
         ...
@@ -342,6 +346,9 @@ class FreeHost:
         return self._token.value
 
     def allow_address(self, host: str, address: str) -> None:
+        return
+
+    def allow_path(self, path: str) -> None:
         return
 
     def before_request(self) -> None:

@@ -133,6 +133,8 @@ class Column:
 
     def value(self, text: str) -> Any:
         """The value of a canonical text, as a driver binds it. Raises Unfit for what no value of this column can be."""
+        if self.is_clean and "\0" in text:
+            raise Unfit(text)
         if self.is_uuid and not UUID.match(text):
             raise Unfit(text)
         if self.field.choices and text not in self.field.choices:

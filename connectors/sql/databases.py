@@ -45,12 +45,10 @@ class Failure:
     value: str = ""
 
 
-class Lost(Exception):
-    """The connection broke while a transaction was being committed: nobody knows whether it was."""
+class AsItIs(sa.types.UserDefinedType[Any]):
+    """The type of a bound value that the driver takes as it is, whatever column it is compared with."""
 
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
+    cache_ok = True
 
 
 class Database(abc.ABC):
@@ -216,8 +214,8 @@ class Database(abc.ABC):
         return column.sql
 
     def bound(self, value: Any, column: Column) -> sa.ColumnElement[Any]:
-        """A value, bound, to compare a column with."""
-        return sa.bindparam(None, value, type_=column.sql.type, unique=True)
+        """A value, bound as it is, to compare a column with."""
+        return sa.bindparam(None, value, type_=AsItIs(), unique=True)
 
     def after(self, columns: Sequence[Column], values: Sequence[Any]) -> sa.ColumnElement[bool]:
         """Rows behind these values in the order of these columns."""
@@ -242,9 +240,16 @@ class Database(abc.ABC):
     def upper(self, column: Column, text: str) -> sa.ColumnElement[bool]:
         return column.sql <= self.bound(column.value(text), column)
 
-    @abc.abstractmethod
     def fetch(self, select: sa.Select[Any], columns: Sequence[Column]) -> pl.DataFrame:
         """The result as a frame, a column for each in the order given, values as the database hands them over."""
+        rows = self.rows(select)
+        values = zip(*rows, strict=True) if rows else ((),) * len(columns)
+        return pl.DataFrame([_series(column.name, one) for column, one in zip(columns, values, strict=True)])
+
+    def rows(self, select: sa.Select[Any]) -> Sequence[Sequence[Any]]:
+        """The driver's own rows."""
+        cursor = self.reader.execute(select).cursor
+        return cursor.fetchall() if cursor is not None else ()
 
     def mark(self, column: Column, raw: pl.Series, row: int) -> str | None:
         """Where a reading stands: a value of the order, as text that `unmark` makes a value of again."""
@@ -255,6 +260,14 @@ class Database(abc.ABC):
 
     def unmark(self, column: Column, text: str) -> Any:
         return column.value(text)
+
+
+def _series(name: str, values: Sequence[Any]) -> pl.Series:
+    """Values of a driver; those of several types, which a column of SQLite may hold, as texts."""
+    try:
+        return pl.Series(name, values, strict=True)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        return pl.Series(name, [None if v is None else v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=pl.String)
 
 
 def one_sentence(text: str) -> str:

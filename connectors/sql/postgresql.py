@@ -30,7 +30,7 @@ from connectors.sql.columns import Column
 from connectors.sql.databases import Failure, Verdict, one_sentence
 from connectors.sql.dialling import Authorities, dial
 from connectors.sql.settings import PostgreSQL, SqlSettings
-from connectors.sql.staging import Staged, Staging
+from connectors.sql.staging import Staged, Staging, key_name
 
 T = FieldType
 VERDICTS = {  # by SQLSTATE, or its first two characters
@@ -137,6 +137,9 @@ class PostgresDatabase(Staged):
             return column.sql
         return sa.cast(column.sql, sa.Text())
 
+    def bound(self, value: Any, column: Column) -> sa.ColumnElement[Any]:
+        return sa.bindparam(None, value, type_=column.sql.type, unique=True)
+
     def after(self, columns: Sequence[Column], values: Sequence[Any]) -> sa.ColumnElement[bool]:
         if len(columns) == 1:
             return super().after(columns, values)
@@ -214,6 +217,8 @@ class PostgresDatabase(Staged):
         text = frame.write_csv(include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
         with connection.connection.cursor() as cursor, cursor.copy(f"COPY {self.quoted(staging.sql.name)} ({names}) FROM STDIN (FORMAT csv)") as copy:
             copy.write(text.encode())
+        if staging.keys:  # the planner takes a table it knows nothing of for a small one, and would read all of the other
+            connection.exec_driver_sql(f"ANALYZE {self.quoted(staging.sql.name)} ({self.quoted(key_name(0))})")
 
     def csv(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
