@@ -76,7 +76,7 @@ class Column:
             case T.DECIMAL:
                 return self._decimals(raw)
             case T.BOOLEAN:
-                return raw if raw.dtype == pl.Boolean else raw.cast(pl.Int64, strict=False).replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
+                return raw if raw.dtype == pl.Boolean else _booleans(raw.cast(pl.Int64, strict=False))
             case T.DATE:
                 return _in_calendar(raw if raw.dtype == pl.Date else raw.cast(pl.String).str.to_date("%Y-%m-%d", strict=False))
             case T.TIME:
@@ -167,6 +167,10 @@ class Column:
         if self.field.type is T.DATETIME and self.zone is not None:
             return column.dt.convert_time_zone(self.zone.key).dt.replace_time_zone(None)
         return column
+
+
+def _booleans(numbers: pl.Series) -> pl.Series:
+    return numbers.replace_strict({0: False, 1: True}, default=None, return_dtype=pl.Boolean)
 
 
 def _clean_text(raw: pl.Series) -> pl.Series:

@@ -15,8 +15,10 @@ from connectors.sql.kinds import database_of
 from connectors.sql.looking_up import looked_up
 from connectors.sql.reading import Reading
 from connectors.sql.settings import SqlSettings
+from connectors.sql.staging import Staged
 from connectors.sql.tables import Table, Tables
-from connectors.sql.writing import Writing
+from connectors.sql.writing_by_rows import WritingByRows
+from connectors.sql.writing_staged import StagedWriting
 
 
 class SqlConnector(Connector):
@@ -71,7 +73,10 @@ class SqlConnector(Connector):
         return looked_up(self._database, self._table(entity), entity, by, values, fields)
 
     def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
-        return Writing(self._database, self._table(entity), entity, changes).send_all()
+        table = self._table(entity)
+        if isinstance(self._database, Staged):
+            return StagedWriting(self._database, table, entity, changes).send_all()
+        return WritingByRows(self._database, table, entity, changes).send_all()
 
     def _table(self, entity: Entity) -> Table:
         if entity.name not in self._tables:

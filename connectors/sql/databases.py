@@ -54,9 +54,8 @@ class AsItIs(sa.types.UserDefinedType[Any]):
 class Database(abc.ABC):
     """Connections to one database, opened when first needed: one that can only read, and one that writes."""
 
-    kind: ClassVar[str]
     is_clean: ClassVar[bool] = False  # texts hold no NUL and are valid UTF-8, for the database sees to it
-    errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.DBAPIError,)
+    errors: tuple[type[Exception], ...] = (sa.exc.DBAPIError,)
 
     def __init__(self, settings: SqlSettings, host: Host) -> None:
         self.settings, self.host, self.system = settings, host, host.system
@@ -167,7 +166,7 @@ class Database(abc.ABC):
 
     @abc.abstractmethod
     def identity(self) -> dict[str, str]:
-        """"server": what answered, "who": as whom we are signed in."""
+        """ "server": what answered, "who": as whom we are signed in."""
 
     @abc.abstractmethod
     def interrupt(self) -> None:
@@ -180,7 +179,7 @@ class Database(abc.ABC):
         """What an error of the driver means."""
 
     def raised(self, failure: Failure) -> ConnectorError:
-        names = {"system": self.system, "reason": failure.said}
+        names: dict[str, Any] = {"system": self.system, "reason": failure.said}
         if self._cut == "deadline":
             return Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
         if self._cut == "time-out":
@@ -206,6 +205,15 @@ class Database(abc.ABC):
         if failure.column:
             return Text(_("{system} refused {column}: {reason}"), names)
         return Text(_("{system} refused it: {reason}"), names)
+
+    # --- writing ---
+
+    def begin(self, connection: sa.Connection) -> None:  # noqa: B027  most have nothing to say
+        """Said once at the start of a transaction that writes."""
+
+    def plain(self, column: Column, values: pl.Series) -> pl.Series:
+        """A column of changes as this database takes it."""
+        return values
 
     # --- reading ---
 
@@ -267,13 +275,12 @@ def _series(name: str, values: Sequence[Any]) -> pl.Series:
     try:
         return pl.Series(name, values, strict=True)
     except (TypeError, OverflowError, pl.exceptions.PolarsError):
-        return pl.Series(name, [None if v is None else v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=pl.String)
+        return pl.Series(
+            name, [None if v is None else v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in values], dtype=pl.String
+        )
 
 
 def one_sentence(text: str) -> str:
     """The first line of what a database said, without its full stop."""
     first = " ".join(text.strip().splitlines()[:1]).strip()
     return first.rstrip(".")[:REASON_LENGTH]
-
-
-

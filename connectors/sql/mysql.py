@@ -9,7 +9,7 @@ import contextlib
 import re
 import socket
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 import pymysql
@@ -37,8 +37,7 @@ TEXTS = {T.DATE, T.DATETIME, T.TIME, T.DECIMAL, T.JSON}  # parsed faster by colu
 
 
 class MySqlDatabase(Staged):
-    kind = "mysql"
-    errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.DBAPIError, pymysql.Error)
+    errors = (sa.exc.DBAPIError, pymysql.Error)
     truth = "1"
 
     def __init__(self, settings: SqlSettings, host: Host) -> None:
@@ -106,12 +105,11 @@ class MySqlDatabase(Staged):
         into = ", ".join(self.quoted(name) for name in names)
         taken = ", ".join(f"UNHEX(j.{short})" if name in binary else f"j.{short}" for name, short in names.items())
         columns = ", ".join(f"{short} LONGTEXT PATH '$.{short}'" for short in names.values())
-        insert = (
-            f"INSERT INTO {self.quoted(staging.sql.name)} ({into}) SELECT {taken} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS j"  # noqa: S608
-        )
+        insert = f"INSERT INTO {self.quoted(staging.sql.name)} ({into}) SELECT {taken} FROM JSON_TABLE(%s, '$[*]' COLUMNS ({columns})) AS j"  # noqa: S608
         plain = frame.with_columns(pl.col(pl.Boolean).cast(pl.Int8), *(pl.col(name).bin.encode("hex") for name in binary)).rename(names)
         text = plain.write_json()
-        with connection.connection.cursor() as cursor:
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor:
             parts = len(text.encode()) // self._most_bytes(connection) + 1
             for part in plain.iter_slices(-(-plain.height // parts)):
                 cursor.execute(insert, (part.write_json() if parts > 1 else text,))
@@ -121,7 +119,7 @@ class MySqlDatabase(Staged):
         """Of a JSON text in one statement, in which quotes are doubled at worst."""
         return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()) // 3
 
-    def csv(self, column: Column, values: pl.Series) -> pl.Series:
+    def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
             case T.DATETIME:
                 return values.dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
@@ -140,7 +138,9 @@ class MySqlDatabase(Staged):
 
     def failure(self, error: Exception) -> Failure:
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-        number, text = (*original.args, "")[:2] if original is not None and original.args and isinstance(original.args[0], int) else (2013, str(original))
+        number, text = (
+            (*original.args, "")[:2] if original is not None and original.args and isinstance(original.args[0], int) else (2013, str(original))
+        )
         said = one_sentence(re.sub(r"`[^`]*`\.`hub_\d+`\.", "", str(text)))
         if number == 1062 and (taken := TAKEN.search(str(text))):
             return Failure(Verdict.UNIQUE, said, taken["key"], taken["value"][:200])

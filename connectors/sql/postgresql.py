@@ -12,7 +12,7 @@ import os
 import re
 import socket
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -22,7 +22,7 @@ import psycopg
 import sqlalchemy as sa
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.base import PGCompiler
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 
 from connectors.base import FieldType, Host
 from connectors.canonical import canonical_text
@@ -56,14 +56,13 @@ class _Settings(PGCompiler):
         return f"CAST({asked} AS {self.dialect.type_compiler_instance.process(bindparam.type)})"
 
 
-class _ByAdbc(postgresql.dialect):
+class _ByAdbc(PGDialect):
     statement_compiler = _Settings
 
 
 class PostgresDatabase(Staged):
-    kind = "postgresql"
     is_clean = True
-    errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error, pl.exceptions.ComputeError)
+    errors = (sa.exc.DBAPIError, psycopg.Error, adbc_driver_manager.Error, pl.exceptions.ComputeError)
 
     def __init__(self, settings: SqlSettings, host: Host) -> None:
         super().__init__(settings, host)
@@ -121,7 +120,8 @@ class PostgresDatabase(Staged):
             self._cursor.adbc_cancel()
         for connection in (self._reader, self._writer):
             if connection is not None and not connection.closed:
-                _break_off(connection.connection.driver_connection)
+                driver: Any = connection.connection.driver_connection
+                _break_off(driver)
 
     # --- reading ---
 
@@ -151,7 +151,8 @@ class PostgresDatabase(Staged):
     def among(self, columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> sa.ColumnElement[bool]:
         """By one parameter, however many values there are: a JSON array of them."""
         texts = [[_text(v) for v in row] for row in values]
-        asked = sa.cast(sa.bindparam(None, orjson.dumps([t[0] for t in texts] if len(columns) == 1 else texts).decode(), sa.Text(), unique=True), postgresql.JSONB)
+        listed = orjson.dumps([row[0] for row in texts] if len(columns) == 1 else texts).decode()
+        asked = sa.cast(sa.bindparam(None, listed, sa.Text(), unique=True), postgresql.JSONB)
         if len(columns) == 1:
             element = sa.func.jsonb_array_elements_text(asked).column_valued("element")
             wanted = sa.select(sa.cast(element, columns[0].sql.type)).scalar_subquery()
@@ -171,7 +172,7 @@ class PostgresDatabase(Staged):
         cursor = self._arrow_cursor()
         if values := getattr(compiled, "values", []):
             said = ", ".join(f"set_config('hub.p{n}', ${n + 1}::text, false) AS p{n}" for n in range(len(values)))
-            cursor.execute(f"SELECT {said}", parameters=pl.DataFrame({f"p{n}": [value] for n, value in enumerate(values)}))  # noqa: S608
+            cursor.execute(f"SELECT {said}", parameters=pl.DataFrame({f"p{n}": [value] for n, value in enumerate(values)}))
             pl.DataFrame(cursor.fetch_arrow())
         cursor.execute(compiled.string)
         return pl.DataFrame(cursor.fetch_arrow())
@@ -215,12 +216,13 @@ class PostgresDatabase(Staged):
     def fill(self, connection: sa.Connection, staging: Staging, frame: pl.DataFrame) -> None:
         names = ", ".join(self.quoted(name) for name in frame.columns)
         text = frame.write_csv(include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
-        with connection.connection.cursor() as cursor, cursor.copy(f"COPY {self.quoted(staging.sql.name)} ({names}) FROM STDIN (FORMAT csv)") as copy:
+        driver: Any = connection.connection.driver_connection
+        with driver.cursor() as cursor, cursor.copy(f"COPY {self.quoted(staging.sql.name)} ({names}) FROM STDIN (FORMAT csv)") as copy:
             copy.write(text.encode())
         if staging.keys:  # the planner takes a table it knows nothing of for a small one, and would read all of the other
             connection.exec_driver_sql(f"ANALYZE {self.quoted(staging.sql.name)} ({self.quoted(key_name(0))})")
 
-    def csv(self, column: Column, values: pl.Series) -> pl.Series:
+    def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
             case T.BINARY:
                 return pl.select(pl.lit("\\x") + values.bin.encode("hex")).to_series()

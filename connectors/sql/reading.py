@@ -25,7 +25,15 @@ class Reading:
     """One pass. A position is {"after": the order's values of the last record read, "above" and "upto": the keys a part lies between}."""
 
     def __init__(
-        self, database: Database, table: Table, entity: Entity, *, since: Cursor | None, until: str | None, fields: Sequence[str] | None, keys_only: bool
+        self,
+        database: Database,
+        table: Table,
+        entity: Entity,
+        *,
+        since: Cursor | None,
+        until: str | None,
+        fields: Sequence[str] | None,
+        keys_only: bool,
     ) -> None:
         self._database, self._table, self._entity = database, table, entity
         wanted = set(entity.key) if keys_only else {f.name for f in entity.fields} if fields is None else set(fields)
@@ -135,7 +143,9 @@ class Reading:
         for column in self._key:
             if column.name in page.frame.columns:
                 empty = page.frame[column.name].is_null().arg_true().to_list()
-                page.misfits += [Misfit(row, column.name, "", Text(_("is empty, so the record has no key"))) for row in empty if (row, column.name) not in told]
+                page.misfits += [
+                    Misfit(row, column.name, "", Text(_("is empty, so the record has no key"))) for row in empty if (row, column.name) not in told
+                ]
         return page
 
 

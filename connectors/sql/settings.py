@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
-HOST = {"host": True}  # a stored secret is sent to this host alone
+HOST: dict[str, Any] = {"host": True}  # a stored secret is sent to this host alone
 
 
 class Form(BaseModel):
@@ -67,7 +67,9 @@ class Connection(Form):
     """Time-outs and page size."""
 
     connect_seconds: int = Field(10, title="Time to connect", description="Seconds.", ge=1, le=120)
-    total_seconds: int = Field(60, title="Time in all", description="Seconds a query, or a portion written, may take; a slower one is cut.", ge=1, le=900)
+    total_seconds: int = Field(
+        60, title="Time in all", description="Seconds a query, or a portion written, may take; a slower one is cut.", ge=1, le=900
+    )
     page_rows: int = Field(10_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
 
 

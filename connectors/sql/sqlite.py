@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
@@ -29,8 +29,7 @@ BUSY_SECONDS = 5.0
 
 
 class SqliteDatabase(Staged):
-    kind = "sqlite"
-    errors: ClassVar[tuple[type[Exception], ...]] = (sa.exc.DBAPIError, sqlite3.Error)
+    errors = (sa.exc.DBAPIError, sqlite3.Error)
     truth = "1"
 
     def __init__(self, settings: SqlSettings, host: Host) -> None:
@@ -126,7 +125,7 @@ class SqliteDatabase(Staged):
         driver: Any = connection.connection.driver_connection
         driver.executemany(f"INSERT INTO temp.{self.quoted(staging.sql.name)} ({names}) VALUES ({marks})", frame.rows())  # noqa: S608
 
-    def csv(self, column: Column, values: pl.Series) -> pl.Series:
+    def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
             case T.DATETIME:
                 return values.dt.strftime("%Y-%m-%d %H:%M:%S%.6f").str.strip_suffix(".000000")

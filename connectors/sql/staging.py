@@ -56,15 +56,12 @@ class Staged(Database):
         self._stagings = {}  # they went with their connection
         super().close()
 
-    def begin(self, connection: sa.Connection) -> None:  # noqa: B027  most have nothing to say
-        """Said once at the start of a transaction that writes."""
-
     def staging(self, connection: sa.Connection, table: Table, *, keys: Sequence[str], names: Sequence[str], masked: Sequence[str]) -> Staging:
         """The temporary table for such changes, made when first needed and empty."""
         place = (table.name, tuple(keys), tuple(names), tuple(masked))
         if place not in self._stagings:
             staging = self._planned(table, *place[1:], name=f"hub_{len(self._stagings)}")
-            like = [sa.literal_column("0").label(ROW)]
+            like: list[sa.ColumnElement[Any]] = [sa.literal_column("0").label(ROW)]
             like += [self.staging_type(table.columns[name]).label(key_name(n)) for n, name in enumerate(keys)]
             like += [self.staging_type(table.columns[name]).label(name) for name in names]
             like += [sa.literal_column(self.truth).label(sent_name(name)) for name in masked]
@@ -96,10 +93,6 @@ class Staged(Database):
     def equal(self, column: Column, staged: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """Whether the table's column holds just this."""
         return column.sql.is_not_distinct_from(staged)
-
-    def csv(self, column: Column, values: pl.Series) -> pl.Series:
-        """A column of changes as `fill` takes it."""
-        return values
 
     @abc.abstractmethod
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:

@@ -119,7 +119,7 @@ class Tables:
         keys = inspector.get_multi_pk_constraint(**asked)
         uniques = inspector.get_multi_unique_constraints(**asked)
         indexes = inspector.get_multi_indexes(**asked)
-        comments = inspector.get_multi_table_comment(**asked) if inspector.dialect.supports_comments else {}
+        comments: dict[Any, Any] = dict(inspector.get_multi_table_comment(**asked) if inspector.dialect.supports_comments else {})
         views = set(inspector.get_view_names(schema)) | _materialized(inspector, schema)
         for place, described in columns.items():
             constraints = _Constraints(keys.get(place), uniques.get(place), indexes.get(place))
@@ -172,7 +172,9 @@ class Tables:
             type=found,
             required=not described["nullable"] and not has_default and not made_by_itself and not is_view,
             read_only=made_by_itself or is_view,
-            max_length=getattr(type_, "length", None) if found is T.TEXT and isinstance(type_, sa.String) and not isinstance(type_, sa.Enum) else None,
+            max_length=getattr(type_, "length", None)
+            if found is T.TEXT and isinstance(type_, sa.String) and not isinstance(type_, sa.Enum)
+            else None,
             scale=scale,
             choices=tuple(type_.enums) if isinstance(type_, sa.Enum) else (),
             description=described.get("comment") or "",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import polars as pl
@@ -13,7 +16,7 @@ from connectors.canonical import canonical_key, canonical_text, key_parts
 from connectors.sql.columns import Column, Unfit
 from connectors.sql.databases import Database, Failure, Verdict
 from connectors.sql.reading import column_of
-from connectors.sql.staging import ROW, Staged, Staging, key_name, sent_name
+from connectors.sql.staging import ROW, key_name, sent_name
 from connectors.sql.tables import Table
 
 ORDER = ("delete", "update", "create")  # what is freed may be taken again
@@ -24,17 +27,29 @@ class Conflict(Exception):
     """Uniqueness forbids some of the rows."""
 
 
-class Writing:
+@dataclass(frozen=True)
+class Batch:
+    """Rows for one statement: their number, their key where the change names its record, their values, and which are sent."""
+
+    operation: str
+    frame: pl.DataFrame
+    names: tuple[str, ...]
+    masked: tuple[str, ...]
+
+    def of(self, frame: pl.DataFrame) -> Batch:
+        return replace(self, frame=frame)
+
+
+class Writing(abc.ABC):
     """One portion on its way."""
 
     def __init__(self, database: Database, table: Table, entity: Entity, changes: Changes) -> None:
-        if not isinstance(database, Staged):
-            raise TypeError(database)
         if table.is_view:
             raise SettingsError(_("{entity} of {system} is a view, which is not written to."), entity=entity.name, system=database.system)
         self._database, self._table, self._entity, self._changes = database, table, entity, changes
         self._key = [column_of(table, entity, name, database.system) for name in entity.key]
         self._outcomes: list[Outcome] = []
+        self._failures: tuple[type[Exception], ...] = (Conflict, *database.errors)
 
     def send_all(self) -> list[Outcome]:
         if not len(self._changes):
@@ -45,7 +60,7 @@ class Writing:
             transaction = connection.begin()
             database.begin(connection)
             for batch in self._batches():
-                self._staging(connection, batch)  # made outside of any savepoint, else it would go with one
+                self._prepare(connection, batch)
                 self._write(connection, batch)
             try:
                 transaction.commit()
@@ -93,7 +108,7 @@ class Writing:
         if operation != "create":
             keys, wrong = self._keys(about)
             frame = frame.with_columns(keys)
-        frame = frame.with_columns([self._database.csv(c, c.plain(values[n])).alias(n) for n, c in columns.items()])
+        frame = frame.with_columns([self._database.plain(c, c.plain(values[n])).alias(n) for n, c in columns.items()])
         masked = [n for n in names if send is not None and n in send.columns]
         frame = frame.with_columns([send[n].alias(sent_name(n)) for n in masked] if send is not None else [])
         for row in about["row"].filter(wrong):
@@ -116,7 +131,7 @@ class Writing:
         for number, column in enumerate(self._key):
             dtype = schema[column.name]
             series = pl.Series([None if row is None else row[number] for row in rows], dtype=dtype if column.zone is None else pl.Datetime("us"))
-            keys.append(self._database.csv(column, series).alias(key_name(number)))
+            keys.append(self._database.plain(column, series).alias(key_name(number)))
         return keys, pl.Series([row is None for row in rows])
 
     def _parts(self, text: str | None) -> list[Any] | None:
@@ -148,7 +163,7 @@ class Writing:
         try:
             getattr(self, f"_{batch.operation}")(connection, batch)
             savepoint.commit()
-        except (Conflict, *self._database.errors) as error:
+        except self._failures as error:
             del self._outcomes[before:]
             if not isinstance(error, Conflict):
                 failure = self._database.failure(error)
@@ -158,99 +173,34 @@ class Writing:
             if batch.frame.height == 1:
                 if isinstance(error, Conflict):
                     failure = Failure(Verdict.RECORD, "it took the record without a word, but did not store it")  # a trigger or rule may do so
-                self._refused(batch.frame[ROW][0], self._database.refusal(failure))
+                self._refused(batch.frame[ROW][0], self._refusal(failure, batch))
                 return
             half = batch.frame.height // 2
             for part in (batch.frame[:half], batch.frame[half:]):
                 self._write(connection, batch.of(part))
 
+    def _refusal(self, failure: Failure, batch: Batch) -> Text:
+        """With the value that was sent, where the database names only the column."""
+        if failure.column == "PRIMARY":
+            failure = replace(failure, column=", ".join(c.name for c in self._key))
+        if failure.column in batch.names and not failure.value and batch.frame[failure.column][0] is not None:
+            failure = replace(failure, value=canonical_text(batch.frame[failure.column][0])[:200])
+        return self._database.refusal(failure)
+
     # --- the operations ---
 
-    def _create(self, connection: sa.Connection, batch: Batch) -> None:
-        staging = self._staged(connection, batch)
-        table, columns = self._table.sql, [self._table.columns[n] for n in batch.names]
-        rows = sa.select(*(self._database.stored(c, staging.sql.c[c.name]) for c in columns)).order_by(staging.row)
-        knows_keys = all(c.name in batch.names and c.field.type in EXACT and not c.is_uuid for c in self._key)
-        insert = self._database.insert(table, batch.names, rows)
-        if batch.frame.height == 1:  # here uniqueness is to speak for itself
-            insert = sa.insert(table).from_select(list(batch.names), rows)
-        if not knows_keys:
-            insert = insert.returning(*(c.sql for c in self._key))
-        inner = connection.begin_nested()
-        try:
-            result = connection.execute(insert, execution_options={"preserve_rowcount": True})
-        except self._database.errors as error:
-            failure = self._database.failure(error)
-            if failure.verdict is not Verdict.UNIQUE or self._table.sure_key is None:
-                raise
-            inner.rollback()
-            self._create_again(connection, batch, staging, failure)
-            return
-        keys = None if knows_keys else [canonical_key(row) for row in result]
-        count = result.rowcount if keys is None else len(keys)
-        if count == batch.frame.height:
-            inner.commit()
-            self._written(batch.frame[ROW], self._sent_keys(batch.frame) if keys is None else keys)
-            return
-        inner.rollback()
-        self._create_again(connection, batch, staging, None)
+    @abc.abstractmethod
+    def _prepare(self, connection: sa.Connection, batch: Batch) -> None:
+        """What has to be there before the first savepoint."""
 
-    def _create_again(self, connection: sa.Connection, batch: Batch, staging: Staging, failure: Failure | None) -> None:
-        """Some of these records are there already. One that is just as it was sent came before: it is written. Any other is refused."""
-        sure = self._table.sure_key
-        if sure is None or not set(sure) <= set(batch.names):
-            raise Conflict
-        columns = [self._table.columns[n] for n in batch.names]
-        same = sa.and_(*(self._database.equal(c, staging.sql.c[c.name]) for c in columns))
-        there = sa.and_(*(self._table.columns[n].sql == staging.sql.c[n] for n in sure))
-        asked = sa.select(staging.row, same, *(c.sql for c in self._key)).select_from(staging.sql.join(self._table.sql, there))
-        found = connection.execute(asked).all()
-        if not found:
-            if failure is not None:
-                self._refused(batch.frame[ROW][0], self._database.refusal(failure))
-                return
-            raise Conflict
-        sent = dict(zip(batch.frame[ROW].to_list(), batch.frame.select(sure).iter_rows(), strict=True))
-        for row, is_same, *key in found:
-            if is_same:
-                self._outcomes.append(Outcome(row, Result.WRITTEN, canonical_key(key)))
-            else:
-                value = ", ".join(canonical_text(part) for part in sent[row])
-                self._refused(row, self._database.refusal(Failure(Verdict.UNIQUE, "", ", ".join(sure), value)))
-        rest = batch.frame.filter(~batch.frame[ROW].is_in([row for row, *_more in found]))
-        self._write(connection, batch.of(rest))
+    @abc.abstractmethod
+    def _create(self, connection: sa.Connection, batch: Batch) -> None: ...
 
-    def _update(self, connection: sa.Connection, batch: Batch) -> None:
-        staging = self._staged(connection, batch)
-        if batch.names:
-            new: dict[str, Any] = {}
-            for name in batch.names:
-                column = self._table.columns[name]
-                value = self._database.stored(column, staging.sql.c[name])
-                new[name] = sa.case((staging.sql.c[sent_name(name)], value), else_=column.sql) if name in batch.masked else value
-            connection.execute(sa.update(self._table.sql).values(new).where(staging.same_key()))
-        missing = sa.select(staging.row).select_from(staging.sql.outerjoin(self._table.sql, staging.same_key())).where(self._key[0].sql.is_(None))
-        gone = set(connection.execute(missing).scalars())
-        for row in batch.frame[ROW]:
-            if row in gone:
-                self._gone(row)
-            else:
-                self._outcomes.append(Outcome(row, Result.WRITTEN))
+    @abc.abstractmethod
+    def _update(self, connection: sa.Connection, batch: Batch) -> None: ...
 
-    def _delete(self, connection: sa.Connection, batch: Batch) -> None:
-        staging = self._staged(connection, batch)
-        connection.execute(self._database.delete(staging))
-        self._written(batch.frame[ROW], None)  # what is gone already is as it should be
-
-    def _staging(self, connection: sa.Connection, batch: Batch) -> Staging:
-        keys = () if batch.operation == "create" else self._entity.key
-        return self._database.staging(connection, self._table, keys=keys, names=batch.names, masked=batch.masked)
-
-    def _staged(self, connection: sa.Connection, batch: Batch) -> Staging:
-        staging = self._staging(connection, batch)
-        self._database.empty(connection, staging)
-        self._database.fill(connection, staging, batch.frame)
-        return staging
+    @abc.abstractmethod
+    def _delete(self, connection: sa.Connection, batch: Batch) -> None: ...
 
     # --- outcomes ---
 
@@ -259,8 +209,10 @@ class Writing:
             return frame[self._key[0].name].cast(pl.String).to_list()
         return [canonical_key(row) for row in frame.select([c.name for c in self._key]).iter_rows()]
 
-    def _written(self, rows: pl.Series, keys: Sequence[str] | None) -> None:
-        self._outcomes += [Outcome(row, Result.WRITTEN, key) for row, key in zip(rows.to_list(), keys or [None] * len(rows), strict=True)]
+    def _written(self, rows: pl.Series, keys: Sequence[str | None] | None) -> None:
+        self._outcomes += [
+            Outcome(row, Result.WRITTEN, key) for row, key in zip(rows.to_list(), repeat(None) if keys is None else keys, strict=False)
+        ]
 
     def _refused(self, row: int, reason: Text) -> None:
         self._outcomes.append(Outcome(row, Result.REFUSED, reason=reason))
@@ -268,13 +220,3 @@ class Writing:
     def _gone(self, row: int) -> None:
         names = {"system": self._database.system, "entity": self._entity.label or self._entity.name}
         self._refused(row, Text(_("{system} no longer has this record of {entity}"), names))
-
-
-class Batch:
-    """Rows for one statement."""
-
-    def __init__(self, operation: str, frame: pl.DataFrame, names: tuple[str, ...], masked: tuple[str, ...]) -> None:
-        self.operation, self.frame, self.names, self.masked = operation, frame, names, masked
-
-    def of(self, frame: pl.DataFrame) -> Batch:
-        return Batch(self.operation, frame, self.names, self.masked)
