@@ -141,7 +141,7 @@ class Capabilities(BaseModel, frozen=True):
     in_flight: int = 1  # write requests at once
     incremental: bool = False  # can be asked for what changed since a cursor
     upper_bound: bool = False  # and up to one
-    partitions: bool = False
+    partitions: bool = False  # `split` tells positions from which parts of a reading may begin
     count: bool = False
     lookup_by_key: bool = False
     lookup_by: tuple[str, ...] = ()  # fields by which records can be looked up (match keys)
@@ -417,9 +417,16 @@ class Connector(abc.ABC):
     ) -> Iterator[Page]:
         """Page after page, from `position` where one is given (None: from the start), only what changed at or after `since` and up to `until`.
 
-        The order is (cursor field, key) where the entity's order is stable. The last page says so by `position=None`; an empty source is one
+        Where the entity's order is stable, what changed since a cursor comes in the order (cursor field, key). The last page says so by `position=None`; an empty source is one
         empty page. Closing the generator ends the reading.
         """
+
+    def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
+        """Positions from which `read`, asked for the same since and until, reads up to `parts` parts that together are the whole and share nothing.
+
+        Fewer where there are not so many records. Each part ends by itself. Only for an entity that declares partitions.
+        """
+        return []
 
     @abc.abstractmethod
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:

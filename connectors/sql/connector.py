@@ -69,6 +69,10 @@ class SqlConnector(Connector):
         reading = Reading(self._database, self._table(entity), entity, since=since, until=until, fields=fields, keys_only=keys_only)
         yield from reading.pages(position)
 
+    def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
+        reading = Reading(self._database, self._table(entity), entity, since=since, until=until, fields=None, keys_only=True)
+        return reading.split(parts)
+
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
         return looked_up(self._database, self._table(entity), entity, by, values, fields)
 

@@ -91,7 +91,7 @@ class Reading:
             place = after
 
     def _fetch(self, place: dict[str, Any]) -> pl.DataFrame:
-        select = self._select().where(*self._bounds, *(c.sql.is_not(None) for c in self._key if self._table.has_nullable_key))
+        select = self._select().where(*self._bounds, *self._have_key())
         for name, columns in (("after", self._order), ("above", self._key)):
             if name in place:
                 select = select.where(self._database.after(columns, self._unmarked(columns, place[name])))
@@ -107,10 +107,11 @@ class Reading:
     def _unmarked(self, columns: Sequence[Column], marks: Sequence[str]) -> list[Any]:
         return [self._database.unmark(column, mark) for column, mark in zip(columns, marks, strict=True)]
 
-    def _marks(self, raw: pl.DataFrame, row: int) -> list[str]:
-        marks = [self._database.mark(column, raw[column.name], row) for column in self._order]
+    def _marks(self, raw: pl.DataFrame, row: int, columns: Sequence[Column] | None = None) -> list[str]:
+        columns = columns or self._order
+        marks = [self._database.mark(column, raw[column.name], row) for column in columns]
         if None in marks:
-            column = self._order[marks.index(None)]
+            column = columns[marks.index(None)]
             raise BadAnswer(
                 _("{system} has a record in {entity} whose {field} is {value}: reading cannot go on behind it. Correct it there."),
                 system=self._database.system,
@@ -124,7 +125,26 @@ class Reading:
         frame, misfits = fitted(raw, [c for c in self._columns if c.name in set(self._wanted)])
         return Page(frame.select(self._wanted), position, misfits)
 
+    def split(self, parts: int) -> list[Position]:
+        """Ranges of keys with about as many records each. The last has no end, and so also takes the records without a key."""
+        shown = [self._database.shown(column).label(column.name) for column in self._key]
+        keys = sa.select(*shown).select_from(self._table.sql).order_by(*(c.sql for c in self._key))
+        with self._database.request():
+            count = int(self._database.reader.execute(sa.select(sa.func.count()).select_from(self._table.sql)).scalar_one())
+        edges: list[list[str]] = []
+        for number in range(1, min(parts, count)):
+            at = sa.literal_column(str(count * number // parts - 1 if count >= parts else number - 1))
+            with self._database.request():
+                raw = self._database.fetch(keys.where(*self._have_key()).limit(sa.literal_column("1")).offset(at), self._key)
+            edges += [self._marks(raw, 0, self._key)] if raw.height else []
+        lows = [{}, *({"above": edge} for edge in edges)]
+        highs = [*({"upto": edge} for edge in edges), {}]
+        return [{**low, **high} for low, high in zip(lows, highs, strict=True)]
+
     # --- records without a key, which only a view or a key of one's own choice can have ---
+
+    def _have_key(self) -> list[sa.ColumnElement[bool]]:
+        return [c.sql.is_not(None) for c in self._key] if self._table.has_nullable_key else []
 
     def _no_key(self) -> sa.ColumnElement[bool]:
         return sa.or_(*(c.sql.is_(None) for c in self._key))
