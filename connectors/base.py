@@ -417,8 +417,8 @@ class Connector(abc.ABC):
     ) -> Iterator[Page]:
         """Page after page, from `position` where one is given (None: from the start), only what changed at or after `since` and up to `until`.
 
-        Where the entity's order is stable, what changed since a cursor comes in the order (cursor field, key). The last page says so by `position=None`; an empty source is one
-        empty page. Closing the generator ends the reading.
+        Where the entity's order is stable, what changed since a cursor comes in the order (cursor field, key). The last page says so by
+        `position=None`; an empty source is one empty page. Closing the generator ends the reading.
         """
 
     def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:

@@ -37,7 +37,7 @@ TEXTS = {T.DATE, T.DATETIME, T.TIME, T.DECIMAL, T.JSON}  # parsed faster by colu
 
 
 class MySqlDatabase(Staged):
-    errors = (sa.exc.DBAPIError, pymysql.Error)
+    errors = (sa.exc.DBAPIError, pymysql.Error, OSError)
     truth = "1"
 
     def __init__(self, settings: SqlSettings, host: Host) -> None:
@@ -138,6 +138,8 @@ class MySqlDatabase(Staged):
 
     def failure(self, error: Exception) -> Failure:
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        if isinstance(original, OSError):
+            return Failure(Verdict.DOWN, (original.strerror or str(original)).lower())
         number, text = (
             (*original.args, "")[:2] if original is not None and original.args and isinstance(original.args[0], int) else (2013, str(original))
         )

@@ -20,6 +20,7 @@ import orjson
 import polars as pl
 import psycopg
 import sqlalchemy as sa
+from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
@@ -214,13 +215,14 @@ class PostgresDatabase(Staged):
         connection.exec_driver_sql(made)
 
     def fill(self, connection: sa.Connection, staging: Staging, frame: pl.DataFrame) -> None:
-        names = ", ".join(self.quoted(name) for name in frame.columns)
+        place, names = sql.Identifier(staging.sql.name), sql.SQL(", ").join(map(sql.Identifier, frame.columns))
         text = frame.write_csv(include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
         driver: Any = connection.connection.driver_connection
-        with driver.cursor() as cursor, cursor.copy(f"COPY {self.quoted(staging.sql.name)} ({names}) FROM STDIN (FORMAT csv)") as copy:
-            copy.write(text.encode())
-        if staging.keys:  # the planner takes a table it knows nothing of for a small one, and would read all of the other
-            connection.exec_driver_sql(f"ANALYZE {self.quoted(staging.sql.name)} ({self.quoted(key_name(0))})")
+        with driver.cursor() as cursor:
+            with cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, names)) as copy:
+                copy.write(text.encode())
+            if staging.keys:  # the planner takes a table it knows nothing of for a small one, and would read all of the other
+                cursor.execute(sql.SQL("ANALYZE {} ({})").format(place, sql.Identifier(key_name(0))))
 
     def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:

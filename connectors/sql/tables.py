@@ -118,7 +118,8 @@ class Tables:
         columns = inspector.get_multi_columns(**asked)
         keys = inspector.get_multi_pk_constraint(**asked)
         uniques = inspector.get_multi_unique_constraints(**asked)
-        indexes = inspector.get_multi_indexes(**asked)
+        automatic = {"include_auto_indexes": True} if inspector.dialect.name == "sqlite" else {}  # else it is guessed from the text of CREATE TABLE
+        indexes = inspector.get_multi_indexes(**asked, **automatic)
         comments: dict[Any, Any] = dict(inspector.get_multi_table_comment(**asked) if inspector.dialect.supports_comments else {})
         views = set(inspector.get_view_names(schema)) | _materialized(inspector, schema)
         for place, described in columns.items():
@@ -207,7 +208,7 @@ class _Constraints:
 
     def key(self, columns: dict[str, Column]) -> tuple[str, ...]:
         """The primary key; without one, the first unique columns that are never null."""
-        return next((names for names in self.all if all(not columns[n].sql.nullable for n in names)), ())
+        return self.primary or next((names for names in self.all if all(not columns[n].sql.nullable for n in names)), ())
 
     def _whole_indexes(self) -> Iterator[Any]:
         """Without those over expressions or over some of the rows."""

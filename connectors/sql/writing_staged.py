@@ -32,10 +32,10 @@ class StagedWriting(Writing):
         try:
             keys = self._inserted(connection, batch, staging, rows, knows_keys=knows_keys)
         except self._database.errors as error:
+            inner.rollback()
             failure = self._database.failure(error)
             if failure.verdict is not Verdict.UNIQUE:
                 raise
-            inner.rollback()
             self._create_again(connection, batch, staging, failure)
             return
         if keys is None:
