@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
-HOST: dict[str, Any] = {"host": True}  # a stored secret is sent to this host alone
 
 
 class Form(BaseModel):
@@ -20,7 +19,7 @@ class Form(BaseModel):
 class Server(Form):
     """What every database server is asked for."""
 
-    host: str = Field(title="Host", description="Name or IP address of the server.", min_length=1, json_schema_extra=HOST)
+    host: str = Field(title="Host", description="Name or IP address of the server.", min_length=1)
     port: int = Field(title="Port", description="Of the server.", ge=1, le=65535)
     database: str = Field(title="Database", description="Its name on the server.", min_length=1)
     user: str = Field(title="User", description="The name to sign in with. Reading alone needs no right to write.", min_length=1)

@@ -59,7 +59,9 @@ class GuardedHost:
 
     def allow_path(self, path: str) -> None:
         if not any(Path(path).is_relative_to(folder) for folder in settings.ALLOWED_FOLDERS):
-            raise AddressRefused(_("{path} is in no folder that the hub may open. To allow it, add its folder to the setting ALLOWED_FOLDERS."), path=path)
+            raise AddressRefused(
+                _("{path} is in no folder that the hub may open. To allow it, add its folder to the setting ALLOWED_FOLDERS."), path=path
+            )
 
     def before_request(self) -> None:
         if time.monotonic() >= self.deadline():
