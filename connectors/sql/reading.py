@@ -133,7 +133,7 @@ class Reading:
             count = int(self._database.reader.execute(sa.select(sa.func.count()).select_from(self._table.sql)).scalar_one())
         edges: list[list[str]] = []
         for number in range(1, min(parts, count)):
-            at = sa.literal_column(str(count * number // parts - 1 if count >= parts else number - 1))
+            at: sa.ColumnElement[Any] = sa.literal_column(str(count * number // parts - 1 if count >= parts else number - 1))
             with self._database.request():
                 raw = self._database.fetch(keys.where(*self._have_key()).limit(sa.literal_column("1")).offset(at), self._key)
             edges += [self._marks(raw, 0, self._key)] if raw.height else []

@@ -102,6 +102,10 @@ class Staged(Database):
     def fill(self, connection: sa.Connection, staging: Staging, frame: pl.DataFrame) -> None:
         """Put these rows into the temporary table."""
 
+    def copy_straight(self, connection: sa.Connection, table: Table, frame: pl.DataFrame) -> bool:
+        """Put these new rows into their table without a temporary one; False where that cannot be done."""
+        return False
+
     def empty(self, connection: sa.Connection, staging: Staging) -> None:
         connection.execute(sa.delete(staging.sql))
 

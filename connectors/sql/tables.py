@@ -118,7 +118,9 @@ class Tables:
         columns = inspector.get_multi_columns(**asked)
         keys = inspector.get_multi_pk_constraint(**asked)
         uniques = inspector.get_multi_unique_constraints(**asked)
-        automatic = {"include_auto_indexes": True} if inspector.dialect.name == "sqlite" else {}  # else it is guessed from the text of CREATE TABLE
+        automatic: dict[str, Any] = (
+            {"include_auto_indexes": True} if inspector.dialect.name == "sqlite" else {}
+        )  # else it is guessed from the text of CREATE TABLE
         indexes = inspector.get_multi_indexes(**asked, **automatic)
         comments: dict[Any, Any] = dict(inspector.get_multi_table_comment(**asked) if inspector.dialect.supports_comments else {})
         views = set(inspector.get_view_names(schema)) | _materialized(inspector, schema)
