@@ -249,7 +249,7 @@ class PostgresDatabase(Staged):
         verdict = VERDICTS.get(state) or VERDICTS.get(state[:2]) or Verdict.SETTINGS
         if isinstance(original, psycopg.Error) and original.diag.message_primary:
             return _told(verdict, original.diag)
-        said = one_sentence(re.sub(r"\A.*?(?:ERROR|FATAL):\s*", "", str(original), count=1, flags=re.DOTALL))
+        said = one_sentence(re.sub(r"\A.*?(?:ERROR:|FATAL:|port \d+ failed:)\s*(?:FATAL:\s*)?", "", str(original), count=1, flags=re.DOTALL))
         return Failure(_of_connecting(verdict, state, str(original)), said)
 
 
