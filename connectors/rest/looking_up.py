@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
@@ -45,7 +45,8 @@ class _Looking:
 
     async def all(self, values: list[str]) -> pl.DataFrame:
         size = self._way.values_per_request
-        portions = iter([values[i : i + size] for i in range(0, len(values), size)])
+        written = [(value, form) for value in values if (form := self._written(value)) is not None]
+        portions = iter([dict(written[i : i + size]) for i in range(0, len(written), size)])
         found: list[pl.DataFrame] = []
 
         async def lane() -> None:
@@ -57,12 +58,9 @@ class _Looking:
         empty = pl.DataFrame(schema=self._entity.frame_schema(self._wanted))
         return pl.concat([empty, *found]) if found else empty
 
-    async def _one(self, portion: list[str]) -> pl.DataFrame | None:
-        way = self._way
-        try:
-            known = self._placeholders(portion)
-        except (ValueError, KeyError, ArithmeticError):
-            return None  # a text that is no value of this field is no record's
+    async def _one(self, portion: dict[str, list[Any]]) -> pl.DataFrame | None:
+        """One request for these values, each with its parts as the system writes them."""
+        way, known = self._way, self._placeholders(list(portion.values()))
 
         def lookup(name: str) -> Any:
             if name not in known:
@@ -94,18 +92,21 @@ class _Looking:
         self._check_match(portion, records.frame, answer.place)
         return records.frame.select(self._wanted)
 
-    def _placeholders(self, portion: list[str]) -> dict[str, Any]:
-        written = [self._written(value) for value in portion]
+    def _placeholders(self, written: list[list[Any]]) -> dict[str, Any]:
         known: dict[str, Any] = {"values": self._way.separator.join(as_text(w[0]) for w in written), "list": [w[0] for w in written]}
-        if len(portion) == 1:
+        if len(written) == 1:
             known |= {"value": written[0][0], "key": written[0][0], **dict(zip(self._by, written[0], strict=True))}
         return known
 
-    def _written(self, value: str) -> list[Any]:
-        parts = key_parts(value, len(self._by))
-        return [self._forms[n].write(from_canonical(p, self._forms[n].field.type)) for n, p in zip(self._by, parts, strict=True)]
+    def _written(self, value: str) -> list[Any] | None:
+        """The parts of a canonical text as the system writes them; None for a text that is no value of this field, and so no record's."""
+        try:
+            parts = key_parts(value, len(self._by))
+            return [self._forms[n].write(from_canonical(p, self._forms[n].field.type)) for n, p in zip(self._by, parts, strict=True)]
+        except (ValueError, KeyError, ArithmeticError):
+            return None
 
-    def _check_match(self, portion: list[str], frame: pl.DataFrame, place: str) -> None:
+    def _check_match(self, portion: Iterable[str], frame: pl.DataFrame, place: str) -> None:
         """A system that ignores the parameter answers with anything: then "not found" would make twins."""
         asked = {value.strip().casefold() for value in portion}
         for row in frame.select(self._by).iter_rows():

@@ -20,9 +20,9 @@ from integration_hub.core.expressions.errors import ExpressionError, did_you_mea
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
 from integration_hub.core.expressions.sharing import let
-from integration_hub.core.keys import canonical_key
 
 from .definition import Definition, DefinitionError, FieldMapping, Problem, read_definition
+from .match import match_keys
 from .transforms.base import Operand
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Mapped:
     """What a page became.
 
     `frame`: the target fields and `row` (place in the page) of every record that is not rejected. `send`: Boolean columns beside it for fields
-    that not every record sends; None: all send all. `match`: row, match_field (JSON list of the target fields), match_value (canonical text).
+    that not every record sends; None: all send all. `match`: the records' match keys, as `match.match_keys` gives them.
     `rejected`: row, field, step, transform, value, template, values (JSON); one row a record, its first failure. `field` is the target field
     and `step` counts its steps from 1, what is checked after them included; step 0: the source field could not be read.
     """
@@ -46,7 +46,7 @@ class Mapped:
     frame: pl.DataFrame
     send: pl.DataFrame | None
     rejected: pl.DataFrame
-    match: pl.DataFrame
+    match: dict[str, pl.Series]
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +396,7 @@ class CompiledMapping:
             keep = ~final.get_column("row").is_in(rejected.get_column("row").implode())
             final = final.filter(keep)
             absent = absent.filter(keep) if absent is not None else None
-        return Mapped(final, self._send(final, absent), rejected, self._match(final))
+        return Mapped(final, self._send(final, absent), rejected, match_keys(final, self.definition.match))
 
     def _plan_stages(self) -> Iterator[list[pl.Expr]]:
         """Piece n of every field in one pass. Constants and formulas come first, so that every pass has its columns."""
@@ -436,22 +436,6 @@ class CompiledMapping:
                 gone = absent.select(pl.any_horizontal(pl.col(missing))).to_series()
                 masks.append((column.is_not_null() | ~gone).alias(plan.target.name))
         return pl.DataFrame(masks) if masks else None
-
-    def _match(self, final: pl.DataFrame) -> pl.DataFrame:
-        """By the first alternative of which all values are present."""
-        import polars as pl
-
-        match = final.select("row").with_columns(pl.lit(None, pl.String).alias("match_field"), pl.lit(None, pl.String).alias("match_value"))
-        for alternative in self.definition.match:
-            if match["match_value"].null_count() and set(alternative) <= set(final.columns):
-                value = canonical_key(final, alternative)
-                named = pl.lit(json.dumps(alternative, ensure_ascii=False))
-                open_ = match["match_value"].is_null() & value.is_not_null()
-                match = match.with_columns(
-                    pl.when(open_).then(named).otherwise(pl.col("match_field")).alias("match_field"),
-                    pl.when(open_).then(value).otherwise(pl.col("match_value")).alias("match_value"),
-                )
-        return match
 
     # --- who is rejected, and why -------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from connectors.base import Entity, Text
 
 from .definition import DefinitionError
 from .engine import compile_mapping
+from .match import first_match
 from .records import page_of, plain_records
 from .trace import trace
 
@@ -22,7 +23,7 @@ def preview(
 ) -> dict[str, Any]:
     """{problems} of a definition that cannot run; else {records, trace}.
 
-    records: for each, {record: the target's values, sent: the fields that are sent, match: {field, value}} or {rejected: {field, step,
+    records: for each, {record: the target's values, sent: the fields that are sent, match: {field, value} or null} or {rejected: {field, step,
     transform, value, reason}}. trace: each field of the record `traced`, as `trace.FieldTrace`. Texts are {template, values}.
     """
     entities = Entity.model_validate(source), Entity.model_validate(target)
@@ -38,10 +39,11 @@ def preview(
         told[row["row"]] = {"rejected": {**{k: row[k] for k in ("field", "step", "transform", "value")}, "reason": reason}}
     fields = [plan.target for plan in mapping.plans]
     masks = mapped.send.to_dicts() if mapped.send is not None else [{}] * mapped.frame.height
-    rows = zip(mapped.frame["row"], plain_records(mapped.frame, fields), masks, mapped.match.iter_rows(named=True), strict=True)
-    for number, record, mask, match in rows:
+    rows = zip(mapped.frame["row"], plain_records(mapped.frame, fields), masks, strict=True)
+    for place, (number, record, mask) in enumerate(rows):
         sent = [f.name for f in fields if mask.get(f.name, True)]
-        told[number] = {"record": record, "sent": sent, "match": {"field": json.loads(match["match_field"] or "null"), "value": match["match_value"]}}
+        match = first_match(mapped.match, place)
+        told[number] = {"record": record, "sent": sent, "match": {"field": json.loads(match[0]), "value": match[1]} if match else None}
     steps = [_plain(field) for field in trace(mapping, page, traced)] if traced is not None and traced < len(records) else []
     return {"problems": [], "records": told, "trace": steps}
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from connectors import base
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
 from integration_hub.core import leases, logs, texts
 from integration_hub.core.expressions.errors import ExpressionError
@@ -18,6 +19,7 @@ from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
+from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, NotYet, prepare
@@ -107,18 +109,26 @@ def measure(run: Run, open: Any) -> None:
     """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
     source, target = run.source.as_schema(), run.target.as_schema()
     found: dict[str, Any] = {}
+    first = Run.objects.live().writing_into(run.target).filter(first_load=True).exclude(pair=run.pair_id).first()
+    if first is not None and not run.dry:
+        raise NotYet(_("Waits until {name} has filled {entity} for the first time."), retry_after=5.0, name=first.name, entity=str(run.target))
     if source.capabilities.count and run.keys is None and not run.since_value:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
     if target.capabilities.count and not shared and not Link.objects.filter(pair=run.pair_id).exists():
         with open("target") as connector:
-            found["first_load"] = connector.count(target) == 0
+            found["first_load"] = is_empty(connector, target)
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None and cursor.type == FieldType.DATETIME:
         found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
+
+
+def is_empty(target: Connector, entity: base.Entity) -> bool:
+    """Whether it holds nothing, told twice and by its listing too: what is taken for empty is filled without asking it for each record."""
+    return all(target.count(entity) == 0 and not first_page(target, entity, entity.key).height for __ in range(2))
 
 
 def opener(run: Run, lease: Lease) -> Any:

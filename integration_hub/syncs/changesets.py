@@ -3,9 +3,9 @@
 One Parquet file a page, compressed; under 64 KiB it lies in its index row, else in the storage, where it is on the disk before the row is
 committed. A file has a row a changed record:
 
-    row, operation (create, update, adopt), source_key, part, target_key (null for a create), match_fields (JSON) and match_value by which it is
-    looked up, link_id and the link's newest change when it was compared, print (what `sent_print` becomes), and the structs
-    after, before (null where not known), send (which fields are sent) and source (the source record)
+    row, operation (create, update, adopt), source_key, part, target_key (null for a create), match (a struct: alternative of match fields → value),
+    found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was compared, print (what
+    `sent_print` becomes), and the structs after, before (null where not known), send (which fields are sent) and source (the source record)
 
 "adopt" writes nothing: the target already is as it should be, and only the link or its print changes.
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
@@ -49,6 +50,21 @@ def frame_of(row: ChangeSet | OutcomeFile, columns: list[str] | None = None) -> 
         return pl.read_parquet(io.BytesIO(bytes(row.content)), columns=columns)
     with default_storage.open(row.file) as file:
         return pl.read_parquet(io.BytesIO(file.read()), columns=columns)
+
+
+def match_column(match: Mapping[str, Sequence[str | None]], height: int) -> pl.Series:
+    """Match keys as a change set's column; nulls where the mapping has none."""
+    import polars as pl
+
+    columns = [pl.Series(fields, values, dtype=pl.String) for fields, values in match.items()]
+    return pl.DataFrame(columns).to_struct("match") if columns else pl.Series("match", [None] * height, dtype=pl.Null)
+
+
+def match_of(changes: pl.DataFrame) -> dict[str, pl.Series]:
+    """The match keys of a change set's rows: alternative → values."""
+    import polars as pl
+
+    return {} if changes.schema["match"] == pl.Null else {column.name: column for column in changes["match"].struct.unnest()}
 
 
 def sweep_orphans(run_id: int) -> int:

@@ -1,14 +1,14 @@
 """Comparing: what a mapped page means for the target, record by record.
 
 A print decides most records: what was sent last is still what would be sent, so there is nothing to do and nothing is asked. What would be updated
-is looked up in the target first, so that before and after are real; what would be created is looked up by its match key, adopted where it is
+is looked up in the target first, so that before and after are real; what would be created is looked up by its match keys, adopted where it is
 found once and rejected where twice. One-way is a policy: the source owns every field of the mapping.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
+from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-LOOKUP_AT_ONCE = 500
 GOOD_FOR = (OpenState.REFUSED, OpenState.UNKNOWN)  # not written again by itself
 
 
 @dataclass
 class MappedPage:
-    """A page after mapping: `source` has the source record of each row of `target`, `keys` its key; `match` the match key, null where it has none."""
+    """A page after mapping: `source` has the source record of each row of `target`, `keys` its key."""
 
     number: int
     position: Any
@@ -40,8 +40,7 @@ class MappedPage:
     target: pl.DataFrame
     send: np.ndarray  # a row a record, a column a field of the mapping
     keys: list[str]
-    match_fields: list[str | None]
-    match_values: list[str | None]
+    match: dict[str, list[str | None]]  # alternative of match fields → values; see mappings.match
     counts: Counts
     left: list[Left]
     last_value: str = ""
@@ -78,19 +77,20 @@ class Seen:
         """The match keys of all that this run has planned so far."""
         seen = cls()
         for change_set in run.change_sets.order_by("pk").iterator(chunk_size=20):
-            seen.add(changesets.frame_of(change_set, columns=["match_fields", "match_value"]))
+            seen.add(changesets.match_of(changesets.frame_of(change_set, columns=["match"])))
         return seen
 
-    def add(self, matches: pl.DataFrame) -> np.ndarray:
-        """Which of these match_fields and match_value were seen before, null for none; all of them are seen from now on."""
+    def add(self, match: Mapping[str, pl.Series]) -> np.ndarray:
+        """Which records have a match key that was seen before; all of these match keys are seen from now on."""
         import numpy as np
         import polars as pl
         import polars_hash as plh
 
-        texts = matches.select(pl.concat_str("match_fields", "match_value").alias("match"))
-        has_one = texts["match"].is_not_null().to_numpy()
-        met = np.zeros(matches.height, dtype=bool)
-        met[has_one] = self._add(texts.drop_nulls().select(plh.col("match").nchash.xxhash64()).to_series().to_numpy())
+        met = np.zeros(max((len(values) for values in match.values()), default=0), dtype=bool)
+        for fields, values in match.items():
+            has_one = values.is_not_null().to_numpy()
+            texts = pl.DataFrame({"match": fields + values.drop_nulls()})
+            met[has_one] |= self._add(texts.select(plh.col("match").nchash.xxhash64()).to_series().to_numpy())
         return met
 
     def _add(self, hashes: np.ndarray) -> np.ndarray:
@@ -189,7 +189,7 @@ class _Draft:
         self.befores: list[tuple[pl.DataFrame, int] | None] = []
         self.known: list[bool] = []  # before was read from the target, not taken from the journal
         self.sends: list[np.ndarray] = []
-        self.further: dict[int, list[tuple[str, str]]] = {}  # a record to be created → all that it could be matched by, where that is several
+        self.found_by: dict[int, Match] = {}  # a record without a link → the target's record that has its match key
 
     def keep_what_waits(self, open_rows: dict[str, _Open]) -> np.ndarray:
         """Which records are left alone: refused for good and unchanged since, or of unknown outcome. A person's replay lets them go on."""
@@ -218,7 +218,9 @@ class _Draft:
         if not self.work.target.capabilities.lookup_by_key:
             self._updates_unseen([int(row) for row in rows], differs)
             return gone
-        found, at, found_hashes = self._look_up(KEY, sorted(set(keys.values())))
+        found = look_up(self.work, self.target, self.work.target, KEY, keys.values(), self.work.fields)
+        found_hashes = field_hashes(found, self.work.fields)
+        at = {key: place for place, key in enumerate(canonical_key(found, self.work.target.key))}
         for row in rows:
             place = at.get(keys[int(row)])
             if place is None and self.page.keys[row] in replayed:
@@ -231,7 +233,7 @@ class _Draft:
                     Text(_("{system} no longer has {entity} {key}. Replay it to create it again, or dismiss it."), self._named(key=keys[int(row)])),
                 )
                 continue
-            self._update_or_adopt(int(row), keys[int(row)], (found, place[0]), differs[row] & (hashes[row] != found_hashes[place[0]]))
+            self._update_or_adopt(int(row), keys[int(row)], (found, place), differs[row] & (hashes[row] != found_hashes[place]))
         return gone
 
     def _updates_unseen(self, rows: list[int], differs: np.ndarray) -> None:
@@ -255,29 +257,10 @@ class _Draft:
             self._add(row, "update", link.target_key, (frames[link.change_set_id], place), differs[row], known=False)
 
     def creates(self, rows: list[int], hashes: np.ndarray, seen: Seen | None) -> None:
-        """Records without a link: looked up by their match key, adopted where the target has them once."""
-        firsts: dict[tuple[str | None, str | None], int] = {}
-        wanted: list[int] = []
-        self.further = self._further_matches(rows)
+        """Records without a link: looked up by their match keys, adopted where the target has them once."""
+        found = find_matches(self.work, self.target, self.page.target, self.page.match, self._to_look_up(rows, seen))
+        new: dict[tuple[str, str], int] = {}
         for row in rows:
-            match = (self.page.match_fields[row], self.page.match_values[row])
-            if match[1] is not None and firsts.setdefault(match, row) != row:
-                self._leave(
-                    row,
-                    OpenState.REJECTED,
-                    Text(
-                        _("Shares its match key {value} with record {other} of the source; the target can hold only one of them."),
-                        {"value": match[1], "other": self.page.keys[firsts[match]]},
-                    ),
-                    field=", ".join(json.loads(match[0] or "[]")),
-                    step="match",
-                )
-                continue
-            for other in self.further.get(row, ()):
-                firsts.setdefault(other, row)
-            wanted.append(row)
-        found = self._match(self._to_look_up(wanted, seen))
-        for row in wanted:
             matches = found.get(row, [])
             if len(matches) > 1:
                 self._leave(
@@ -285,108 +268,61 @@ class _Draft:
                     OpenState.REJECTED,
                     Text(
                         _("{system} has {count} {entity} with the match key {value}. Merge them there, then replay."),
-                        self._named(count=len(matches), value=self.page.match_values[row]),
+                        self._named(count=len(matches), value=matches[0].value),
                     ),
                     step="match",
                 )
             elif matches:
-                frame, place, key, found_hashes = matches[0]
-                self._update_or_adopt(row, key, (frame, place), self.page.send[row] & (hashes[row] != found_hashes))
+                (match,) = matches
+                self.found_by[row] = match
+                self._update_or_adopt(row, match.key, (match.frame, match.place), self.page.send[row] & (hashes[row] != match.hashes))
+            elif taken := next(((*one, new[one]) for one in self._match_keys(row) if one in new), None):
+                fields, value, other = taken
+                self._leave(
+                    row,
+                    OpenState.REJECTED,
+                    Text(
+                        _("Shares its match key {value} with record {other} of the source; the target can hold only one of them."),
+                        {"value": value, "other": self.page.keys[other]},
+                    ),
+                    field=", ".join(json.loads(fields)),
+                    step="match",
+                )
             else:
+                new.update(dict.fromkeys(self._match_keys(row), row))
                 self._add(row, "create", None, None, self.page.send[row])
         self._refuse_linked()
 
-    def _further_matches(self, rows: Sequence[int]) -> dict[int, list[tuple[str, str]]]:
-        """What each of these records will be found by once it is created: by every alternative, though it is looked up by the first it has."""
-        alternatives = [names for names in self.work.mapping.definition.match if set(names) <= set(self.page.target.columns)]
-        if len(alternatives) < 2:
-            return {}
-        values = {json.dumps(names, ensure_ascii=False): canonical_key(self.page.target, names).to_list() for names in alternatives}
-        return {row: [(fields, value) for fields, of_field in values.items() if (value := of_field[row]) is not None] for row in rows}
+    def _match_keys(self, row: int) -> Iterator[tuple[str, str]]:
+        """By what this record may be found, now or once it is there."""
+        return ((fields, value) for fields, values in self.page.match.items() if (value := values[row]) is not None)
 
     def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
-        """In a first load only match keys that may have been met before; else all that have one."""
+        """In a first load only records with a match key that may have been met before; else all."""
         import polars as pl
 
-        rows = [row for row in rows if self.page.match_values[row] is not None]
         if seen is None or not rows:
             return rows
-        fields, values = ([column[row] for row in rows] for column in (self.page.match_fields, self.page.match_values))
-        matches = pl.DataFrame({"match_fields": fields, "match_value": values}, schema={"match_fields": pl.String, "match_value": pl.String})
-        return [row for row, met in zip(rows, seen.add(matches), strict=True) if met]
-
-    def _match(self, rows: list[int]) -> dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]]:
-        """Row → the target's records with its match key. Asked for in bulk, once for each alternative of match fields."""
-        result: dict[int, list[tuple[pl.DataFrame, int, str, np.ndarray]]] = {}
-        alternatives: dict[str, list[int]] = {}
-        for row in rows:
-            alternatives.setdefault(self.page.match_fields[row] or "[]", []).append(row)
-        for names, group in alternatives.items():
-            fields = json.loads(names)
-            by = lookup_field(self.work.target, fields)
-            if by is None:
-                continue
-            asked = canonical_key(self.page.target, fields if by == KEY else [by])
-            found, __, hashes = self._look_up(by, sorted({asked[row] for row in group}))
-            if not found.height:
-                continue
-            match_values = canonical_key(found, fields).to_list()
-            keys = canonical_key(found, self.work.target.key).to_list()
-            at: dict[str, list[int]] = {}
-            for place, value in enumerate(match_values):
-                at.setdefault(value, []).append(place)
-            for row in group:
-                places = at.get(self.page.match_values[row] or "", [])
-                result[row] = [(found, place, keys[place], hashes[place]) for place in places]
-        return result
-
-    def _look_up(self, by: str, values: list[str]) -> tuple[pl.DataFrame, dict[str, list[int]], np.ndarray]:
-        """The target's records: their frame, key → places in it, and the prints of the mapping's fields."""
-        import polars as pl
-
-        names = [f.name for f in self.work.target.fields if f.name in {*self.work.fields, *self.work.target.key, by}]
-        match = {name for names_ in self.page.match_fields if names_ for name in json.loads(names_)}
-        names += [name for name in sorted(match) if name not in names]
-        frames = [
-            self.target.lookup(self.work.target, by, values[start : start + LOOKUP_AT_ONCE], names) for start in range(0, len(values), LOOKUP_AT_ONCE)
-        ]
-        found = pl.concat(frames) if frames else pl.DataFrame(schema=self.work.target.frame_schema(names))
-        at: dict[str, list[int]] = {}
-        for place, key in enumerate(canonical_key(found, self.work.target.key).to_list()):
-            at.setdefault(key, []).append(place)
-        return found, at, field_hashes(found, self.work.fields)
+        match = {fields: pl.Series([values[row] for row in rows], dtype=pl.String) for fields, values in self.page.match.items()}
+        return [row for row, met in zip(rows, seen.add(match), strict=False) if met]
 
     def _update_or_adopt(self, row: int, key: str, before: tuple[pl.DataFrame, int], differs: np.ndarray) -> None:
         self._add(row, "update" if differs.any() else "adopt", key, before, differs)
 
     def _refuse_linked(self) -> None:
-        """An adoption of a record that another source record is linked to is a reject, unless the mapping joins several."""
-        adopted = {
-            key: place
-            for place, key in enumerate(self.target_keys)
-            if key is not None and self.page.keys[self.rows[place]] not in self.links and self.operations[place] != "create"
-        }
-        if not adopted:
-            return
-        rows = bulk.fetch(
-            Link,
-            [self.work.target_key, self.work.source_key],
-            key=self.work.target_key,
-            values=list(adopted),
-            where="ended_at IS NULL",
-            pair=self.work.run.pair_id,
-        )
-        owners = dict(rows)
-        seen: set[str] = set()
+        """A record of the target belongs to one of the source: whoever else would adopt it is a reject. An earlier alternative of match keys goes first."""
+        columns = [self.work.target_key, self.work.source_key]
+        keys = [match.key for match in self.found_by.values()]
+        links = bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where="ended_at IS NULL", pair=self.work.run.pair_id) if keys else []
+        owners: dict[str, str] = dict(links)
+        order = list(self.page.match)
         taken = []
-        for place, key in enumerate(self.target_keys):
-            if adopted.get(key or "") is None or self.page.keys[self.rows[place]] in self.links or key is None:
-                continue
-            if key in owners or key in seen:
-                taken.append(place)
-            seen.add(key)
-        for place in reversed(taken):
-            row, key = self.rows[place], self.target_keys[place]
+        for row, match in sorted(self.found_by.items(), key=lambda found: (order.index(found[1].fields), found[0])):
+            owner = owners.setdefault(match.key, self.page.keys[row])
+            if owner != self.page.keys[row]:
+                taken.append((row, match, owner))
+        for row, match, owner in sorted(taken, key=lambda one: one[0], reverse=True):
+            place = self.rows.index(row)
             for column in (self.rows, self.operations, self.target_keys, self.befores, self.known, self.sends):
                 del column[place]
             self._leave(
@@ -394,7 +330,7 @@ class _Draft:
                 OpenState.REJECTED,
                 Text(
                     _("Its match key {value} is that of {entity} {key} in {system}, which already belongs to record {other} of the source."),
-                    self._named(value=self.page.match_values[row], key=key, other=owners.get(key or "", "")),
+                    self._named(value=match.value, key=match.key, other=owner),
                 ),
                 step="match",
             )
@@ -425,9 +361,7 @@ class _Draft:
         """What a later page must wait for: source keys, target keys and match keys of what will be written."""
         held = {f"s{self.page.keys[row]}" for row in self.rows}
         held |= {f"t{key}" for key in self.target_keys if key is not None}
-        held |= {f"m{self.page.match_fields[row]}{self.page.match_values[row]}" for row in self.rows if self.page.match_values[row] is not None}
-        created = (row for row, operation in zip(self.rows, self.operations, strict=True) if operation == "create")
-        return held | {f"m{fields}{value}" for row in created for fields, value in self.further.get(row, ())}
+        return held | {f"m{fields}{value}" for row in self.rows for fields, value in self._match_keys(row)}
 
     def frame(self) -> pl.DataFrame | None:
         """The change set as its file holds it; None where there is nothing to do."""
@@ -447,8 +381,8 @@ class _Draft:
                 "source_key": pl.Series([page.keys[row] for row in rows], dtype=pl.String),
                 "part": pl.Series([""] * len(rows), dtype=pl.String),
                 "target_key": pl.Series(self.target_keys, dtype=pl.String),
-                "match_fields": pl.Series([page.match_fields[row] for row in rows], dtype=pl.String),
-                "match_value": pl.Series([page.match_values[row] for row in rows], dtype=pl.String),
+                "match": changesets.match_column({fields: [values[row] for row in rows] for fields, values in page.match.items()}, len(rows)),
+                "found_by": pl.Series([self.found_by[row].fields if row in self.found_by else None for row in rows], dtype=pl.String),
                 "link_id": pl.Series([link.id if link else None for link in links], dtype=pl.Int64),
                 "link_change_set": pl.Series([link.change_set_id if link else None for link in links], dtype=pl.Int64),
                 "link_change_row": pl.Series([link.change_row if link else None for link in links], dtype=pl.Int64),
@@ -480,10 +414,3 @@ class _Draft:
         whole = pl.concat([*frames, after.clear(n=1)])
         places = [offsets[id(before[0])] + before[1] if before is not None else height for before in self.befores]
         return whole[places].to_struct("before")
-
-
-def lookup_field(target: Any, fields: list[str]) -> str | None:
-    """By what the target can be asked for records with these match fields: its key, or one of the fields; None where it can't be asked."""
-    if tuple(fields) == tuple(target.key) and target.capabilities.lookup_by_key:
-        return KEY
-    return next((name for name in fields if name in target.capabilities.lookup_by), None)

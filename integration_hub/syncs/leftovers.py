@@ -15,7 +15,7 @@ from connectors.base import Connector, SystemDown, _
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import changesets, stages
+from integration_hub.syncs import changesets, claims, stages
 from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.record import record_leftover
 from integration_hub.syncs.states import ChangeSetState
@@ -33,12 +33,12 @@ def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Op
     for change_set in left.select_related("run__sync", "run__pair", "run__mapping_version", "partition"):
         run = change_set.run
         if run.sync is None:  # deleted since: nobody is left to tell
-            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
+            drop(change_set)
             continue
         try:
             its_work = prepare(run, change_set.partition, opener(run, lease), seconds=0)
         except (DefinitionError, ExpressionError):  # its mapping or filter no longer fits the entities, so what it meant can no longer be compared
-            ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
+            drop(change_set)
             continue
         settle_leftover(its_work, lease, change_set)
         stages.say(
@@ -47,6 +47,12 @@ def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Op
             count=change_set.sending_to - change_set.settled,
             run=run.pk,
         )
+
+
+def drop(change_set: ChangeSet) -> None:
+    """What became of it can no longer be found out."""
+    ChangeSet.objects.filter(pk=change_set.pk).update(state=ChangeSetState.DROPPED, settled=F("sending_to"))
+    claims.release(change_set, to=change_set.rows)
 
 
 def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:

@@ -114,17 +114,18 @@ class Link(models.Model):
 
 
 class Claim(models.Model):
-    """A create or an adoption under way: whoever else would make the same record waits until it is settled."""
+    """A match key of a create that is under way: until it is settled no other run creates a record with it in this entity."""
 
     entity = models.ForeignKey(Entity, models.CASCADE)
-    what = models.CharField(max_length=600)  # "match:<fields>:<value>" of a create, "key:<key>" of an adoption
+    match = models.CharField(max_length=32)  # a hash of the match fields and their value
     change_set = models.ForeignKey("ChangeSet", models.CASCADE, related_name="claims")
+    row = models.PositiveIntegerField()
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["entity", "what"], name="claimed_once")]
+        constraints = [models.UniqueConstraint(fields=["entity", "match"], name="claimed_once")]
 
     def __str__(self) -> str:
-        return self.what
+        return f"{self.change_set_id}/{self.row}"
 
 
 class SyncQuerySet(VisibleQuerySet):
@@ -240,6 +241,12 @@ class RunQuerySet(VisibleQuerySet):
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
         return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+
+    def writing_into(self, target: Entity) -> RunQuerySet:
+        """Runs that write to this entity, or have."""
+        there = Q(direction=Direction.A_TO_B, pair__b=target) | Q(direction=Direction.B_TO_A, pair__a=target)
+        runs: RunQuerySet = self.filter(there, dry=False)
+        return runs
 
     def with_names(self) -> RunQuerySet:
         return self.select_related("sync", "pair__a__system", "pair__b__system", "mapping_version__mapping")
@@ -434,7 +441,7 @@ class ChangeSet(models.Model):
     not_sent = models.PositiveIntegerField(default=0)
     file = models.CharField(max_length=200, blank=True)
     content = models.BinaryField(null=True)
-    planned_at = models.DateTimeField(auto_now_add=True)
+    planned_at = models.DateTimeField()  # when comparing began
     settled_at = models.DateTimeField(null=True)
 
     class Meta:

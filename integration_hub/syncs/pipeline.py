@@ -9,7 +9,8 @@ change sets that are not settled, taken from their files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -76,20 +77,19 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
         for page in pages:
             if writes:
                 work.in_flight.wait_for(keys_of(page))
-            result = compare(work, page, target, seen)
+            began, result = timezone.now(), compare(work, page, target, seen)
             while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
-                result = compare(work, page, target, seen)  # what it found there has just been written for another record
+                began, result = timezone.now(), compare(work, page, target, seen)  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
-            change_set = plan(work, lease, result)
+            change_set = plan(work, lease, result, began=began)
             if change_set is not None and result.changes is not None:
                 yield PlannedSet(change_set, result.changes)
 
 
 def seen_before(work: Work) -> Seen | None:
-    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target; nor
-    where records are found by several match keys: only the target can tell which of them it has."""
-    if not work.run.first_load or len(work.mapping.definition.match) > 1:
+    """In a first load, what it has met so far, so that nothing else need be looked up. Not after a break: others may have written to the target."""
+    if not work.run.first_load:
         return None
     newest = work.partition.pages.order_by("-number").values_list("at", flat=True).first()
     if newest is not None and (timezone.now() - newest).total_seconds() > FRESH_SECONDS:
@@ -100,10 +100,14 @@ def seen_before(work: Work) -> Seen | None:
 def keys_of(page: MappedPage) -> Iterator[str]:
     """What this page may touch, in the form in which it is held."""
     yield from (f"s{key}" for key in page.keys)
-    yield from (f"m{fields}{value}" for fields, value in zip(page.match_fields, page.match_values, strict=True) if value is not None)
+    yield from _held(page.match)
 
 
-def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
+def _held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
+    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+
+
+def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
     """One commit: change set, page row, open rows, counters and the position behind the page. The file is on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
     place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
@@ -118,6 +122,7 @@ def plan(work: Work, lease: Lease, result: Compared) -> ChangeSet | None:
                 rows=changes.height,
                 creates=operations.count("create"),
                 updates=operations.count("update"),
+                planned_at=began,
                 **place,
             )
         PageRow.objects.create(
@@ -154,8 +159,7 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
         change_set = ChangeSet.objects.get(pk=pk)
         changes = changesets.frame_of(change_set)
         keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
-        matches = zip(changes["match_fields"], changes["match_value"], strict=True)
-        touched = set(chain(keys, (f"m{fields}{value}" for fields, value in matches if value is not None)))
+        touched = {*keys, *_held(changesets.match_of(changes))}
         work.in_flight.wait_for(touched)  # of two that were compared before either was written, the second must see what became of the first
         work.in_flight.hold(change_set.page, touched)
         yield PlannedSet(change_set, changes)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import openrows
+from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import NO_KEY, Work
@@ -134,7 +135,7 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
-            frame = source.lookup(work.source, KEY, some, work.source_fields)
+            frame = look_up(work, source, work.source, KEY, some, work.source_fields)
             if not work.run.dry and (gone := set(some) - set(canonical_key(frame, work.source.key))):
                 openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
             yield Page(frame, position=None)

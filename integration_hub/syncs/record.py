@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors.base import Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, openrows
+from integration_hub.syncs import changesets, claims, openrows
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -107,6 +107,8 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
         if outcomes is not None:
             OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
         openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
+        if not work.run.first_load:
+            claims.release(change_set, to=portion.last)
         if work.open_keys_exist():
             openrows.close(work.sync, work.run.source_side, settled.keys, at=now)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
@@ -127,6 +129,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
         with transaction.atomic():
             _write_links(work, change_set, settled)
             openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
+            claims.release(change_set, to=portion.last)
             ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
             lease.fence()
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
-from integration_hub.syncs import changesets, openrows, tasks
+from integration_hub.syncs import changesets, claims, openrows, tasks
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -122,6 +122,7 @@ def _drop_unsent(run: Run) -> None:
         on_its_way = change_set.sending_to - change_set.settled
         ChangeSet.objects.filter(pk=change_set.pk).update(not_sent=F("rows") - F("sending_to"), unknown=F("unknown") + on_its_way)
         Partition.objects.filter(pk=change_set.partition_id).update(unknown_count=F("unknown_count") + on_its_way)
+    claims.release_unsent(run)
 
 
 def _finish(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.definition import DefinitionError, read_definition
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs.compare import compare
+from integration_hub.syncs.compare import MappedPage, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, Sync
 from integration_hub.syncs.services import NotPossible
@@ -70,7 +71,7 @@ class Trace:
     target_key: str
     target: Mapping[str, Any] | None  # as it is now, the mapping's fields; None: not there, or nobody can tell
     target_known: bool
-    matched_by: str
+    matched_by: Sequence[Sequence[str]]  # the match fields by which the target's record was found; all that it was looked for by, where it was not
     ending: str
     reason: str
     writes: Sequence[tuple[str, Any, Any]]  # field, before (ABSENT: not known), after
@@ -131,7 +132,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
         target_key=target_key,
         target=now,
         target_known=known,
-        matched_by=(mapped.match_fields[0] or "") if mapped.match_fields and link is None else "",
+        matched_by=_matched_by(mapped, changes) if link is None else [],
         ending=ending,
         reason=texts.render(left.reason) if left else "",
         writes=_writes(change, ending) if change else (),
@@ -142,6 +143,11 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
 
 def _found_key(changes: pl.DataFrame | None) -> str:
     return (changes["target_key"][0] or "") if changes is not None and changes.height else ""
+
+
+def _matched_by(mapped: MappedPage, changes: pl.DataFrame | None) -> list[list[str]]:
+    found_by = changes["found_by"][0] if changes is not None and changes.height else None
+    return [json.loads(fields) for fields, values in mapped.match.items() if values and values[0] is not None and found_by in (None, fields)]
 
 
 def _writes(change: Mapping[str, Any], ending: str) -> list[tuple[str, Any, Any]]:

@@ -7,7 +7,6 @@ again; found twice, it is a reject. Where nothing can be looked up, it stays unk
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,8 @@ from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Re
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs.compare import lookup_field
+from integration_hub.syncs import changesets, claims
+from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
 from integration_hub.syncs.states import ChangeSetState
@@ -106,7 +106,10 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
-        rows, moved = rows_to_write(work, target, change_set, planned.changes.slice(first, last - first + 1))
+        rows = planned.changes.slice(first, last - first + 1)
+        claimed = claims.claim(work, lease, change_set, rows)
+        rows, moved = rows_to_write(work, target, change_set, rows.filter(~rows["row"].is_in(sorted(claimed))))
+        moved |= claimed
         mark_sending(lease, change_set, first, last)
         started = time.monotonic()
         done = write(work, target, change_set, rows)
@@ -274,51 +277,39 @@ def updates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result:
 
 
 def creates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result: dict[int, Outcome], again: list[int]) -> None:
-    found = by_match(work, target, rows)
-    for row, fields, value in rows.select("row", "match_fields", "match_value").iter_rows():
-        keys = found.get((fields, value))
-        if keys is None:
+    found = matches_now(work, target, rows)
+    for row in rows["row"]:
+        matches = found.get(row)
+        if matches is None:
             reason = Text(_("No one can tell whether {system} took this record: the connection ended before the answer."), {"system": work.system})
             result[row] = Outcome(row, Result.UNKNOWN, reason=reason)
-        elif len(keys) > 1:
+        elif len(matches) > 1:
             reason = Text(
                 _("{system} has {count} records with the match key {value}. Merge them there, then replay."),
-                {"system": work.system, "count": len(keys), "value": value},
+                {"system": work.system, "count": len(matches), "value": matches[0].value},
             )
             result[row] = Outcome(row, Result.REFUSED, reason=reason)
-        elif keys:
-            result[row] = Outcome(row, Result.WRITTEN, keys[0])
+        elif matches:
+            result[row] = Outcome(row, Result.WRITTEN, matches[0].key)
         else:
             again.append(row)
 
 
 def by_key(work: Work, target: Connector, keys: Sequence[str]) -> dict[str, Any]:
     """Target key → the prints of the mapping's fields as they are there now."""
-    names = [f.name for f in work.target.fields if f.name in {*work.fields, *work.target.key}]
-    found = target.lookup(work.target, KEY, sorted(set(keys)), names)
+    found = look_up(work, target, work.target, KEY, keys, work.fields)
     return dict(zip(canonical_key(found, work.target.key).to_list(), field_hashes(found, work.fields), strict=True))
 
 
-def by_match(work: Work, target: Connector, rows: pl.DataFrame) -> dict[tuple[str | None, str | None], list[str]]:
-    """(match fields, match value) → keys of the target's records that have it; not in the result where the target cannot be asked."""
-    result: dict[tuple[str | None, str | None], list[str]] = {}
-    for (names,), group in rows.filter(rows["match_value"].is_not_null()).group_by("match_fields"):
-        fields = json.loads(names)
-        by = lookup_field(work.target, fields)
-        if by is None:
-            continue
-        asked = canonical_key(group["after"].struct.unnest(), fields if by == KEY else [by])
-        found = target.lookup(work.target, by, sorted(set(asked)), sorted({*fields, *work.target.key}))
-        for value in group["match_value"]:
-            result[names, value] = []
-        for value, key in zip(canonical_key(found, fields), canonical_key(found, work.target.key), strict=True):
-            if (names, value) in result:
-                result[names, value].append(key)
-    return result
+def matches_now(work: Work, target: Connector, rows: pl.DataFrame) -> dict[int, list[Match]]:
+    """Row → the target's records that have one of its match keys now; a row that cannot be asked for is not in it."""
+    found = find_matches(work, target, rows["after"].struct.unnest(), changesets.match_of(rows), range(rows.height))
+    return {rows["row"][place]: matches for place, matches in found.items()}
 
 
 def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
-    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again.
+    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again, and for what would
+    be created also where another pair has written to it.
 
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
@@ -332,9 +323,8 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
         updates_found_out(work, target, updates, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
     creates = rows.filter(rows["operation"] == "create")
-    if (old or compared_first) and creates.height:
-        found = by_match(work, target, creates)
-        moved |= {row for row, *match in creates.select("row", "match_fields", "match_value").iter_rows() if found.get((match[0], match[1]))}
+    if creates.height and (old or compared_first or claims.others_wrote(work, change_set)):
+        moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
     return rows.filter(~rows["row"].is_in(sorted(moved))), moved
 
 

@@ -369,6 +369,16 @@ def test_many_are_looked_up_in_few_requests_and_twice_the_same_is_found_twice(sh
     assert sorted(found["id"]) == sorted([*range(1, 41)])
 
 
+def test_a_text_that_is_no_value_of_the_field_does_not_hide_the_others(shop: Shop, connect):
+    shop.has(3)
+    ways = [{"by": "#key", "path": "/contacts", "query": {"ids": "{values}"}, "values_per_request": 20, "record_path": "items"}]
+    connector = connect(entity={"lookups": ways})
+
+    found = connector.lookup(connector.discover()[0], "#key", ["1", "no number", "3"], ["id"])
+
+    assert sorted(found["id"]) == [1, 3]
+
+
 def test_a_lookup_whose_answer_has_no_records_where_expected_is_an_error(shop: Shop, connect):
     shop.has(1)
     ways = [{"by": "email", "path": "/contacts", "query": {"email": "{value}"}, "record_path": "data"}]

@@ -5,6 +5,7 @@ import json
 from integration_hub.core import texts
 from integration_hub.core.keys import canonical_key
 from integration_hub.mappings.engine import compile_mapping
+from integration_hub.mappings.match import first_match
 from integration_hub.syncs.mapping import send_mask
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.prints import field_hashes
@@ -23,7 +24,7 @@ def compared(sync):
     for page in pages:
         for match in names:
             for key, hashes in zip(canonical_key(page.frame, match), field_hashes(page.frame, fields), strict=True):
-                there.setdefault((json.dumps(match), key), []).append(hashes)
+                there.setdefault((json.dumps(match, ensure_ascii=False), key), []).append(hashes)
     told = {"expected": 0, "missing": [], "differs": [], "twins": [], "left": {}, "rejected": 0}
     told["left"] = {row.key: texts.render(row.reason) for row in OpenRow.objects.open().filter(sync=sync)}
     with connect(sync.source.system) as connector:
@@ -32,8 +33,8 @@ def compared(sync):
             told["rejected"] += outcome.rejected.height
             keys = canonical_key(page.frame, source.key).gather(outcome.frame["row"]).to_list()
             send = send_mask(outcome, fields)
-            for key, hashes, mask, match in zip(keys, field_hashes(outcome.frame, fields), send, outcome.match.iter_rows(named=True), strict=True):
-                found = there.get((json.dumps(json.loads(match["match_field"])), match["match_value"]), [])
+            for place, (key, hashes, mask) in enumerate(zip(keys, field_hashes(outcome.frame, fields), send, strict=True)):
+                found = there.get(first_match(outcome.match, place), [])
                 told["expected"] += 1
                 if key in told["left"]:
                     continue

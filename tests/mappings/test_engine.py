@@ -12,6 +12,7 @@ from connectors.base import Entity, Field, FieldType, Misfit, Page, Text, frame_
 from integration_hub.core.expressions.conversions import CONVERSIONS
 from integration_hub.mappings.definition import DefinitionError, read_definition
 from integration_hub.mappings.engine import compile_mapping
+from integration_hub.mappings.match import first_match
 from integration_hub.mappings.records import page_of, plain_records
 from integration_hub.mappings.trace import trace
 
@@ -287,19 +288,22 @@ def test_match_keys_are_tried_in_order():
     source, target = entity("mail", "first", "last"), entity("mail", "first", "last")
     fields = [{"target": name, "source": name} for name in ("mail", "first", "last")]
     mapping = compile_mapping({"fields": fields, "match": [["mail"], ["first", "last"]]}, source, target)
-    frame = pl.DataFrame({"mail": ["a@b", None, None], "first": ["A", 'B"', None], "last": ["C", "D\\", "E"]})
+    frame = pl.DataFrame({"mail": ["a@b", "", None], "first": ["A", 'B"', None], "last": ["C", "D\\", "E"]})
 
     match = mapping.apply(Page(frame, None)).match
 
-    assert match.columns == ["row", "match_field", "match_value"]
-    assert match.rows() == [(0, '["mail"]', "a@b"), (1, '["first", "last"]', json.dumps(['B"', "D\\"], separators=(",", ":"))), (2, None, None)]
+    assert {fields: values.to_list() for fields, values in match.items()} == {
+        '["mail"]': ["a@b", None, None],
+        '["first", "last"]': ['["A","C"]', json.dumps(['B"', "D\\"], separators=(",", ":")), None],
+    }
+    assert [first_match(match, row) for row in range(3)] == [('["mail"]', "a@b"), ('["first", "last"]', '["B\\"","D\\\\"]'), None]
 
 
 def test_an_empty_page_gives_an_empty_one_of_the_same_shape():
     mapped = one(target_type="integer", values=[], required=True)
     assert mapped.frame.schema == {"row": pl.UInt32, "z": pl.Int64}
     assert mapped.rejected.is_empty()
-    assert mapped.match.height == 0
+    assert not mapped.match
 
 
 # --- a batch of n gives what n batches of one give --------------------------------------------------------------------
@@ -360,9 +364,9 @@ def rows_of(mapped, offset=0):
     """Everything that was said of each record, so that two mappings can be compared."""
     told = {}
     sent = mapped.send.to_dicts() if mapped.send is not None else [{}] * mapped.frame.height
-    for record, mask, match in zip(mapped.frame.to_dicts(), sent, mapped.match.to_dicts(), strict=True):
+    for place, (record, mask) in enumerate(zip(mapped.frame.to_dicts(), sent, strict=True)):
         row = record.pop("row") + offset
-        told[row] = (record, {name for name in record if mask.get(name, True)}, match["match_field"], match["match_value"])
+        told[row] = (record, {name for name in record if mask.get(name, True)}, {fields: values[place] for fields, values in mapped.match.items()})
     for reject in mapped.rejected.to_dicts():
         told[reject.pop("row") + offset] = reject
     return told

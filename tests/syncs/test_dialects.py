@@ -8,7 +8,7 @@ import yaml
 from integration_hub.blueprints import demo
 from integration_hub.core import texts
 from integration_hub.syncs import services
-from integration_hub.syncs.models import OpenRow
+from integration_hub.syncs.models import Link, OpenRow
 from tests.faults.comparing import compared
 from tests.syncs.conftest import FAST, finish, published, registered
 from tests.syncs.test_stopping import assert_books
@@ -74,6 +74,22 @@ def test_trouble_with_the_target_makes_no_twin(name, kind, spoilt, run_now):
 
     assert run.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
     assert_each_once(sync, system, entity, run)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_that_denies_what_it_has_makes_no_twin(name, times, spoilt, run_now):
+    sync, system, entity = spoilt(name)
+    run_now(sync)
+    there = len(system.records(entity))
+    Link.objects.all().delete()
+    system.fault("empty", times=times, method="GET")
+
+    run = run_now(sync, full=True)
+
+    assert run.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
+    assert_each_once(sync, system, entity, run)
+    assert len(system.records(entity)) == there
 
 
 @pytest.mark.parametrize("point", ["after send", "after the answer"])

@@ -432,12 +432,14 @@ def test_a_value_that_could_not_be_read_stays_so_in_the_forecast(users_sync, run
 
 
 def test_a_trace_follows_a_record_through_all_steps_and_writes_nothing(enter, sandbox, users_sync, run_now):
-    client, key = enter("operator"), "U000003"
+    client, key = enter("operator"), sandbox.oa.add("user", name="New", email="NEW@hailan.example")["userId"]
     before = sandbox.crm.applied()
 
     page = shown(client, "syncs:trace", users_sync.pk, key=key)
 
     assert "would be created in CRM" in page
+    assert "looked for by employee_id; email" in page
+    assert "none yet; found by match key: usr_000003 email" in shown(client, "syncs:trace", users_sync.pk, key="U000003")
     assert "Lower case →" in page
     assert not Slot.objects.exists()
     assert sandbox.crm.applied() == before

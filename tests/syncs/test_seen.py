@@ -2,12 +2,9 @@ import polars as pl
 
 from integration_hub.syncs.compare import Seen
 
-FIELDS = '["email"]'
 
-
-def matches(*values: str | None) -> pl.DataFrame:
-    fields = [None if value is None else FIELDS for value in values]
-    return pl.DataFrame({"match_fields": fields, "match_value": values}, schema={"match_fields": pl.String, "match_value": pl.String})
+def matches(*values: str | None) -> dict[str, pl.Series]:
+    return {'["email"]': pl.Series(values, dtype=pl.String)}
 
 
 def test_a_match_key_is_met_from_its_second_time_on():
@@ -22,6 +19,13 @@ def test_a_record_without_a_match_key_is_never_met():
 
     assert seen.add(matches(None, "a@x", None)).tolist() == [False, False, False]
     assert seen.add(matches(None, None)).tolist() == [False, False]
+
+
+def test_a_record_is_met_by_any_of_its_match_keys():
+    seen = Seen()
+    seen.add({**matches("a@x"), '["phone"]': pl.Series(["1"])})
+
+    assert seen.add({**matches("b@x", "1", None), '["phone"]': pl.Series(["1", "2", None])}).tolist() == [True, False, False]
 
 
 def test_hardly_any_of_many_is_met_by_mistake():

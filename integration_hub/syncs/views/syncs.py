@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -504,14 +503,14 @@ def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:
         wrong = next((field for field in told.fields if field.problem), None)
         mapped = ("bad", _("rejected at {field}").format(field=wrong.field)) if wrong else ("ok", _("all fields pass"))
         rows.append({"name": _("Mapping"), "value": mapped[1], "state": mapped[0], "note": version_words(told.version)})
+    by_match = "; ".join(", ".join(fields) for fields in told.matched_by)
     if told.link:
         note = _("since {when}").format(when=clock(told.link.made_at))
         rows.append({"name": _("Link"), "value": _("linked to {key}").format(key=told.target_key), "state": "ok", "note": note})
     elif told.target_key:
         found = _("none yet; found by match key: {key}").format(key=told.target_key)
-        rows.append({"name": _("Link"), "value": found, "state": "ok", "note": ", ".join(json.loads(told.matched_by)) if told.matched_by else ""})
+        rows.append({"name": _("Link"), "value": found, "state": "ok", "note": by_match})
     else:
-        by_match = ", ".join(json.loads(told.matched_by)) if told.matched_by else ""
         note = _("looked for by {fields}").format(fields=by_match) if by_match else ""
         rows.append({"name": _("Link"), "value": _("none yet"), "state": "idle", "note": note})
     if told.target_known:
