@@ -11,7 +11,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import polars as pl
 from pydantic import BaseModel
@@ -150,7 +150,7 @@ class Capabilities(BaseModel, frozen=True):
     in_flight: int = 1  # write requests at once
     incremental: bool = False  # can be asked for what changed since a cursor
     upper_bound: bool = False  # and up to one
-    partitions: bool = False
+    partitions: bool = False  # `split` tells positions from which parts of a reading may begin
     count: bool = False
     lookup_by_key: bool = False
     lookup_by: tuple[str, ...] = ()  # fields by which records can be looked up (match keys)
@@ -271,9 +271,8 @@ class Result(StrEnum):
     UNKNOWN = "unknown"  # the connection died after the request: it may have arrived
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of the record `row` of a portion.
+class Outcome(NamedTuple):
+    """What became of the record `row` of a portion. (A tuple, for there is one for every record, and they cost a third of what an object does.)
 
     Written: `key` is its key in the target (None: the one that was sent), `record` the record as the target now has it, if it says so, as the
     values a frame of this entity would hold. Refused: `reason`, and `again` where another try may help. `sent` is false where it certainly
@@ -323,6 +322,10 @@ class Host(Protocol):
         """Raise AddressRefused unless a connection to this resolved IP address of `host` may be opened. Called where the connection is opened."""
         ...
 
+    def allow_path(self, path: str) -> None:
+        """Raise AddressRefused unless this file or folder of the hub's own machine may be opened; `path` is absolute, its links resolved."""
+        ...
+
     def before_request(self) -> None:
         """Raise SystemDown while the circuit to this system is open, Stopped when the deadline has passed."""
         ...
@@ -353,6 +356,9 @@ class FreeHost:
     def allow_address(self, host: str, address: str) -> None:
         return
 
+    def allow_path(self, path: str) -> None:
+        return
+
     def before_request(self) -> None:
         return
 
@@ -367,7 +373,8 @@ class Connector(abc.ABC):
     """One kind of system. An instance speaks to one system for one piece of work and is closed after it; it belongs to one thread at a time.
 
     `Settings` is a pydantic model: the console draws its form from the model's JSON Schema. Mark a secret with
-    `json_schema_extra={"secret": True}`: it is stored encrypted and never shown.
+    `json_schema_extra={"secret": True}`: it is stored encrypted and never shown. A stored secret is sent to no host but those that the settings
+    named when it was entered: in a full address, or in a setting called `host`.
     """
 
     kind: ClassVar[str]
@@ -424,9 +431,16 @@ class Connector(abc.ABC):
     ) -> Iterator[Page]:
         """Page after page, from `position` where one is given (None: from the start), only what changed at or after `since` and up to `until`.
 
-        The order is (cursor field, key) where the entity's order is stable. The last page says so by `position=None`; an empty source is one
-        empty page. Closing the generator ends the reading.
+        Where the entity's order is stable, what changed since a cursor comes in the order (cursor field, key). The last page says so by
+        `position=None`; an empty source is one empty page. Closing the generator ends the reading.
         """
+
+    def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
+        """Positions from which `read`, asked for the same since and until, reads up to `parts` parts that together are the whole and share nothing.
+
+        Fewer where there are not so many records. Each part ends by itself. Only for an entity that declares partitions.
+        """
+        return []
 
     @abc.abstractmethod
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import orjson
 
 from connectors.base import FieldType
+
+_json = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def canonical_text(value: Any) -> str:
@@ -73,3 +76,8 @@ def key_parts(key: str, count: int) -> list[str]:
     if not isinstance(parts, list) or len(parts) != count:
         raise ValueError(f"a key of {count} fields is a JSON array of {count} texts")
     return [p if isinstance(p, str) else canonical_text(p) for p in parts]
+
+
+def canonical_json(raw: str | bytes | msgspec.Raw) -> str:
+    """JSON text with sorted names and no blanks. Raises ValueError for what is no JSON, RecursionError for what is nested too deep."""
+    return _json.encode(msgspec.json.decode(raw)).decode()

@@ -212,6 +212,17 @@ class Conformance:
             rest = keys_of(entity, connect().read(entity, position=position))
             assert rest == keys_of(entity, pages[number + 1 :])
 
+    def test_parts_are_the_whole(self, connect: Callable[..., Connector], entity: Entity) -> None:
+        if not entity.capabilities.partitions:
+            pytest.skip("declares no partitions")
+
+        parts = [json.loads(json.dumps(dict(position))) for position in connect().split(entity, 3)]
+
+        read = [keys_of(entity, connect().read(entity, position=part)) for part in parts]
+        assert len(parts) == 3
+        assert all(read)
+        assert sorted(key for keys in read for key in keys) == sorted(keys_of(entity, connect().read(entity)))
+
     def test_a_reading_may_be_left(self, connector: Connector, entity: Entity, prepared: Prepared) -> None:
         next(iter(connector.read(entity)))
 

@@ -104,6 +104,11 @@ try:
 except ValueError as error:
     raise ImproperlyConfigured(f"ALLOWED_NETWORKS is not a list of networks such as 10.0.0.0/8,192.168.1.0/24: {error}.") from None
 
+ALLOWED_FOLDERS = [Path(folder) for folder in env.list("ALLOWED_FOLDERS", default=[])]  # of this machine, that connectors may open files in
+if wrong := [folder for folder in ALLOWED_FOLDERS if not folder.is_absolute() or not folder.is_dir()]:
+    raise ImproperlyConfigured(f"ALLOWED_FOLDERS must be a list of full paths of folders such as /srv/exchange,/srv/files, and {wrong[0]} is none.")
+ALLOWED_FOLDERS = [folder.resolve() for folder in ALLOWED_FOLDERS]
+
 # --- apps -------------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [

@@ -19,6 +19,7 @@ import msgspec
 import orjson
 import polars as pl
 
+from connectors import canonical
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
 from connectors.canonical import canonical_text
 from connectors.rest.settings import FieldSettings, Formats
@@ -288,8 +289,7 @@ def _without_zeros(column: pl.Series) -> pl.Series:
 
 def canonical_json(value: Any) -> str:
     """JSON text with sorted names and no blanks."""
-    raw = value if isinstance(value, msgspec.Raw) else _canonical.encode(value)  # the second decoding gives a number its one form
-    return _canonical.encode(msgspec.json.decode(raw)).decode()
+    return canonical.canonical_json(value if isinstance(value, msgspec.Raw) else _canonical.encode(value))  # decoding gives a number its one form
 
 
 def shown(value: Any) -> str:

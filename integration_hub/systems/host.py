@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from django.db import connection
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from connectors.base import SettingsError, Stopped, Token, _
+from connectors.base import AddressRefused, SettingsError, Stopped, Token, _
 from connectors.guard import AddressPolicy
 from integration_hub.systems.breaker import Breaker
 from integration_hub.systems.models import System
@@ -55,6 +56,12 @@ class GuardedHost:
 
     def allow_address(self, host: str, address: str) -> None:
         address_policy(tuple(str(network) for network in settings.ALLOWED_NETWORKS)).allow(host, address)
+
+    def allow_path(self, path: str) -> None:
+        if not any(Path(path).is_relative_to(folder) for folder in settings.ALLOWED_FOLDERS):
+            raise AddressRefused(
+                _("{path} is in no folder that the hub may open. To allow it, add its folder to the setting ALLOWED_FOLDERS."), path=path
+            )
 
     def before_request(self) -> None:
         if time.monotonic() >= self.deadline():

@@ -121,9 +121,14 @@ def _inside(value: Any, part: int | str) -> Any:
 
 
 def hosts_in(settings: Any) -> set[str]:
-    """The hosts that any address in these settings names."""
+    """The hosts that these settings name: in any address, or as a setting called `host`."""
     if isinstance(settings, str):
         parts = urlsplit(settings) if settings.startswith(("http://", "https://")) else None
         return {parts.netloc.rpartition("@")[2].lower()} if parts else set()
     values = settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list | tuple) else ()
-    return {host for value in values for host in hosts_in(value)}
+    named = (
+        {f"{settings['host']}:{settings.get('port', '')}".lower()}
+        if isinstance(settings, Mapping) and isinstance(settings.get("host"), str)
+        else set()
+    )
+    return named | {host for value in values for host in hosts_in(value)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from connectors.base import FreeHost, Host
 from connectors.rest import RestConnector, RestSettings
 from tests.connectors.shop import Server, Shop
+from tests.connectors.sql_places import Place, place
 
 FIELDS = [
     {"name": "id", "type": "integer", "read_only": True},
@@ -79,3 +81,18 @@ def connect(shop: Shop) -> Iterator[Callable[..., RestConnector]]:
     yield make
     for connector in opened:
         connector.close()
+
+
+@pytest.fixture(scope="session")
+def sql_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Place]]:
+    """A function that gives the session's database of a kind, as new."""
+    with contextlib.ExitStack() as stack:
+        made: dict[str, Place] = {}
+
+        def give(kind: str) -> Place:
+            if kind not in made:
+                made[kind] = stack.enter_context(place(kind, tmp_path_factory.mktemp("sql")))
+            made[kind].clean()
+            return made[kind]
+
+        yield give

@@ -33,7 +33,7 @@ def test_the_built_in_kinds_are_there():
 def test_an_installed_package_adds_a_kind(monkeypatch):
     installed(monkeypatch, acme=f"{__name__}:Acme")
 
-    assert list(registry.kinds()) == ["acme", "rest"]
+    assert list(registry.kinds()) == ["acme", "rest", "sql"]
     assert registry.connector_class("acme") is Acme
 
 

@@ -1,0 +1,89 @@
+"""The connector for relational databases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import polars as pl
+import sqlalchemy as sa
+from pydantic import BaseModel
+
+from connectors.base import Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, Text, _
+from connectors.sql.kinds import database_of
+from connectors.sql.looking_up import looked_up
+from connectors.sql.reading import Reading
+from connectors.sql.settings import SqlSettings
+from connectors.sql.staging import Staged
+from connectors.sql.tables import Table, Tables
+from connectors.sql.writing_by_rows import WritingByRows
+from connectors.sql.writing_staged import StagedWriting
+
+
+class SqlConnector(Connector):
+    """Speaks to one database. It belongs to one thread at a time; between two calls, and two pages, no transaction is open."""
+
+    kind: ClassVar[str] = "sql"
+    title: ClassVar[str] = _("Database")
+    description: ClassVar[str] = _("PostgreSQL, MySQL and MariaDB, SQLite; SQL Server and Oracle with their drivers.")
+    Settings: ClassVar[type[BaseModel]] = SqlSettings
+
+    def __init__(self, settings: BaseModel, host: Host) -> None:
+        if not isinstance(settings, SqlSettings):
+            raise TypeError("SqlConnector takes SqlSettings")
+        super().__init__(settings, host)
+        self._database = database_of(settings, host)
+        self._reflection = Tables(settings, host.system, is_clean=self._database.is_clean)
+        self._tables: dict[str, Table] = {}
+
+    def close(self) -> None:
+        self._database.close()
+
+    def check(self) -> Text:
+        started = time.monotonic()
+        with self._database.request():
+            said = self._database.identity()
+        names = {"system": self.host.system, "milliseconds": round((time.monotonic() - started) * 1000), **said}
+        return Text(_("{system} answered in {milliseconds} ms: {server}. We are {who} there."), names)
+
+    def discover(self) -> list[Entity]:
+        with self._database.request():
+            return [table.entity() for table in self._reflection.all(self._database.reader)]
+
+    def count(self, entity: Entity) -> int | None:
+        table = self._table(entity)
+        with self._database.request():
+            return int(self._database.reader.execute(sa.select(sa.func.count()).select_from(table.sql)).scalar_one())
+
+    def read(
+        self,
+        entity: Entity,
+        since: Cursor | None = None,
+        *,
+        position: Position | None = None,
+        until: str | None = None,
+        fields: Sequence[str] | None = None,
+        keys_only: bool = False,
+    ) -> Iterator[Page]:
+        reading = Reading(self._database, self._table(entity), entity, since=since, until=until, fields=fields, keys_only=keys_only)
+        yield from reading.pages(position)
+
+    def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
+        reading = Reading(self._database, self._table(entity), entity, since=since, until=until, fields=None, keys_only=True)
+        return reading.split(parts)
+
+    def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
+        return looked_up(self._database, self._table(entity), entity, by, values, fields)
+
+    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+        table = self._table(entity)
+        if isinstance(self._database, Staged):
+            return StagedWriting(self._database, table, entity, changes).send_all()
+        return WritingByRows(self._database, table, entity, changes).send_all()
+
+    def _table(self, entity: Entity) -> Table:
+        if entity.name not in self._tables:
+            with self._database.request():
+                self._tables[entity.name] = self._reflection.one(self._database.reader, entity.name)
+        return self._tables[entity.name]

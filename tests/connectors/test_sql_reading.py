@@ -1,0 +1,267 @@
+"""How tables come out of a database: their shape, their values, their order."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from decimal import Decimal
+
+import pytest
+
+from connectors.base import Cursor, FreeHost, SettingsError, Stopped, SystemDown
+from connectors.conformance import changes, keys_of
+from connectors.sql import SqlConnector
+from tests.connectors.sql_places import KINDS
+
+
+@pytest.fixture(params=KINDS)
+def there(request, sql_places):
+    return sql_places(request.param)
+
+
+@pytest.fixture
+def postgres(sql_places):
+    return sql_places("postgresql")
+
+
+@pytest.fixture
+def connect():
+    opened = []
+
+    def make(there, host=None, **settings):
+        opened.append(SqlConnector(SqlConnector.Settings.model_validate(there.settings(**settings)), host or FreeHost("Shop")))
+        return opened[-1]
+
+    yield make
+    for connector in opened:
+        connector.close()
+
+
+def entity_of(connector, name):
+    return next(e for e in connector.discover() if e.name == name)
+
+
+def test_ten_thousand_records_that_share_a_moment_are_all_read_once(there, connect):
+    there.run(
+        "CREATE TABLE events (id integer PRIMARY KEY, updated_at varchar(1))"
+        if False
+        else "CREATE TABLE events (id integer PRIMARY KEY, version integer)"
+    )
+    there.connection.cursor().executemany(f"INSERT INTO events VALUES ({'?' if there.kind == 'sqlite' else '%s'}, 7)", [(n,) for n in range(10_000)])
+    there.connection.commit()
+    connector = connect(there, tables=[{"name": "events", "cursor_field": "version"}], connection={"page_rows": 999})
+
+    read = keys_of(entity_of(connector, "events"), connector.read(entity_of(connector, "events"), Cursor("7", "")))
+
+    assert read == [str(n) for n in range(10_000)]
+
+
+def test_a_record_that_moves_while_it_is_paged_is_neither_missed_nor_read_twice(there, connect):
+    there.run("CREATE TABLE events (id integer PRIMARY KEY, version integer)", *(f"INSERT INTO events VALUES ({n}, {n})" for n in range(30)))
+    connector = connect(there, tables=[{"name": "events", "cursor_field": "version"}])
+    entity = entity_of(connector, "events")
+    pages = connector.read(entity)
+
+    read = keys_of(entity, [next(pages)])
+    there.run("UPDATE events SET version = 100 WHERE id = 3", "UPDATE events SET version = 101 WHERE id = 20")
+    read += keys_of(entity, pages)
+
+    assert read == [str(n) for n in range(30)]
+
+
+def test_names_need_no_care_and_values_are_never_part_of_a_statement(there, connect):
+    quote = "`" if there.kind == "mariadb" else '"'
+    name = {"mariadb": 'a "b%s; drop', "postgresql": "a `b%s; drop", "sqlite": "a `b%s; drop"}[there.kind]
+    there.run(f"CREATE TABLE {quote}{name}{quote} ({quote}order{quote} varchar(60) PRIMARY KEY, {quote}50%{quote} varchar(60))")
+    connector = connect(there)
+    entity = entity_of(connector, name)
+    evil = "'; DROP TABLE x; --%s :p \\' \" ` é 汉"
+    outcomes = connector.write(entity, changes(entity, [("create", None, {"order": evil, "50%": evil})]))
+
+    assert [o.key for o in outcomes] == [evil]
+    assert connector.lookup(entity, "#key", [evil]).rows() == [(evil, evil)]
+    assert connector.write(entity, changes(entity, [("update", evil, {"50%": "x"})]))[0].result == "written"
+    assert next(connector.read(entity)).frame.rows() == [(evil, "x")]
+
+
+def test_types_of_postgresql(postgres, connect):
+    postgres.run(
+        "CREATE TYPE mood AS ENUM ('sad', 'happy')",
+        """CREATE TABLE things (id uuid PRIMARY KEY, price numeric(12, 2), ratio numeric, at timestamptz, local_at timestamp, day date, wakes time,
+        data bytea, extra json, extrab jsonb, tags integer[], words text[], mood mood, single real, big bigint, flag boolean, net inet)""",
+        """INSERT INTO things VALUES ('6b86b273-ff34-4ce1-9d6b-804eff5a3f57', 12.50, 0.123456789, '2026-01-02 03:04:05.123456+02', '2026-07-02 03:04:05',
+        '2026-01-02', '23:59:59.5', '\\x00ff', '{"b": 1, "a": [1, 2]}', '{"b": 1.50}', '{1,2}', '{"x y",NULL}', 'happy', 1.1, 9223372036854775807, true, '10.0.0.1')""",
+    )
+    connector = connect(postgres, zone="Europe/Vienna")
+    entity = entity_of(connector, "things")
+
+    page = next(connector.read(entity))
+
+    assert not page.misfits
+    assert page.frame.row(0) == (
+        "6b86b273-ff34-4ce1-9d6b-804eff5a3f57", Decimal("12.50"), Decimal("0.123456789"), dt.datetime(2026, 1, 2, 1, 4, 5, 123456, dt.UTC),
+        dt.datetime(2026, 7, 2, 1, 4, 5, tzinfo=dt.UTC), dt.date(2026, 1, 2), dt.time(23, 59, 59, 500000), b"\x00\xff", '{"a":[1,2],"b":1}', '{"b":1.5}',
+        "[1,2]", '["x y",null]', "happy", 1.1, 2**63 - 1, True, "10.0.0.1/32",
+    )  # fmt: skip
+    assert entity.field("mood").choices == ("sad", "happy")
+    copied = {f.name: page.frame[f.name][0] for f in entity.fields} | {"id": "7c222fb2-927d-4828-8f22-f592134e8932"}
+    assert connector.write(entity, changes(entity, [("create", None, copied)]))[0].result == "written"
+    both = [row[1:] for row in connector.lookup(entity, "#key", [copied["id"], str(page.frame["id"][0])]).rows()]
+    assert both[0] == both[1]
+
+
+def test_what_does_not_fit_is_told_with_its_value(postgres, connect):
+    postgres.run(
+        "CREATE TABLE things (id integer PRIMARY KEY, day date, at timestamptz, amount numeric, ratio double precision, local_at timestamp, wakes time)",
+        "INSERT INTO things VALUES (1, 'infinity', '-infinity', 'NaN', 'Infinity', '2026-03-29 02:30:00', '24:00')",
+        "INSERT INTO things VALUES (2, '0044-03-15 BC', '12000-01-01', 1.0000000001, 1, '2026-01-01', '01:00')",
+    )
+    connector = connect(postgres, zone="Europe/Vienna")
+
+    page = next(connector.read(entity_of(connector, "things")))
+
+    told = {(m.row, m.field): (m.text, str(m.reason)) for m in page.misfits}
+    assert told[0, "day"] == ("infinity", "is not within the years 1 to 9999")
+    assert told[0, "at"][0] == "-infinity"
+    assert told[0, "amount"][0] == "NaN"
+    assert told[0, "ratio"][0] == "inf"
+    assert told[0, "local_at"][1] == "does not exist in the time zone Europe/Vienna"
+    assert told[0, "wakes"][0] == "24:00:00"
+    assert told[1, "amount"] == ("1.0000000001", "is no decimal of at most 38 digits, 9 of them behind the point")
+    assert {field for row, field in told if row == 1} == {"day", "at", "amount"}
+    assert page.frame["id"].to_list() == [1, 2]
+
+
+def test_sqlite_columns_hold_anything_and_what_does_not_fit_is_told(sql_places, connect):
+    there = sql_places("sqlite")
+    there.run(
+        "CREATE TABLE things (id integer PRIMARY KEY, amount integer, name text, at datetime)",
+        "INSERT INTO things VALUES (1, 'many', CAST(x'41ff' AS TEXT), 'once'), (2, 5, 'a' || char(0) || 'b', '2026-01-02T03:04:05'), (3, 6, 'fine', '2026-01-02 03:04:05.5')",
+    )
+    connector = connect(there)
+
+    page = next(connector.read(entity_of(connector, "things")))
+
+    assert {(m.row, m.field) for m in page.misfits} == {(0, "amount"), (0, "name"), (0, "at"), (1, "name")}
+    assert page.frame["amount"].to_list() == [None, 5, 6]
+    assert page.frame["at"].to_list()[1:] == [dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC), dt.datetime(2026, 1, 2, 3, 4, 5, 500000, dt.UTC)]
+
+
+def test_the_hour_that_comes_twice_is_read_from_its_start(there, connect):
+    type_ = {"postgresql": "timestamp", "mariadb": "datetime(6)", "sqlite": "datetime"}[there.kind]
+    there.run(
+        f"CREATE TABLE events (id integer PRIMARY KEY, updated_at {type_})",
+        "INSERT INTO events VALUES (1, '2026-10-25 02:50:00'), (2, '2026-10-25 02:10:00'), (3, '2026-10-25 01:10:00')",
+    )
+    connector = connect(there, zone="Europe/Vienna")
+    entity = entity_of(connector, "events")
+
+    read = keys_of(entity, connector.read(entity, Cursor("2026-10-25T00:50:00.000000Z", "1")))
+
+    assert "2" in read
+    assert "1" in read
+
+
+def test_a_view_shows_records_without_a_key_as_such(there, connect):
+    there.run("CREATE TABLE things (id integer PRIMARY KEY, code varchar(9))", "INSERT INTO things VALUES (1, 'x'), (2, NULL)")
+    there.run("CREATE VIEW seen AS SELECT * FROM things")
+    connector = connect(there, tables=[{"name": "seen", "key": ["code"]}])
+
+    pages = list(connector.read(entity_of(connector, "seen")))
+
+    assert [page.frame["code"].to_list() for page in pages] == [["x"], [None]]
+    assert [str(m.reason) for m in pages[1].misfits] == ["is empty, so the record has no key"]
+
+
+def test_tables_of_other_schemas_go_by_both_names(postgres, connect):
+    postgres.run(
+        "CREATE SCHEMA sales",
+        "CREATE TABLE sales.orders (id integer PRIMARY KEY)",
+        "CREATE TABLE orders (id integer PRIMARY KEY)",
+        "CREATE TABLE keyless (x integer)",
+    )
+    postgres.run("INSERT INTO sales.orders VALUES (5)")
+    connector = connect(postgres, schemas=["public", "sales"])
+
+    assert [e.name for e in connector.discover()] == ["orders", "sales.orders"]
+    assert keys_of(entity_of(connector, "sales.orders"), connector.read(entity_of(connector, "sales.orders"))) == ["5"]
+
+
+def test_a_column_that_is_gone_is_named(there, connect):
+    there.run("CREATE TABLE things (id integer PRIMARY KEY, code varchar(9))")
+    entity = entity_of(connect(there), "things")
+    there.run("ALTER TABLE things RENAME COLUMN code TO kode")
+
+    with pytest.raises(SettingsError, match="things of Shop no longer has the field code"):
+        next(connect(there).read(entity))
+
+
+class ShortHost(FreeHost):
+    """Its time is over soon."""
+
+    def __init__(self):
+        super().__init__("Shop")
+        self.until = time.monotonic() + 1.0
+
+    def deadline(self):
+        return self.until
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_statement_is_cut_at_the_deadline(kind, sql_places, connect):
+    there = sql_places(kind)
+    sleep = "pg_sleep(30)" if kind == "postgresql" else "SLEEP(30)"
+    there.run("CREATE TABLE things (id integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+    there.run(
+        f"CREATE VIEW slow AS SELECT id, CAST({sleep} AS char) AS nap FROM things"
+        if kind == "mariadb"
+        else f"CREATE VIEW slow AS SELECT id, {sleep}::text AS nap FROM things"
+    )
+    entity = entity_of(connect(there, tables=[{"name": "slow", "key": ["id"]}]), "slow")
+    started = time.monotonic()
+
+    with pytest.raises(Stopped, match="the next worker goes on"):
+        next(connect(there, ShortHost(), tables=[{"name": "slow", "key": ["id"]}]).read(entity))
+
+    assert time.monotonic() - started < 8
+
+
+def test_a_statement_that_takes_too_long_is_cut(postgres, connect):
+    postgres.run(
+        "CREATE TABLE things (id integer PRIMARY KEY)",
+        "INSERT INTO things VALUES (1)",
+        "CREATE VIEW slow AS SELECT id, pg_sleep(30)::text AS nap FROM things",
+    )
+    connector = connect(postgres, tables=[{"name": "slow", "key": ["id"]}], connection={"total_seconds": 1})
+
+    with pytest.raises(SystemDown, match="1 s"):
+        next(connector.read(entity_of(connector, "slow")))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"port": 1}, "Shop does not answer"),
+        ({"user": "nobody_at_all"}, "Shop refuses what it is asked: .*nobody_at_all"),
+        ({"database": "no_such_database"}, "Shop refuses what it is asked: .*no_such_database"),
+        ({"tls": "verify"}, "Shop refuses what it is asked: .*(SSL|TLS|certificate)"),
+        ({"tls": "verify", "ca_pem": "no certificate"}, "is no PEM text"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_what_is_wrong_with_the_connection_is_said(kind, changed, said, sql_places):
+    there = sql_places(kind)
+
+    with pytest.raises((SettingsError, SystemDown), match=said):  # noqa: SIM117
+        with SqlConnector(
+            SqlConnector.Settings.model_validate(there.settings() | {"database": there.database | changed}), FreeHost("Shop")
+        ) as connector:
+            connector.check()
+
+
+def test_a_driver_that_is_not_installed_is_named(monkeypatch):
+    settings = {"database": {"type": "oracle", "host": "db", "database": "ORCL", "user": "hub"}}
+    monkeypatch.setitem(__import__("sys").modules, "oracledb", None)
+
+    with pytest.raises(SettingsError, match="Shop needs the Python package oracledb, which is not installed here"):
+        SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop"))
