@@ -358,7 +358,8 @@ class Connector(abc.ABC):
     """One kind of system. An instance speaks to one system for one piece of work and is closed after it; it belongs to one thread at a time.
 
     `Settings` is a pydantic model: the console draws its form from the model's JSON Schema. Mark a secret with
-    `json_schema_extra={"secret": True}`: it is stored encrypted and never shown.
+    `json_schema_extra={"secret": True}`: it is stored encrypted and never shown. Beside one with `{"return_address": True}` stands where the
+    system has to send people back to.
     """
 
     kind: ClassVar[str]

@@ -67,7 +67,9 @@ class OAuthClientCredentials(OAuthClient, title="OAuth 2, client credentials"):
 
 class OAuthAuthorizationCode(OAuthClient, title="OAuth 2, by a person's consent"):
     type: Literal["oauth2_authorization_code"] = "oauth2_authorization_code"
-    authorization_url: str = Field(title="Authorization address", description="Where a person is asked to agree.")
+    authorization_url: str = Field(
+        title="Authorization address", description="Where a person is asked to agree.", json_schema_extra={"return_address": True}
+    )
     authorization_extra: dict[str, str] = Field({}, title="More authorization parameters", description="Such as access_type=offline.")
     pkce: bool = Field(True, title="PKCE", description="Protects the code on its way back. Switch off only for systems that refuse it.")
 

@@ -240,6 +240,16 @@ def test_a_refresh_token_is_never_sent_twice(shop: Shop, connect):
     assert [r.path for r in shop.asked] == ["/secured", "/token"]
 
 
+def test_a_grant_that_ended_asks_for_consent_and_a_wrong_client_for_credentials(shop: Shop, connect):
+    for status, error, sentence in (
+        (400, "invalid_grant", r"Shop must be connected again: .*\. Open it under Systems and press Connect\."),
+        (401, "invalid_client", r"Shop gave no token at POST /token: .*\. Enter the credentials again under Systems, Shop\."),
+    ):
+        shop.answers["/token"] = (status, {"error": error, "error_description": "No more"})
+        with pytest.raises(SettingsError, match=sentence):
+            read(connect(auth=with_url(CODE, shop), entity=SECURED, host=Remembering(Token("stale", None, "refresh-0"))))
+
+
 def test_without_consent_the_connect_button_is_named(shop: Shop, connect):
     with pytest.raises(SettingsError, match=r"Shop is not connected\. Open it under Systems and press Connect"):
         read(connect(auth=with_url(CODE, shop), entity=SECURED))
