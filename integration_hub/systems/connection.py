@@ -106,6 +106,14 @@ def revealed(system: System) -> Json:
 # --- secrets apart from settings --------------------------------------------------------------------------------------
 
 
+def _problem(error: Mapping[str, Any]) -> str:
+    """What pydantic found, as a sentence for people."""
+    if error["type"] in ("missing", "string_too_short"):
+        return gettext("This must be filled in.")
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return said[:1].upper() + said[1:] + "."
+
+
 def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secrets: Mapping[str, Any]) -> tuple[BaseModel, Json, Json]:
     """(the connector's settings, what of them is stored in plain, what is sealed by path). Raises Django's ValidationError by `settings.path`."""
     given = join_secrets(settings, secrets)
@@ -114,7 +122,7 @@ def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secret
     except SettingsInvalid as error:
         problems: dict[str, list[str]] = {}
         for one in error.errors(include_input=False, include_url=False, include_context=False):
-            problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(one["msg"])
+            problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(_problem(one))
         raise ValidationError(problems) from None
     sealed: Json = {}
     return model, _plain(model, (), sealed), sealed

@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -52,7 +53,12 @@ def asks_a_person(system: System) -> bool:
 
 def awaits_a_person(system: System) -> bool:
     """Whether that person has not agreed yet."""
-    return asks_a_person(system) and not Credential.objects.filter(system=system, sealed__isnull=False).exists()
+    return asks_a_person(system) and not is_connected(system)
+
+
+def is_connected(system: System) -> bool:
+    """Whether a person has ever agreed; the system may have taken it back since."""
+    return Credential.objects.filter(system=system, sealed__isnull=False).exists()
 
 
 def by_person(connector: Connector) -> bool:
@@ -86,8 +92,10 @@ def finish_consent(kept: Mapping[str, Any] | None, answer: Mapping[str, str], *,
     with transaction.atomic():
         sealed = {"value": token.value, "refresh": token.refresh}
         about = {"sealed": sealed, "obtained_at": timezone.now(), "expires_at": expires_at, "lease_until": None}
+        told = {} if is_connected(system) else {"told_state": System.State.UNKNOWN}  # nobody was told that it waits for its first consent
         Credential.objects.update_or_create(system=system, defaults=about)
-        System.objects.filter(pk=system.pk, state=System.State.RECONNECT).update(state=System.State.UNKNOWN)
+        waiting = System.objects.filter(pk=system.pk, state=System.State.RECONNECT)
+        waiting.update(state=System.State.UNKNOWN, state_since=Now(), **told)
         System.objects.filter(pk=system.pk, next_check_at__isnull=False).update(next_check_at=timezone.now())
         audit.record("system.connected", system, by=by, changes={"credential": ["", "changed"]})
     return system

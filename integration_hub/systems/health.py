@@ -125,6 +125,8 @@ def tell_state(system_id: int) -> None:
 def _news(system: System, *, before: str) -> tuple[Text, ...]:
     """What a mail has to say of this change of state: its subject and its lines; () where nobody has to know."""
     down, name = (State.UNREACHABLE, State.RECONNECT), {"system": system.name}
+    if system.state == State.RECONNECT and awaits_a_person(system):
+        return ()  # it was only just registered: whoever did that is about to connect it
     if system.state in down and before not in down:
         subject = _("{system} must be connected again") if system.state == State.RECONNECT else _("{system} cannot be reached")
         waits = Text(_("What needs it waits. You get no further mail about it until it answers again."))

@@ -335,6 +335,15 @@ def test_settings_show_no_secret():
     assert "s3cret" not in repr(settings) + str(settings)
 
 
+@pytest.mark.parametrize("wrong", [{"token_url": ""}, {"authorization_url": "/authorize"}, {"client_id": ""}])
+def test_consent_needs_full_addresses_and_a_client(wrong):
+    auth = {"type": "oauth2_authorization_code", "token_url": "https://x.example/t", "authorization_url": "https://x.example/a", "client_id": "hub"}
+    RestSettings.model_validate({"base_url": "https://x.example", "auth": auth})
+
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RestSettings.model_validate({"base_url": "https://x.example", "auth": {**auth, **wrong}})
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x.example", "https://x.example?key=1", "https://x.example:99999", "x"])
 def test_an_address_that_cannot_be_one_is_refused(url):
     with pytest.raises(ValueError, match="base_url"):

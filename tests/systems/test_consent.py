@@ -7,8 +7,10 @@ from django.utils import timezone
 
 from connectors.base import SettingsError, Token
 from integration_hub.accounts.actor import Forbidden
+from integration_hub.accounts.models import Mail
 from integration_hub.audit.models import Entry
-from integration_hub.systems import consent, services
+from integration_hub.core import texts
+from integration_hub.systems import consent, health, services
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import Credential
 
@@ -123,6 +125,29 @@ def test_a_system_that_waits_for_a_person_says_so_before_it_was_ever_asked(clien
 
     assert verdict.sentence == "CRM waits for a person to connect it."
     assert [(act.label, act.primary) for act in verdict.acts][:2] == [("Connect", True), ("Test connection", False)]
+
+
+def test_a_first_consent_is_no_alarm_and_a_later_one_is(make_system, asking, integrator, person):
+    person("operator", mail_system_down=True)
+    crm = make_system()
+
+    def subjects():
+        services.check_system(crm, by=integrator)
+        health.tell_state(crm.pk)
+        return [texts.render(mail.subject) for mail in Mail.objects.order_by("pk")]
+
+    def agree():
+        asking.clear()
+        address, kept = consent.start_consent(crm, by=integrator)
+        consent.finish_consent(kept, answer_to(address, code="good"), by=integrator)
+
+    assert subjects() == []
+    agree()
+    assert subjects() == []
+    health.mark_revoked(crm, SettingsError("{system} took the access back.", system="CRM"))
+    health.tell_state(crm.pk)
+    agree()
+    assert subjects() == ["CRM must be connected again", "CRM answers again"]
 
 
 def test_settings_that_need_a_person_are_not_tried_before(asking, integrator):
