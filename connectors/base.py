@@ -374,7 +374,8 @@ class Connector(abc.ABC):
 
     `Settings` is a pydantic model: the console draws its form from the model's JSON Schema. Mark a secret with
     `json_schema_extra={"secret": True}`: it is stored encrypted and never shown. A stored secret is sent to no host but those that the settings
-    named when it was entered: in a full address, or in a setting called `host`.
+    named when it was entered: in a full address, or in a setting called `host`. Beside one with `{"return_address": True}` stands where the system
+    has to send people back to.
     """
 
     kind: ClassVar[str]

@@ -32,6 +32,26 @@ def _refuse_without_broker(**kwargs: Any) -> None:
         require_broker()
 
 
+@signals.celeryd_init.connect
+def _outlive_redis(**kwargs: Any) -> None:
+    """kombu hands back, or acknowledges, a message that was in hand when Redis went away, through the channel that is closed by then. This raised
+    AttributeError, of which the worker died; told as the lost connection it is, the worker goes on. The sweep sends again what was lost.
+    """
+    if not settings.BROKER_URL.startswith("redis"):
+        return
+    from kombu.transport.redis import Channel
+    from redis.exceptions import ConnectionError
+
+    get_pool = Channel._get_pool
+
+    def get_pool_of_open_channel(channel: Any, asynchronous: bool = False) -> Any:
+        if channel.connection is None or channel.connection.client is None:
+            raise ConnectionError("The channel was closed with its connection.")
+        return get_pool(channel, asynchronous=asynchronous)
+
+    Channel._get_pool = get_pool_of_open_channel  # type: ignore[method-assign]
+
+
 @signals.setup_logging.connect
 def _logging_is_set_up(**kwargs: Any) -> None:
     """Django has done it; a receiver here keeps Celery from doing it again in its own way."""

@@ -176,6 +176,7 @@ PAGES: dict[str, str] = {
     "GET settings/tokens/add/": "tokens.own",
     "POST settings/tokens/add/": "tokens.own",
     "POST settings/tokens/<pk>/revoke/": "tokens.own",
+    "POST settings/mails/send/": "accounts.change",
     "GET settings/people/": "accounts.view",
     "GET settings/people/add/": "accounts.change",
     "POST settings/people/add/": "accounts.change",

@@ -192,7 +192,8 @@ class OAuth(Renewed):
         url = URL(settings.token_url, encoded=True)
         answer = await ask_for_token(client, Call("POST", url, f"POST {url.path}", headers, urlencode(form).encode()))
         if not 200 <= answer.status < 300 or answer.value("error") not in (ABSENT, None):
-            raise refused(client, answer)
+            ended = isinstance(settings, OAuthAuthorizationCode) and answer.value("error") == "invalid_grant"  # RFC 6749, section 5.2
+            raise consent_ended(client, answer) if ended else refused(client, answer)
         lifetime, refresh = answer.value("expires_in"), answer.value("refresh_token")
         return Token(
             text_at(client, answer, "access_token"),
@@ -312,6 +313,15 @@ def refused(client: Client, answer: Answer) -> ConnectorError:
         _("{system} gave no token at {place}: {reason}. Enter the credentials again under Systems, {system}."),
         system=client.host.system,
         place=answer.place,
+        reason=client.reason(answer),
+    )
+
+
+def consent_ended(client: Client, answer: Answer) -> ConnectorError:
+    """The code or the refresh token holds no more: no other credential would help, only the person's consent."""
+    return SettingsError(
+        _("{system} must be connected again: {reason}. Open it under Systems and press Connect."),
+        system=client.host.system,
         reason=client.reason(answer),
     )
 

@@ -10,10 +10,19 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from connectors.base import FieldType, _, refused
 
+
+def full_address(value: str) -> str:
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise refused(_("The address must begin with https:// or http:// and name a host, with a port up to 65535 where it has one."))
+    return value
+
+
+FullAddress = Annotated[str, AfterValidator(full_address)]
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 WriteOperation = Literal["create", "update", "delete"]
@@ -34,7 +43,7 @@ class NoAuth(Form, title="None"):
 
 class BasicAuth(Form, title="User and password"):
     type: Literal["basic"] = "basic"
-    user: str = Field(title="User", description="The name to sign in with.")
+    user: str = Field(title="User", description="The name to sign in with.", min_length=1)
     password: Secret = Field(title="Password", description="Kept encrypted.")
 
 
@@ -53,8 +62,8 @@ class ApiKeyAuth(Form, title="API key"):
 class OAuthClient(Form):
     """What both OAuth 2 grants share."""
 
-    token_url: str = Field(title="Token address", description="Full address where tokens are issued.")
-    client_id: str = Field(title="Client id", description="As registered with the system.")
+    token_url: FullAddress = Field(title="Token address", description="Full address where tokens are issued.")
+    client_id: str = Field(title="Client id", description="As registered with the system.", min_length=1)
     client_secret: Secret = Field("", title="Client secret", description="Empty for a public client.")
     client_sent_as: Literal["basic", "body"] = Field("basic", title="Client sent as", description="In an Authorization header, or in the form.")
     scope: str = Field("", title="Scope", description="Scopes separated by spaces.")
@@ -67,7 +76,9 @@ class OAuthClientCredentials(OAuthClient, title="OAuth 2, client credentials"):
 
 class OAuthAuthorizationCode(OAuthClient, title="OAuth 2, by a person's consent"):
     type: Literal["oauth2_authorization_code"] = "oauth2_authorization_code"
-    authorization_url: str = Field(title="Authorization address", description="Where a person is asked to agree.")
+    authorization_url: FullAddress = Field(
+        title="Authorization address", description="Where a person is asked to agree.", json_schema_extra={"return_address": True}
+    )
     authorization_extra: dict[str, str] = Field({}, title="More authorization parameters", description="Such as access_type=offline.")
     pkce: bool = Field(True, title="PKCE", description="Protects the code on its way back. Switch off only for systems that refuse it.")
 
@@ -433,9 +444,7 @@ class RestSettings(Form):
     @field_validator("base_url")
     @classmethod
     def _address(cls, value: str) -> str:
-        parts = _split(value)
-        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise refused(_("The address must begin with https:// or http:// and name a host, with a port up to 65535 where it has one."))
+        parts = urlsplit(full_address(value))
         if parts.username or parts.password:
             raise refused(_("User and password belong under Authentication, not into the address."))
         if parts.query or parts.fragment:

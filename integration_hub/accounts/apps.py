@@ -19,13 +19,16 @@ class AccountsConfig(AppConfig):
     verbose_name = _("Accounts")
 
     def ready(self) -> None:
-        from integration_hub.accounts import reference
+        from integration_hub.accounts import mail, reference
+        from integration_hub.core import overview
         from integration_hub.core.help import Topic, topics
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import event_texts
+        from integration_hub.core.registry import event_texts, sweeps
 
         words = "settings profile password people users roles tokens api"
         navigation.register("settings", NavEntry("control", _("Settings"), "settings", "accounts:profile", order=90, words=words))
+        sweeps.register("mails", mail.sweep)
+        overview.problems.register("mails", mail.problems)
         for event, text in EVENTS.items():
             event_texts.register(event, text)
         topics.register(

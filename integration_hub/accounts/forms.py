@@ -26,6 +26,12 @@ class ProfileForm(forms.ModelForm):
             label=_("language").capitalize(), required=False, choices=[("", _("as the browser asks for")), *settings.LANGUAGES]
         )
 
+    def clean(self) -> dict[str, Any]:
+        asked: dict[str, Any] = super().clean() or self.cleaned_data
+        if not asked.get("email") and "email" not in self.errors and (asked.get("mail_failed_runs") or asked.get("mail_system_down")):
+            self.add_error("email", _("Enter the address that these e-mails go to."))
+        return asked
+
 
 class PasswordForm(forms.Form):
     old_password = forms.CharField(label=_("Old password"), strip=False, widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}))

@@ -83,3 +83,39 @@ class Token(models.Model):
         """Remember that it was used, at most once a minute."""
         if self.last_used_at is None or now - self.last_used_at > timedelta(minutes=1):
             Token.objects.filter(pk=self.pk).update(last_used_at=now)
+
+
+class MailQuerySet(models.QuerySet["Mail"]):
+    def due(self) -> MailQuerySet:
+        return self.filter(next_try_at__lte=Now(), sent_at=None)
+
+    def failing(self) -> MailQuerySet:
+        """Tried, and not sent."""
+        return self.filter(sent_at=None).exclude(error="")
+
+
+class Mail(models.Model):
+    """A mail to one person: written with what it tells of, sent after the commit, tried again while the mail server is away (accounts/mail.py)."""
+
+    person = models.ForeignKey(User, on_delete=models.CASCADE, related_name="mails")
+    about = models.CharField(max_length=200)  # what it tells of: run.failed/12
+    subject = models.JSONField()  # as core.texts stores sentences: the reader's language is that of the sending
+    lines = models.JSONField()
+    path = models.CharField(max_length=300, blank=True)  # the page to look at
+    written_at = models.DateTimeField(auto_now_add=True)
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField(null=True)  # not before: somebody is sending it until then, or the last try failed
+    sent_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=200, blank=True)  # of the last try
+
+    objects = MailQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["person", "about"], name="mail_once")]
+        indexes = [
+            models.Index(fields=["next_try_at"], condition=Q(sent_at=None), name="mail_due"),
+            models.Index(fields=["written_at"], name="mail_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.about} to {self.person_id}"

@@ -12,6 +12,7 @@ urlpatterns = [
     path("tokens/", views.TokensPage.as_view(), name="tokens"),
     path("tokens/add/", views.AddToken.as_view(), name="add_token"),
     path("tokens/<int:pk>/revoke/", views.RevokeToken.as_view(), name="revoke_token"),
+    path("mails/send/", views.SendMails.as_view(), name="send_mails"),
     path("people/", views.PeoplePage.as_view(), name="people"),
     path("people/add/", views.AddPerson.as_view(), name="add_person"),
     path("people/<int:pk>/", views.ChangePerson.as_view(), name="person"),

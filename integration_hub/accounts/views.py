@@ -10,9 +10,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from integration_hub.accounts import services
+from integration_hub.accounts import mail, services
 from integration_hub.accounts.forms import PasswordForm, PersonForm, ProfileForm, TokenForm
 from integration_hub.accounts.models import Token, User
 from integration_hub.core.pages import HubAction, HubPage
@@ -227,3 +227,11 @@ class ChangePerson(AddPerson):
 
     def save(self, said: dict[str, Any]) -> User:
         return services.change_person(self.person(), by=self.by, **said)
+
+
+class SendMails(HubAction):
+    """Tries at once the mails that could not be sent; the overview tells of them."""
+
+    def act(self, request: HttpRequest) -> str:
+        count = mail.send_now(by=self.by)
+        return ngettext("{n} e-mail is tried again now.", "{n} e-mails are tried again now.", count).format(n=count)

@@ -163,7 +163,18 @@ def _sign_in(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request"):  # a live part of a page whose session has ended
         shown = urlsplit(request.headers.get("HX-Current-URL", "/"))
         return HttpResponse(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": redirect_to_login(shown.path, reverse("admin:login")).url})
+    if request.method != "GET":  # the address of a button is no page to come back to; the page it was on is
+        return redirect_to_login(page_before(request), reverse("admin:login"))
     return redirect_to_login(request.get_full_path(), reverse("admin:login"))
+
+
+def page_before(request: HttpRequest) -> str:
+    """`next` of the form, else the page the button was on, else the overview."""
+    for place in (request.POST.get("next"), request.headers.get("Referer")):
+        if place and url_has_allowed_host_and_scheme(place, {request.get_host()}, request.is_secure()):
+            parts = urlsplit(place)
+            return parts.path + (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
+    return reverse("admin:index")
 
 
 class HubPage(Door, TemplateView):
@@ -211,13 +222,8 @@ class HubAction(Door):
         raise NotImplementedError
 
     def back(self) -> str:
-        """Where to go on: `next` of the form, else the page the button was on, else the overview."""
-        request = self.request
-        for place in (request.POST.get("next"), request.headers.get("Referer")):
-            if place and url_has_allowed_host_and_scheme(place, {request.get_host()}, request.is_secure()):
-                parts = urlsplit(place)
-                return parts.path + (f"?{parts.query}" if parts.query else "") + (f"#{parts.fragment}" if parts.fragment else "")
-        return reverse("admin:index")
+        """Where to go on."""
+        return page_before(self.request)
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from connectors.base import Text, _
-from integration_hub.accounts.mail import send_to
+from integration_hub.accounts.mail import write_to
 from integration_hub.accounts.models import User
 from integration_hub.core.models import Message
 from integration_hub.syncs.models import Run
@@ -22,8 +22,9 @@ def tell_of_failure(message: Message) -> None:
     people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
     reason = Text(run.error["template"], run.error["values"]) if run.error else Text(_("The run ended without saying why."))
     values = {"name": run.name, "number": run.pk, "target": run.target.system.name}
-    count = send_to(
+    count = write_to(
         people,
+        f"run.failed/{run.pk}",
         Text(_("{name} failed"), values),
         Text(_("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
         reason,

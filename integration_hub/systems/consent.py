@@ -18,6 +18,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -45,9 +46,23 @@ def asks_a_person(system: System) -> bool:
     """Whether a person has to agree in the system itself before it can be spoken to. False where its settings cannot be read."""
     try:
         with connect_unsaved(system, settings_of(system)) as connector:
-            return bool(getattr(connector, "is_connected_by_person", False))
+            return by_person(connector)
     except ConnectorError:
         return False
+
+
+def awaits_a_person(system: System) -> bool:
+    """Whether that person has not agreed yet."""
+    return asks_a_person(system) and not is_connected(system)
+
+
+def is_connected(system: System) -> bool:
+    """Whether a person has ever agreed; the system may have taken it back since."""
+    return Credential.objects.filter(system=system, sealed__isnull=False).exists()
+
+
+def by_person(connector: Connector) -> bool:
+    return bool(getattr(connector, "is_connected_by_person", False))
 
 
 def start_consent(system: System, *, by: Actor) -> tuple[str, dict[str, Any]]:
@@ -70,16 +85,17 @@ def finish_consent(kept: Mapping[str, Any] | None, answer: Mapping[str, str], *,
         raise ValidationError(_("The system was deleted meanwhile."))
     by.require("systems.change", system)
     if not answer.get("code"):
-        reason = (answer.get("error_description") or answer.get("error") or "")[:200]
-        raise ValidationError(_("{system} did not agree: {reason}").format(system=system.name, reason=reason or "—"))
+        raise ValidationError(_refusal(system, answer))
     with connect(system, for_check=True) as connector:
         token = _asking(connector).exchange_code(code=answer["code"], redirect_uri=return_address(), code_verifier=consent.verifier)
     expires_at = datetime.fromtimestamp(token.expires_at, UTC) if token.expires_at is not None else None
     with transaction.atomic():
         sealed = {"value": token.value, "refresh": token.refresh}
         about = {"sealed": sealed, "obtained_at": timezone.now(), "expires_at": expires_at, "lease_until": None}
+        told = {} if is_connected(system) else {"told_state": System.State.UNKNOWN}  # nobody was told that it waits for its first consent
         Credential.objects.update_or_create(system=system, defaults=about)
-        System.objects.filter(pk=system.pk, state=System.State.RECONNECT).update(state=System.State.UNKNOWN)
+        waiting = System.objects.filter(pk=system.pk, state=System.State.RECONNECT)
+        waiting.update(state=System.State.UNKNOWN, state_since=Now(), **told)
         System.objects.filter(pk=system.pk, next_check_at__isnull=False).update(next_check_at=timezone.now())
         audit.record("system.connected", system, by=by, changes={"credential": ["", "changed"]})
     return system
@@ -90,7 +106,19 @@ def return_address() -> str:
     return settings.PUBLIC_URL.rstrip("/") + reverse("systems:connected")
 
 
+def _refusal(system: System, answer: Mapping[str, str]) -> str:
+    """Why the system sent the person back without a code (RFC 6749, section 4.1.2.1)."""
+    if answer.get("error") == "access_denied":
+        return _("{system} was not connected, because access was denied there. Nothing was changed; press Connect to ask again.").format(
+            system=system.name
+        )
+    reason = (answer.get("error_description") or answer.get("error") or "—")[:200]
+    return _("{system} was not connected. It said: {reason}. Nothing was changed; correct its settings, or press Connect to ask again.").format(
+        system=system.name, reason=reason.rstrip(".")
+    )
+
+
 def _asking(connector: Connector) -> Any:
-    if not getattr(connector, "is_connected_by_person", False):
+    if not by_person(connector):
         raise ValidationError(_("{system} is not connected by a person's consent.").format(system=connector.host.system))
     return connector

@@ -19,7 +19,8 @@ from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
 from integration_hub.core import dispatch, texts
 from integration_hub.systems.connection import connect
-from integration_hub.systems.models import Credential, HealthCheck, System
+from integration_hub.systems.consent import awaits_a_person
+from integration_hub.systems.models import HealthCheck, System
 
 KEPT = timedelta(days=7)
 AT_ONCE = 500  # rows that one sweep handles
@@ -65,14 +66,8 @@ def _state_after(system: System, error: ConnectorError | None) -> str:
         return current
     if error is None:
         return State.REACHABLE
-    waits_for_a_person = isinstance(error, SettingsError) and (current == State.RECONNECT or _is_not_connected(system))
+    waits_for_a_person = isinstance(error, SettingsError) and (current == State.RECONNECT or awaits_a_person(system))
     return State.RECONNECT if waits_for_a_person else State.UNREACHABLE
-
-
-def _is_not_connected(system: System) -> bool:
-    from integration_hub.systems.consent import asks_a_person
-
-    return asks_a_person(system) and not Credential.objects.filter(system=system, sealed__isnull=False).exists()
 
 
 def set_state(system: System, state: str, error: dict[str, Any] | None) -> None:
@@ -119,17 +114,26 @@ def tell_state(system_id: int) -> None:
     system = System.objects.filter(pk=system_id).first()
     if system is None or system.told_state == system.state:
         return
-    before = system.told_state
-    if not System.objects.filter(pk=system_id, told_state=before).update(told_state=system.state):
-        return
-    down = (State.UNREACHABLE, State.RECONNECT)
-    said: tuple[Text, ...] = ()
+    with transaction.atomic():
+        if not System.objects.filter(pk=system_id, told_state=system.told_state).update(told_state=system.state):
+            return
+        if said := _news(system, before=system.told_state):
+            about = f"system.{system.state}/{system.pk}/{system.state_since}"
+            mail.write_to(User.objects.filter(mail_system_down=True), about, *said, path=_page(system))
+
+
+def _news(system: System, *, before: str) -> tuple[Text, ...]:
+    """What a mail has to say of this change of state: its subject and its lines; () where nobody has to know."""
+    down, name = (State.UNREACHABLE, State.RECONNECT), {"system": system.name}
+    if system.state == State.RECONNECT and awaits_a_person(system):
+        return ()  # it was only just registered: whoever did that is about to connect it
     if system.state in down and before not in down:
-        said = (Text(_("{system} cannot be reached"), {"system": system.name}), Text("{error}", {"error": system.error or ""}))
-    elif system.state == State.REACHABLE and before in down:
-        said = (Text(_("{system} answers again"), {"system": system.name}), Text(_("What waited for it goes on by itself.")))
-    if said:
-        mail.send_to(User.objects.filter(mail_system_down=True), *said, path=_page(system))
+        subject = _("{system} must be connected again") if system.state == State.RECONNECT else _("{system} cannot be reached")
+        waits = Text(_("What needs it waits. You get no further mail about it until it answers again."))
+        return Text(subject, name), Text("{error}", {"error": system.error or ""}), waits
+    if system.state == State.REACHABLE and before in down:
+        return Text(_("{system} answers again"), name), Text(_("What waited for it goes on by itself."))
+    return ()
 
 
 def _page(system: System) -> str:

@@ -17,8 +17,9 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
-from connectors.base import Connector, Misfit, Text
+from connectors.base import Connector, Misfit, SettingsError, Text
 from connectors.base import Entity as Schema
 from connectors.registry import UnknownConnector, connector_class
 from integration_hub.accounts.actor import Actor
@@ -27,6 +28,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import dispatch, texts
 from integration_hub.core.registry import Use, uses_of
 from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, settings_of, validate_settings
+from integration_hub.systems.consent import by_person
 from integration_hub.systems.drift import SchemaChange, schema_changes
 from integration_hub.systems.health import check_system, end_maintenance, start_maintenance
 from integration_hub.systems.models import Credential, Entity, System
@@ -167,6 +169,9 @@ def try_settings(*, connector: str, settings: Mapping[str, Any], by: Actor, syst
     if unchanged and system is not None:  # with the grant that it already has, for only a person could get another
         opened = connect(system, deadline=lambda: deadline, for_check=True)
     with opened as speaking:
+        if by_person(speaking) and not unchanged:
+            said = gettext_noop("{system} asks a person first: save, then press Connect. The connection can be tested after it.")
+            raise SettingsError(said, system=tried.name)
         return speaking.check()
 
 

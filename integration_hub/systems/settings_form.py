@@ -21,7 +21,8 @@ from pydantic_core import PydanticUndefined
 
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.core.fields import Sealed
-from integration_hub.systems.shape import chosen, is_secret, is_tag, items_of, members, tag_of, without_none
+from integration_hub.systems.consent import return_address
+from integration_hub.systems.shape import chosen, is_secret, is_tag, items_of, leads_back, members, tag_of, without_none
 
 Json = dict[str, Any]
 Posted = Mapping[str, str]
@@ -46,6 +47,7 @@ class Setting:
     sealed: str = ""  # a secret typed just now
     is_open: bool = False
     summary: str = ""
+    return_address: str = ""  # where the system has to send people back to, to be entered there
 
     @property
     def id(self) -> str:
@@ -92,10 +94,10 @@ class _Reading:
             return None if _is_optional(info) and f"{path}#there" not in self.posted else self.part(info.annotation, path)
         if kind == "list":
             return [self.part(items_of(info.annotation), f"{path}/{number}") for number in range(self.count(path))]
-        if kind == "check":
-            return path in self.posted
         if path not in self.posted:
             return _ABSENT
+        if kind == "check":
+            return self.posted[path] == "on"
         try:
             read = _READERS[kind](self.posted[path], info)
             return "" if read is None and kind == "text" and f"{path}#there" in self.posted else read
@@ -170,6 +172,14 @@ def _change_list(settings: Any, verb: str, way: list[str]) -> None:
         del place[int(last)]
 
 
+def title_of_part(model: type[BaseModel], name: str, settings: Mapping[str, Any]) -> str:
+    """What the form calls the part that was chosen for the setting `name`: "User and password". "" where there is no such choice."""
+    info = model.model_fields.get(name)
+    part = chosen(info.annotation, settings.get(name)) if info else None
+    tag = tag_of(part) if part else None
+    return _said(_title_of(part, tag[1])) if part and tag else ""
+
+
 # --- what is drawn ----------------------------------------------------------------------------------------------------
 
 
@@ -198,6 +208,7 @@ class _Drawing:
         kind = "secret" if is_secret(info) else kind_of(info)
         drawn = Setting(kind, path, _said(info.title) or name.replace("_", " ").capitalize(), _said(info.description))
         drawn.required = info.is_required()
+        drawn.return_address = return_address() if leads_back(info) else ""
         drawn.errors = list(self.errors.get("settings." + path.replace("/", "."), ()))
         if value is _ABSENT:
             value = None if info.is_required() else info.get_default(call_default_factory=True)

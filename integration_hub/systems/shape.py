@@ -17,6 +17,11 @@ def is_secret(info: FieldInfo) -> bool:
     return isinstance(info.json_schema_extra, Mapping) and bool(info.json_schema_extra.get("secret"))
 
 
+def leads_back(info: FieldInfo) -> bool:
+    """Whether from this address people are sent back to the hub."""
+    return isinstance(info.json_schema_extra, Mapping) and bool(info.json_schema_extra.get("return_address"))
+
+
 def is_tag(annotation: Any) -> bool:
     """A Literal of one value, which tells the members of a union apart."""
     return get_origin(annotation) is Literal and len(get_args(annotation)) == 1

@@ -10,6 +10,7 @@
     else body.set("change", "redraw");
     const open = [...current.querySelectorAll("details[open][id]")].map((part) => part.id);
     current.setAttribute("aria-busy", "true");
+    current.inert = true; // what is typed now would be lost
     if (trigger.dataset.busy) { trigger.disabled = true; trigger.lastChild.textContent = trigger.dataset.busy; }
     const answer = await fetch(location.href, { method: "POST", body: new URLSearchParams(body), headers: { "HX-Request": "true" }, credentials: "same-origin" }).catch(() => null);
     if (!answer || !answer.ok) { HTMLFormElement.prototype.submit.call(current); return; }

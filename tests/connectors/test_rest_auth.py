@@ -240,6 +240,16 @@ def test_a_refresh_token_is_never_sent_twice(shop: Shop, connect):
     assert [r.path for r in shop.asked] == ["/secured", "/token"]
 
 
+def test_a_grant_that_ended_asks_for_consent_and_a_wrong_client_for_credentials(shop: Shop, connect):
+    for status, error, sentence in (
+        (400, "invalid_grant", r"Shop must be connected again: .*\. Open it under Systems and press Connect\."),
+        (401, "invalid_client", r"Shop gave no token at POST /token: .*\. Enter the credentials again under Systems, Shop\."),
+    ):
+        shop.answers["/token"] = (status, {"error": error, "error_description": "No more"})
+        with pytest.raises(SettingsError, match=sentence):
+            read(connect(auth=with_url(CODE, shop), entity=SECURED, host=Remembering(Token("stale", None, "refresh-0"))))
+
+
 def test_without_consent_the_connect_button_is_named(shop: Shop, connect):
     with pytest.raises(SettingsError, match=r"Shop is not connected\. Open it under Systems and press Connect"):
         read(connect(auth=with_url(CODE, shop), entity=SECURED))
@@ -323,6 +333,15 @@ def test_settings_show_no_secret():
     settings = RestSettings.model_validate({"base_url": "https://x.example", "auth": auth, "connection": {"proxy_password": "s3cret-proxy"}})
 
     assert "s3cret" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize("wrong", [{"token_url": ""}, {"authorization_url": "/authorize"}, {"client_id": ""}])
+def test_consent_needs_full_addresses_and_a_client(wrong):
+    auth = {"type": "oauth2_authorization_code", "token_url": "https://x.example/t", "authorization_url": "https://x.example/a", "client_id": "hub"}
+    RestSettings.model_validate({"base_url": "https://x.example", "auth": auth})
+
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        RestSettings.model_validate({"base_url": "https://x.example", "auth": {**auth, **wrong}})
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "https://", "https://u:p@x.example", "https://x.example?key=1", "https://x.example:99999", "x"])

@@ -3,7 +3,9 @@ import shutil
 import stat
 
 import pytest
-from kombu import Connection
+from celery.signals import celeryd_init
+from kombu import Connection, Producer, Queue
+from kombu.transport.redis import Channel
 
 from integration_hub.core import broker
 
@@ -31,6 +33,21 @@ def test_what_was_sent_outlives_the_broker(tmp_path):
 
     with broker.embedded_broker(tmp_path / "broker") as url, Connection(url) as connection:
         assert connection.SimpleQueue("a").get(timeout=5).payload == "hello"
+
+
+def test_a_message_in_hand_when_redis_goes_away_is_a_lost_connection_and_not_the_end_of_the_worker(tmp_path, monkeypatch, settings):
+    monkeypatch.setattr(Channel, "_get_pool", Channel._get_pool)  # put back after the test
+    with broker.embedded_broker(tmp_path / "broker") as url, Connection(url) as connection:
+        settings.BROKER_URL = url
+        celeryd_init.send(sender=None)
+        queue = Queue("a")(connection.default_channel)
+        queue.declare()
+        Producer(connection.default_channel).publish("hello", routing_key="a")
+        message = queue.get()
+    message.channel._disconnect_pools()  # as the worker does with a connection that was lost
+
+    with pytest.raises(connection.connection_errors, match="The channel was closed with its connection"):
+        message.ack()
 
 
 def test_a_bundled_server_serves_where_none_is_installed(tmp_path, monkeypatch):

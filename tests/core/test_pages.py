@@ -57,6 +57,14 @@ def test_a_live_part_whose_session_has_ended_leads_the_whole_page_to_the_sign_in
     assert answer.headers["HX-Redirect"] == "/login/?next=/runs/7/"
 
 
+def test_a_button_pressed_after_the_session_ended_leads_back_to_its_page(client):
+    """Not to the address of the button, which is no page."""
+    for referer, back in (("http://testserver/systems/crm/?q=1", "/systems/crm/%3Fq%3D1"), ("https://elsewhere.example/x/", "/"), ("", "/")):
+        answer = client.post("/systems/crm/check/", headers={"referer": referer})
+
+        assert answer.url == f"/login/?next={back}"
+
+
 def test_what_may_not_be_seen_does_not_exist_and_what_may_not_be_done_is_refused(asks):
     with pytest.raises(Http404):
         asks(AuditPage, "operator")

@@ -3,11 +3,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from connectors.base import SettingsError, Token
 from integration_hub.accounts.actor import Forbidden
+from integration_hub.accounts.models import Mail
 from integration_hub.audit.models import Entry
-from integration_hub.systems import consent, services
+from integration_hub.core import texts
+from integration_hub.systems import consent, health, services
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import Credential
 
@@ -77,8 +80,14 @@ def test_the_verifier_that_was_kept_is_the_one_that_was_asked_with(make_system, 
     [
         ({"state": "other"}, {"code": "good"}, "belongs to no question of this session"),
         ({"asked_at": 0.0}, {"code": "good"}, "came too late"),
-        ({}, {"error": "access_denied", "error_description": "No."}, "CRM did not agree: No."),
-        ({}, {}, "CRM did not agree: —"),
+        ({}, {"error": "access_denied", "error_description": "No."}, "CRM was not connected, because access was denied there. Nothing was changed"),
+        (
+            {},
+            {"error": "invalid_scope", "error_description": "No such scope."},
+            r"It said: No such scope\. Nothing was changed; correct its settings",
+        ),
+        ({}, {"error": "server_error"}, r"It said: server_error\. "),
+        ({}, {}, r"It said: —\. "),
     ],
 )
 def test_an_answer_that_is_none_keeps_nothing(make_system, asking, integrator, change, answer, sentence):
@@ -106,6 +115,54 @@ def test_a_system_that_asks_nobody_has_nothing_to_connect(make_system, integrato
     assert not consent.asks_a_person(crm)
     with pytest.raises(ValidationError, match="is not connected by a person's consent"):
         consent.start_consent(crm, by=integrator)
+
+
+def test_a_system_that_waits_for_a_person_says_so_before_it_was_ever_asked(client, person, make_system, asking):
+    make_system()
+    client.force_login(person("integrator"), backend="django.contrib.auth.backends.ModelBackend")
+
+    verdict = client.get("/systems/crm/").context["verdict"]
+
+    assert verdict.sentence == "CRM waits for a person to connect it."
+    assert [(act.label, act.primary) for act in verdict.acts][:2] == [("Connect", True), ("Test connection", False)]
+
+
+def test_a_first_consent_is_no_alarm_and_a_later_one_is(make_system, asking, integrator, person):
+    person("operator", mail_system_down=True)
+    crm = make_system()
+
+    def subjects():
+        services.check_system(crm, by=integrator)
+        health.tell_state(crm.pk)
+        return [texts.render(mail.subject) for mail in Mail.objects.order_by("pk")]
+
+    def agree():
+        asking.clear()
+        address, kept = consent.start_consent(crm, by=integrator)
+        consent.finish_consent(kept, answer_to(address, code="good"), by=integrator)
+
+    assert subjects() == []
+    agree()
+    assert subjects() == []
+    health.mark_revoked(crm, SettingsError("{system} took the access back.", system="CRM"))
+    health.tell_state(crm.pk)
+    agree()
+    assert subjects() == ["CRM must be connected again", "CRM answers again"]
+
+
+def test_settings_that_need_a_person_are_not_tried_before(asking, integrator):
+    with pytest.raises(SettingsError, match=r"CRM asks a person first: save, then press Connect\."):
+        services.try_settings(connector="memory", settings={"address": "crm"}, name="CRM", by=integrator)
+
+
+def test_a_token_that_was_taken_back_is_not_shown_as_good(client, person, make_system, asking):
+    crm = make_system(state="reconnect")
+    Credential.objects.create(system=crm, sealed={"value": "access", "refresh": "refresh"}, expires_at=timezone.now())
+    client.force_login(person("integrator"), backend="django.contrib.auth.backends.ModelBackend")
+
+    facts = {fact.label: fact for fact in client.get("/systems/crm/").context["facts"]}
+
+    assert (facts["Credential"].value, facts["Credential"].note) == ("Token", "not accepted any more")
 
 
 def test_the_browser_goes_there_and_comes_back(client, person, make_system, asking):

@@ -5,8 +5,9 @@ from django.utils import timezone
 
 from connectors.base import SettingsError, SystemDown
 from integration_hub.accounts.actor import Actor
+from integration_hub.accounts.models import Mail
 from integration_hub.audit.models import Entry
-from integration_hub.core import dispatch
+from integration_hub.core import dispatch, texts
 from integration_hub.systems import health, services, tasks
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import HealthCheck, System
@@ -83,8 +84,8 @@ def test_history_is_kept_for_a_week(crm):
     assert HealthCheck.objects.count() == 1
 
 
-def test_going_down_and_coming_up_are_mailed_once_each_to_those_who_asked(crm, person, mailoutbox, sent):
-    person("operator", mail_system_down=True, language="zh-hans")
+def test_going_down_and_coming_up_are_mailed_once_each_to_those_who_asked(crm, person, sent):
+    person("operator", mail_system_down=True)
     person("viewer")
     hub = Actor.hub()
 
@@ -94,8 +95,24 @@ def test_going_down_and_coming_up_are_mailed_once_each_to_those_who_asked(crm, p
         health.tell_state(crm.pk)
         health.tell_state(crm.pk)
 
-    assert [mail.to for mail in mailoutbox] == [["operator@example.com"]] * 2
-    assert "CRM does not answer at crm." in mailoutbox[0].body
+    down, up = Mail.objects.order_by("pk")
+    assert (down.person.username, texts.render(down.subject), down.path) == ("operator", "CRM cannot be reached", "/systems/crm/")
+    assert [texts.render(line) for line in down.lines] == [
+        "CRM does not answer at crm.",
+        "What needs it waits. You get no further mail about it until it answers again.",
+    ]
+    assert texts.render(up.subject) == "CRM answers again"
+
+
+def test_a_grant_that_was_taken_back_is_mailed_as_such_and_not_again_when_the_system_fails_too(crm, person, sent):
+    person("operator", mail_system_down=True)
+
+    health.mark_revoked(crm, SettingsError("{system} took the access back.", system="CRM"))
+    health.tell_state(crm.pk)
+    health.set_state(crm, "unreachable", None)
+    health.tell_state(crm.pk)
+
+    assert [texts.render(mail.subject) for mail in Mail.objects.all()] == ["CRM must be connected again"]
 
 
 def test_a_change_whose_message_was_lost_is_told_by_the_sweep(crm, sent):

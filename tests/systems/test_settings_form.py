@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from connectors.rest import RestConnector, RestSettings
 from integration_hub.systems.connection import keep_secrets, validate_settings
-from integration_hub.systems.settings_form import Setting, draw, read
+from integration_hub.systems.settings_form import Setting, draw, read, title_of_part
 
 DEMO = hub.BASE_DIR / "integration_hub" / "blueprints" / "demo.yaml"
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
@@ -67,7 +67,7 @@ def posted(settings: list[Setting]) -> dict[str, str]:
             for item in one.parts:
                 sent |= ({f"{item.path}#tag": item.summary} if item.choices else {}) | posted(item.parts)
         elif one.kind == "check":
-            sent |= {one.path: "on"} if one.value else {}
+            sent |= {one.path: "on" if one.value else ""}
         elif one.kind == "secret":
             sent |= {one.path: ""} | ({f"{one.path}#typed": one.sealed} if one.sealed else {})
         else:
@@ -91,7 +91,7 @@ def test_an_empty_text_and_none_are_two_things(maybe):
 
 @pytest.mark.parametrize("name", yaml.safe_load(DEMO.read_text())["systems"])
 def test_the_systems_of_the_demo_survive_their_form(name):
-    settings = {**yaml.safe_load(DEMO.read_text())["systems"][name]["settings"], "base_url": "https://demo.example.com"}
+    settings = yaml.safe_load(DEMO.read_text().replace("${ENV:SANDBOX_URL}", "https://demo.example.com"))["systems"][name]["settings"]
     _model, plain, sealed = validate_settings(RestConnector, settings, {})
 
     again, errors = read(RestSettings, posted(draw(RestSettings, plain, stored=sealed)))
@@ -105,6 +105,29 @@ def test_an_empty_form_holds_the_defaults():
 
     assert errors == {}
     assert Everything.model_validate(settings) == Everything(text="t")
+
+
+def test_a_part_chosen_just_now_begins_with_its_defaults():
+    settings, _errors = read(RestSettings, {"auth#tag": "oauth2_authorization_code"})
+    assert find(draw(RestSettings, settings), "auth/pkce").value is True
+
+    settings, _errors = read(RestSettings, {"auth#tag": "oauth2_authorization_code", "auth/pkce": ""})
+    assert find(draw(RestSettings, settings), "auth/pkce").value is False
+
+
+def test_beside_the_address_of_consent_stands_where_to_return_to():
+    drawn = draw(RestSettings, {"auth": {"type": "oauth2_authorization_code"}})
+
+    assert find(drawn, "auth/authorization_url").return_address == "http://localhost:8000/systems/connected/"
+    assert find(drawn, "auth/token_url").return_address == ""
+
+
+@pytest.mark.parametrize(
+    ("auth", "title"), [({"type": "basic"}, "User and password"), ({"type": "oauth2_authorization_code"}, "OAuth 2, by a person's consent")]
+)
+def test_a_chosen_part_is_named_as_in_the_form(auth, title):
+    assert title_of_part(RestSettings, "auth", {"auth": auth}) == title
+    assert title_of_part(RestSettings, "base_url", {"auth": auth}) == ""
 
 
 def test_the_rest_connector_survives_its_form():

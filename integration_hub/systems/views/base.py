@@ -10,6 +10,7 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.core.pages import HubPage
 from integration_hub.core.parts import Link
 from integration_hub.systems.models import System
+from integration_hub.systems.settings_form import title_of_part
 
 
 class OfSystem(HubPage):
@@ -39,6 +40,17 @@ class UnderSystem(OfSystem):
 
     def get_crumbs(self) -> list[Link]:
         return [*super().get_crumbs(), Link(self.system.name, self.url("detail"))]
+
+
+def kind_of_credential(system: System) -> str:
+    """What the form of its settings calls the way we prove who we are; "" where there is none."""
+    auth = system.settings.get("auth")
+    if not isinstance(auth, dict) or auth.get("type", "none") == "none":
+        return ""
+    try:
+        return title_of_part(connector_class(system.connector).Settings, "auth", system.settings)
+    except (UnknownConnector, ImportError):
+        return ""
 
 
 def title_of(system: System) -> str:

@@ -39,7 +39,7 @@ class EntitiesPage(UnderSystem):
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         if request.POST.get("do") == "discover":
-            if self._discover():
+            if self._discover() and self.system.entities.exists():
                 messages.success(request, _("Looked what {system} holds now.").format(system=self.system.name))
             return HttpResponseRedirect(self.url("entities"))
         try:
@@ -52,10 +52,13 @@ class EntitiesPage(UnderSystem):
 
     def _discover(self) -> bool:
         try:
-            services.discover_entities(self.system, by=self.by)
+            found = services.discover_entities(self.system, by=self.by)
         except ConnectorError as error:
             messages.error(self.request, texts.render(error.text))
             return False
+        if not found:
+            said = _("{system} does not tell what it holds. Add its entities in its settings, then discover again.")
+            messages.warning(self.request, said.format(system=self.system.name))
         return True
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -71,7 +74,7 @@ class EntitiesPage(UnderSystem):
             }
             for e in entities
         ]
-        return super().get_context_data(**kwargs) | {"system": self.system, "rows": rows, "back": self.url("detail")}
+        return super().get_context_data(**kwargs) | {"system": self.system, "rows": rows, "back": self.url("detail"), "settings": self.url("change")}
 
 
 class OfEntity(UnderSystem):

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -26,7 +27,7 @@ from integration_hub.systems.console import HUB_STATES, ICONS, State
 from integration_hub.systems.forms import MaintenanceForm
 from integration_hub.systems.models import Credential, Entity, System
 from integration_hub.systems.permits import quota_left
-from integration_hub.systems.views.base import OfSystem, UnderSystem, title_of
+from integration_hub.systems.views.base import OfSystem, UnderSystem, kind_of_credential, title_of
 
 
 class SystemsPage(HubPage):
@@ -88,6 +89,10 @@ class SystemPage(OfSystem):
         }
         return super().get_context_data(**kwargs) | context
 
+    @cached_property
+    def awaits_a_person(self) -> bool:
+        return consent.awaits_a_person(self.system)
+
     def _verdict(self, uses: int) -> Verdict:
         system = self.system
         depends = ngettext("{n} thing depends on it.", "{n} things depend on it.", uses).format(n=uses) if uses else _("Nothing depends on it yet.")
@@ -107,6 +112,9 @@ class SystemPage(OfSystem):
                 until = system.maintenance_until
                 ends = _("It ends by itself at {time}.").format(time=clock(until)) if until else _("It lasts until somebody ends it.")
                 following, asks = [ends, " ", _("Syncs wait, and nobody is alarmed.")], False
+            case _ if self.awaits_a_person:
+                sentence = _("{system} waits for a person to connect it.").format(system=system.name)
+                following, asks = [_("Press Connect: you are asked there whether the hub may use it."), " ", depends], False
             case _:
                 sentence, following, asks = _("{system} has not been asked yet.").format(system=system.name), [depends], False
         state = HUB_STATES[State(system.state)]
@@ -115,7 +123,7 @@ class SystemPage(OfSystem):
 
     def _acts(self) -> list[Act]:
         system, acts = self.system, []
-        reconnect = system.state == State.RECONNECT
+        reconnect = system.state == State.RECONNECT or self.awaits_a_person
         if self.by.allows("systems.check"):
             acts.append(Act(_("Test connection"), post=self.url("check"), primary=not reconnect, icon="network_check"))
         if self.by.allows("systems.change") and consent.asks_a_person(system):
@@ -152,13 +160,13 @@ class SystemPage(OfSystem):
         return Fact(_("Quota left"), number(remaining), of.format(limit=number(limit)))
 
     def _credential(self) -> Fact:
-        auth = self.system.settings.get("auth")
-        kind = str(auth.get("type", "")).replace("_", " ") if isinstance(auth, dict) else ""
-        token = Credential.objects.filter(system=self.system, sealed__isnull=False).first()
+        system = self.system
+        token = Credential.objects.filter(system=system, sealed__isnull=False).first()
         if token is not None:
             ends = _("token until {time}").format(time=clock(token.expires_at)) if token.expires_at else _("token without an end")
-            return Fact(_("Credential"), _("Token"), ends)
-        return Fact(_("Credential"), kind.capitalize() or _("None"), _("stored encrypted") if kind not in ("", "none") else "")
+            return Fact(_("Credential"), _("Token"), _("not accepted any more") if system.state == State.RECONNECT else ends)
+        kind = kind_of_credential(system)
+        return Fact(_("Credential"), kind or _("None"), _("stored encrypted") if kind else "")
 
 
 def _entries(system: System, entities: list[Entity]) -> list[Entry]:
