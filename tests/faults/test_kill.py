@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from tests.dying import POINTS
 from tests.faults.hub import running_hub
 
 SYNC = "OA users → CRM users"
-POINTS = ("before send", "after send", "after the answer", "before commit", "after commit")
 HALF_A_MINUTE = 30.0
 
 

@@ -1,4 +1,4 @@
-"""A worker that carries one partition and kills itself at a named point: `dying_worker.py PARTITION POINT TIMES [SIGNAL]`."""
+"""A worker that carries one partition and kills itself at one of the points of tests/dying.py: `dying_worker.py PARTITION POINT TIMES [SIGNAL]`."""
 
 import os
 import signal
@@ -14,7 +14,8 @@ from django.conf import settings
 settings.DATABASES["default"]["NAME"] = os.environ["TEST_DATABASE"]
 django.setup()
 
-from integration_hub.syncs import carrying, record, write
+from integration_hub.syncs import carrying
+from tests.dying import watch
 
 partition, point, left = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 how = signal.Signals[sys.argv[4]] if len(sys.argv) > 4 else signal.SIGKILL
@@ -28,39 +29,5 @@ def reached(name):
             os.kill(os.getpid(), how)
 
 
-def around(owner, attribute, before=None, after=None):
-    original = getattr(owner, attribute)
-
-    def wrapped(*args, **kwargs):
-        if before:
-            reached(before)
-        result = original(*args, **kwargs)
-        if after:
-            reached(after)
-        return result
-
-    setattr(owner, attribute, wrapped)
-
-
-def dying_in_the_middle(original):
-    """After some of the portion's requests went out, before all were answered."""
-    import asyncio
-
-    async def wrapped(self, *args, **kwargs):
-        going = asyncio.ensure_future(original(self, *args, **kwargs))
-        await asyncio.sleep(0.02)
-        reached("after send")
-        return await going
-
-    return wrapped
-
-
-around(write, "write", before="before send", after="after the answer")
-around(record, "commit", before="before commit", after="after commit")
-
-if point == "after send":
-    from connectors.rest import writing
-
-    writing.Writing.send_all = dying_in_the_middle(writing.Writing.send_all)
-
+watch(reached)
 carrying.carry_partition(partition)

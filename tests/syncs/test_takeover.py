@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Link, Partition
+from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.test_run import mapped
 
 pytestmark = pytest.mark.django_db(transaction=True)
-POINTS = ("before send", "after send", "after the answer", "before commit", "after commit")
 WORKER = Path(__file__).parent / "dying_worker.py"
 
 
