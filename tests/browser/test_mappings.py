@@ -9,7 +9,7 @@ from django.db import connections
 
 from integration_hub.mappings import services
 from integration_hub.mappings.models import Mapping
-from tests.syncs.conftest import USERS_TO_USERS, by, crm_settings, oa_settings, registered, sandbox, sandbox_server  # noqa: F401
+from tests.syncs.conftest import USERS_TO_USERS, by, registered, sandbox, sandbox_server, users_settings  # noqa: F401
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -31,12 +31,12 @@ def aside(call, *args, **kwargs):
 @pytest.fixture
 def oa(transactional_db, sandbox, by):  # noqa: F811
     cache.clear()
-    return aside(registered, "OA", oa_settings(sandbox.url), by)
+    return aside(registered, "OA", users_settings("OA", sandbox.url), by)
 
 
 @pytest.fixture
 def crm(transactional_db, sandbox, by):  # noqa: F811
-    return aside(registered, "CRM", crm_settings(sandbox.url), by)
+    return aside(registered, "CRM", users_settings("CRM", sandbox.url), by)
 
 
 @pytest.fixture

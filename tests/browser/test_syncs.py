@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import COUNTS, ChangeSet, OpenRow, Partition, Run
-from tests.syncs.conftest import by, crm_settings, finish, oa_settings, registered, sandbox, sandbox_server, users_sync  # noqa: F401
+from tests.syncs.conftest import by, finish, registered, sandbox, sandbox_server, users_settings, users_sync  # noqa: F401
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -32,12 +32,12 @@ def aside(call, *args, **kwargs):
 
 @pytest.fixture
 def oa(transactional_db, sandbox, by):
-    return aside(registered, "OA", oa_settings(sandbox.url), by)
+    return aside(registered, "OA", users_settings("OA", sandbox.url), by)
 
 
 @pytest.fixture
 def crm(transactional_db, sandbox, by):
-    return aside(registered, "CRM", crm_settings(sandbox.url), by)
+    return aside(registered, "CRM", users_settings("CRM", sandbox.url), by)
 
 
 @pytest.fixture

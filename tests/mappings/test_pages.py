@@ -131,7 +131,7 @@ def test_required_fields_come_first_and_those_not_mapped_are_flagged(users, clie
     assert "2 required fields of CRM · Users are still empty." in shown
     assert shown.index("full_name</b>") < shown.index("email</b>") < shown.index("employee_id</b>") < shown.index("phone</b>")
     assert shown.count('data-state="warn" hx-target') == 2
-    assert "CRM sets these itself: id, updated_at" in shown
+    assert "CRM sets these itself: id, created_at, updated_at" in shown
 
 
 def test_steps_are_added_moved_and_removed_without_being_saved(users, client):

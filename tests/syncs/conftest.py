@@ -12,6 +12,7 @@ from integration_hub.syncs.models import Partition, Run
 from integration_hub.systems import services as systems
 from integration_hub.systems.models import Circuit
 from sandbox.testing import running
+from tests import demo
 
 
 @pytest.fixture(scope="session")
@@ -29,101 +30,12 @@ def sandbox(sandbox_server):
 FAST = {"total_seconds": 2, "read_seconds": 2}
 
 
-def oa_settings(url: str) -> dict:
-    return {
-        "base_url": f"{url}/oa",
-        "connection": FAST,
-        "auth": {
-            "type": "token_call",
-            "method": "POST",
-            "path": "/gettoken",
-            "body": {"appkey": "{appkey}", "appsecret": "{appsecret}"},
-            "values": {"appkey": "hub", "appsecret": "oa-demo-secret"},
-            "expires_path": "expires_in",
-            "send_in": "query",
-            "name": "access_token",
-        },
-        "answers": {
-            "success_path": "errcode",
-            "success_values": ["0"],
-            "error_path": "errmsg",
-            "expired_codes": ["40014", "42001"],
-            "wait_codes": ["45009"],
-            "missing_codes": ["60121"],
-        },
-        "formats": {"datetime": "%Y-%m-%d %H:%M:%S", "zone": "Asia/Shanghai"},
-        "entities": [
-            {
-                "name": "users",
-                "label": "Users",
-                "key": ["userId"],
-                "cursor_field": "modifiedTime",
-                "fields": [
-                    {"name": "userId", "read_only": True},
-                    {"name": "name", "required": True, "max_length": 40},
-                    {"name": "email"},
-                    {"name": "mobile"},
-                    {"name": "status", "type": "integer"},
-                    {"name": "hireDate", "type": "date"},
-                    {"name": "modifiedTime", "type": "datetime", "read_only": True},
-                ],
-                "list": {
-                    "path": "/api/user/list",
-                    "record_path": "result.list",
-                    "pagination": {"type": "page", "parameter": "pageNo", "size_parameter": "pageSize", "size": 50, "more_path": "result.hasMore"},
-                    "changed_since": {"parameter": "modifiedSince"},
-                    "count": {"path": "/api/user/list", "query": {"pageSize": "1"}, "total_path": "result.totalCount"},
-                    "stable_order": True,
-                },
-                "lookups": [{"by": "#key", "path": "/api/user/get", "query": {"userId": "{value}"}, "record_path": "result"}],
-            }
-        ],
-    }
-
-
-def crm_settings(url: str) -> dict:
-    return {
-        "base_url": f"{url}/crm",
-        "connection": FAST,
-        "auth": {
-            "type": "oauth2_client_credentials",
-            "token_url": f"{url}/crm/oauth/token",
-            "client_id": "hub",
-            "client_secret": "crm-demo-secret",
-        },
-        "check_path": "/v1/me",
-        "entities": [
-            {
-                "name": "users",
-                "label": "Users",
-                "key": ["id"],
-                "cursor_field": "updated_at",
-                "fields": [
-                    {"name": "id", "read_only": True},
-                    {"name": "employee_id", "max_length": 32},
-                    {"name": "full_name", "required": True, "max_length": 80},
-                    {"name": "email", "required": True, "max_length": 120},
-                    {"name": "phone"},
-                    {"name": "updated_at", "type": "datetime", "read_only": True},
-                ],
-                "list": {
-                    "path": "/v1/users",
-                    "record_path": "data",
-                    "pagination": {"type": "cursor", "parameter": "cursor", "path": "next_cursor", "size": 100},
-                    "changed_since": {"parameter": "updated_since", "until_parameter": "updated_before"},
-                    "count": {"path": "/v1/users/count", "total_path": "count"},
-                    "stable_order": True,
-                },
-                "lookups": [
-                    {"by": "#key", "path": "/v1/users", "query": {"id": "{values}"}, "values_per_request": 50},
-                    {"by": "email", "path": "/v1/users", "query": {"email": "{values}"}, "values_per_request": 50},
-                    {"by": "employee_id", "path": "/v1/users", "query": {"employee_id": "{values}"}, "values_per_request": 50},
-                ],
-                "create": {"path": "/v1/users", "record_path": ""},
-                "update": {"method": "PATCH", "path": "/v1/users/{key}", "record_path": ""},
-            }
-        ],
-    }
+def users_settings(system: str, url: str) -> dict:
+    """Those of one of the demo's systems, with its users alone, in pages of fifty, and quick to give up."""
+    whole = demo.systems(url)[system]
+    (users,) = (entity for entity in whole["entities"] if entity["name"] == "users")
+    users["list"]["pagination"]["size"] = 50
+    return {**whole, "connection": FAST, "entities": [users]}
 
 
 @pytest.fixture
@@ -133,12 +45,12 @@ def by():
 
 @pytest.fixture
 def oa(db, sandbox, by):
-    return registered("OA", oa_settings(sandbox.url), by)
+    return registered("OA", users_settings("OA", sandbox.url), by)
 
 
 @pytest.fixture
 def crm(db, sandbox, by):
-    return registered("CRM", crm_settings(sandbox.url), by)
+    return registered("CRM", users_settings("CRM", sandbox.url), by)
 
 
 def registered(name, settings, by):

@@ -151,7 +151,7 @@ def test_a_certificate_that_nobody_signed(few, users_sync, run_now, oa, self_sig
 # --- records that are not as they should be -----------------------------------------------------------------------------
 
 BAD_RECORDS = {
-    "missing field": ({"email": None}, "email", "email must not be empty."),
+    "missing field": ({"email": None}, "email", "E-mail must not be empty."),
     "wrong type": ({"hireDate": "the day before"}, "hireDate", "is no date in the format iso"),
     "over-long text": ({"name": "x" * 300}, "full_name", f"“{'x' * 200}” is longer than the 80 characters that are allowed."),
     "not as the pattern": ({"email": "nobody"}, "email", "“nobody” does not fit the pattern [^@ ]+@[^@ ]+."),
@@ -199,7 +199,7 @@ def test_a_field_that_the_source_no_longer_has_rejects_each_record_and_blanks_no
     run = run_now(users_sync, full=True)
 
     assert (run.state, run.balanced, run.counts["rejected"]) == ("with_rejects", True, 3)
-    assert set(reasons(OpenRow.objects.open()).values()) == {"email must not be empty."}
+    assert set(reasons(OpenRow.objects.open()).values()) == {"E-mail must not be empty."}
     assert OpenRow.objects.open().values("cause").distinct().count() == 1
     assert few.crm.records("users") == before
 

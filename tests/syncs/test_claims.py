@@ -5,7 +5,7 @@ import pytest
 from integration_hub.core import texts
 from integration_hub.syncs import carrying, claims, services, write
 from integration_hub.syncs.models import Claim, Link, OpenRow, Run
-from tests.syncs.conftest import USERS_TO_USERS, finish, oa_settings, published, registered
+from tests.syncs.conftest import USERS_TO_USERS, finish, published, registered, users_settings
 from tests.syncs.equal import assert_equal
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def second(few, users_sync, crm, by):
     """A sync from the same people under another roof."""
-    source = registered("Second OA", oa_settings(few.url), by).entities.get(name="users")
+    source = registered("Second OA", users_settings("OA", few.url), by).entities.get(name="users")
     target = crm.entities.get(name="users")
     mapping = published("Second users", source, target, USERS_TO_USERS)
     return services.create_sync(by=by, source=source, target=target, name="Second", mapping=mapping, mode="incremental")

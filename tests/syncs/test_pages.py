@@ -468,11 +468,11 @@ def test_rejects_are_grouped_by_cause_with_a_forecast(enter, users_sync, run_now
 
     page = shown(client, "rejects:list")
 
-    assert "email must not be empty." in page
+    assert "E-mail must not be empty." in page
     assert f"Replay all {rejected.count()}" in page
     assert f"0 of {rejected.count()} would pass as they were kept" in page
     assert "No rejects" in shown(client, "rejects:list", state="parked")
-    assert "email must not be empty." in shown(client, "rejects:list", field="email", sync=users_sync.pk, run=rejected.first().run_id)
+    assert "E-mail must not be empty." in shown(client, "rejects:list", field="email", sync=users_sync.pk, run=rejected.first().run_id)
 
 
 def test_a_group_is_dismissed_with_a_reason_and_found_again_among_the_closed(enter, users_sync, run_now):
@@ -554,7 +554,7 @@ def test_a_trace_says_what_the_filter_and_the_mapping_leave_out(enter, users_syn
     run_now(users_sync)
     rejected = OpenRow.objects.filter(state="rejected").first()
 
-    assert "email must not be empty." in shown(client, "syncs:trace", users_sync.pk, key=rejected.key)
+    assert "E-mail must not be empty." in shown(client, "syncs:trace", users_sync.pk, key=rejected.key)
     services.change_sync(users_sync, by=by, filter="name = 'nobody at all'")
     assert "is left out by the filter." in shown(client, "syncs:trace", users_sync.pk, key="U000001")
 

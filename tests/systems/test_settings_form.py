@@ -3,15 +3,14 @@
 from typing import Annotated, Any, Literal
 
 import pytest
-import yaml
-from django.conf import settings as hub
 from pydantic import BaseModel, Field
 
 from connectors.rest import RestConnector, RestSettings
 from integration_hub.systems.connection import keep_secrets, validate_settings
 from integration_hub.systems.settings_form import Setting, draw, read, title_of_part
+from tests import demo
 
-DEMO = hub.BASE_DIR / "integration_hub" / "blueprints" / "demo.yaml"
+URL = "https://demo.example.com"
 Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
 
 
@@ -89,10 +88,9 @@ def test_an_empty_text_and_none_are_two_things(maybe):
     assert settings["maybe"] == maybe
 
 
-@pytest.mark.parametrize("name", yaml.safe_load(DEMO.read_text())["systems"])
+@pytest.mark.parametrize("name", demo.systems(URL))
 def test_the_systems_of_the_demo_survive_their_form(name):
-    settings = yaml.safe_load(DEMO.read_text().replace("${ENV:SANDBOX_URL}", "https://demo.example.com"))["systems"][name]["settings"]
-    _model, plain, sealed = validate_settings(RestConnector, settings, {})
+    _model, plain, sealed = validate_settings(RestConnector, demo.systems(URL)[name], {})
 
     again, errors = read(RestSettings, posted(draw(RestSettings, plain, stored=sealed)))
 

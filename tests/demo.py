@@ -1,0 +1,19 @@
+"""The demo's file as the tests read it that speak to the systems of the sandbox: the settings there are written once, for both."""
+
+from typing import Any
+
+import yaml
+
+from integration_hub.blueprints import demo, references
+
+Json = dict[str, Any]
+
+
+def read(url: str) -> Json:
+    """The demo's file, for a sandbox at this address, with the secrets in place."""
+    return yaml.safe_load(references.resolve(demo.FILE.read_text(), {**demo.SECRETS, "SANDBOX_URL": url}))
+
+
+def systems(url: str) -> dict[str, Json]:
+    """The settings of each of its systems, as an administrator would fill them in."""
+    return {name: system["settings"] for name, system in read(url)["systems"].items()}
