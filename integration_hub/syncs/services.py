@@ -18,6 +18,7 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
+from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
@@ -53,9 +54,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     another writing run of the pair is going, NotPossible where the sync cannot run as it is.
     """
     by.require("syncs.run", sync)
-    version = sync.mapping.latest
-    if version is None:
-        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+    version = _published(sync)
     if not dry and sync.target.system.read_only:
         raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
     for system in (sync.source.system, sync.target.system):
@@ -66,6 +65,32 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     cursor = None
     if sync.mode == Mode.INCREMENTAL and not full and keys is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+    with transaction.atomic():
+        if sync.refusal:
+            Sync.objects.filter(pk=sync.pk).update(refusal="")
+        return _create_run(
+            sync,
+            version,
+            by=by,
+            keys=keys,
+            mode=Mode.INCREMENTAL if cursor else Mode.FULL,
+            settings={"filter": sync.filter, "compare_first": sync.compare_first},
+            dry=dry,
+            trigger=trigger,
+            since_value=cursor.value if cursor else "",
+            since_key=cursor.key if cursor else "",
+        )
+
+
+def _published(sync: Sync) -> MappingVersion:
+    version = sync.mapping.latest
+    if version is None:
+        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+    return version
+
+
+def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence[str] | None, **chosen: Any) -> Run:
+    """A run with its partition, which goes to the workers once the transaction commits."""
     try:
         with transaction.atomic():
             run = Run.objects.create(
@@ -73,30 +98,27 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
                 pair=sync.pair,
                 name=sync.name,
                 direction=sync.direction,
-                mode=Mode.INCREMENTAL if cursor else Mode.FULL,
                 mapping_version=version,
-                settings={"filter": sync.filter, "compare_first": sync.compare_first},
                 keys=keys,
-                dry=dry,
-                trigger=trigger,
+                expected_count=len(keys) if keys is not None else None,
                 actor_kind=by.kind,
                 actor_name=by.name,
                 actor_id=by.user_id,
-                since_value=cursor.value if cursor else "",
-                since_key=cursor.key if cursor else "",
-                expected_count=len(keys) if keys is not None else None,
+                **chosen,
             )
-            partition = Partition.objects.create(run=run)
-            if sync.refusal:
-                Sync.objects.filter(pk=sync.pk).update(refusal="")
             audit.record("run.started", run, by=by)
-            stages.send(partition.pk)
+            stages.send(Partition.objects.create(run=run).pk)
     except IntegrityError:
-        going = Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).first()
-        if going is None:
-            raise
-        raise PairBusy(going) from None
+        _refuse_while_going(pair=sync.pair, dry=False)
+        raise
     return run
+
+
+def _refuse_while_going(**of: Any) -> None:
+    """Raises PairBusy while such a run is going."""
+    going = Run.objects.filter(ended_at=None, **of).first()
+    if going is not None:
+        raise PairBusy(going)
 
 
 def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
@@ -267,9 +289,7 @@ def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     """
     by.require("syncs.delete", sync)
     with transaction.atomic():
-        going = Run.objects.filter(sync=sync, ended_at=None).first()
-        if going is not None:
-            raise PairBusy(going)
+        _refuse_while_going(sync=sync)
         audit.record("sync.deleted", sync, by=by)
         sync.delete()
         if forget:
@@ -283,9 +303,7 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
     with transaction.atomic():
         if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
             raise NotPossible(_("The links of {pair} are those of {syncs} too. Delete these first.").format(pair=pair, syncs=texts.listed(names)))
-        going = Run.objects.filter(pair=pair, ended_at=None).first()
-        if going is not None:
-            raise PairBusy(going)
+        _refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
         files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
@@ -307,9 +325,7 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = 
     """
     by.require("syncs.change", sync)
     with transaction.atomic():
-        going = Run.objects.filter(sync=sync, ended_at=None, dry=False).first()
-        if going is not None:
-            raise PairBusy(going)
+        _refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
@@ -367,24 +383,10 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
 
 def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
-    version = sync.mapping.latest
-    if version is None:
-        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
-    going = Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).first()
-    if going is not None:
-        raise PairBusy(going)
-    try:
-        with transaction.atomic():
-            run = Run.objects.create(
-                sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mode=Mode.FULL, mapping_version=version,
-                settings={"filter": sync.filter, "compare_first": False}, keys=keys, trigger="replay", actor_kind=by.kind, actor_name=by.name,
-                actor_id=by.user_id, expected_count=len(keys),
-            )  # fmt: skip
-            stages.send(Partition.objects.create(run=run).pk)
-            audit.record("run.started", run, by=by)
-    except IntegrityError:
-        raise PairBusy(Run.objects.filter(pair=sync.pair, ended_at=None, dry=False).get()) from None
-    return run
+    version = _published(sync)
+    _refuse_while_going(pair=sync.pair, dry=False)
+    settings = {"filter": sync.filter, "compare_first": False}
+    return _create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 
 def start_waiting_replays() -> None:

@@ -33,8 +33,6 @@ class RunState(models.TextChoices):
 
 
 LIVE = (RunState.QUEUED, RunState.COMPARING, RunState.WRITING, RunState.CLOSING)
-
-
 ENDED_WHOLE = (RunState.SUCCEEDED, RunState.WITH_REJECTS, RunState.AWAITING_DECISION)  # everything was read
 
 
