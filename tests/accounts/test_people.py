@@ -1,14 +1,15 @@
 import threading
+from functools import partial
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.urls import reverse
 
 from integration_hub.accounts import services
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.accounts.models import User
 from integration_hub.audit.models import Entry
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 GOOD = "correct horse battery"
@@ -72,14 +73,8 @@ def test_two_administrators_cannot_take_the_role_from_each_other_at_once(person)
             services.change_person(who, role="viewer", by=Actor.of(by))
         except ValidationError as error:
             refused.append(error)
-        finally:
-            connection.close()
 
-    threads = [threading.Thread(target=demote, args=pair) for pair in (people, people[::-1])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once(partial(demote, *people), partial(demote, *people[::-1]))
 
     assert len(refused) == 1
     assert User.objects.filter(role="administrator").count() == 1

@@ -1,11 +1,9 @@
 """What holds for every part of the API: who comes in, how errors read, how lists page, and that launches take effect once."""
 
 import json
-import threading
 
 import pytest
 from django.core.exceptions import ValidationError
-from django.db import connection
 from django.test import Client
 from openapi_spec_validator import validate
 from rest_framework.response import Response
@@ -16,6 +14,7 @@ from integration_hub.core.models import IdempotencyKey
 from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.systems.api import SystemViewSet
 from integration_hub.systems.models import System
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -229,18 +228,9 @@ def test_keys_of_one_person_are_not_those_of_another(api, operator, integrator, 
 
 @pytest.mark.django_db(transaction=True)
 def test_the_same_launch_at_once_takes_effect_once(api, operator, launch):
-    client, answers = api(operator), []
-    key = client.defaults["HTTP_AUTHORIZATION"]
+    key = api(operator).defaults["HTTP_AUTHORIZATION"]
 
-    def send():
-        answers.append(start(Client(headers={"Authorization": key}), "a").json())
-        connection.close()
-
-    threads = [threading.Thread(target=send) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    answers = at_once(*[lambda: start(Client(headers={"Authorization": key}), "a").json()] * 4)
 
     assert answers == [{"launch": answers[0]["launch"]}] * 4
     assert Entry.objects.filter(event="launched").count() == 1

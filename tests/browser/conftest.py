@@ -3,6 +3,7 @@
 import os
 import re
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from django.test import Client
 from playwright.sync_api import sync_playwright
 
 from tests import services
+from tests.syncs.conftest import by, registered, sandbox, sandbox_server, users_settings, users_sync
+from tests.threads import at_once
+
+__all__ = ["by", "sandbox", "sandbox_server", "users_sync"]
 
 SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 SWITCHES += ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
@@ -148,6 +153,35 @@ def fits():
         assert over <= 0, f"{page.url} is {over} px too wide at {page.viewport_size['width']} px: {wide}"
 
     return check
+
+
+@pytest.fixture
+def clean(assert_accessible, fits):
+    """A function that looks at a page for both, at three widths."""
+
+    def check(page):
+        assert_accessible(page)
+        for width in (900, 400):
+            page.set_viewport_size({"width": width, "height": 900})
+            fits(page)
+        page.set_viewport_size(WIDE)
+
+    return check
+
+
+def aside(call, *args, **kwargs):
+    """What speaks to a system has an event loop of its own, so it cannot run in this thread, where the browser's is going."""
+    return at_once(partial(call, *args, **kwargs))[0]
+
+
+@pytest.fixture
+def oa(transactional_db, sandbox, by):
+    return aside(registered, "OA", users_settings("OA", sandbox.url), by)
+
+
+@pytest.fixture
+def crm(transactional_db, sandbox, by):
+    return aside(registered, "CRM", users_settings("CRM", sandbox.url), by)
 
 
 @pytest.fixture(autouse=True)

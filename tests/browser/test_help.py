@@ -10,27 +10,20 @@ pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
-def test_every_page_of_the_help_reads_well(signed_in, assert_accessible, fits, shot):
+def test_every_page_of_the_help_reads_well(signed_in, clean, shot):
     page = signed_in("integrator")
     for name in ("", *topics):
         page.goto(f"/help/{name}/".replace("//", "/"))
-        assert_accessible(page)
-        for width in (900, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            fits(page)
-        page.set_viewport_size({"width": 1440, "height": 900})
+        clean(page)
         shot(page, f"help-{name or 'index'}")
 
 
-def test_the_tour_leads_through_the_console_and_is_put_away(signed_in, make_system, monkeypatch, assert_accessible, fits, shot):
+def test_the_tour_leads_through_the_console_and_is_put_away(signed_in, make_system, monkeypatch, clean, shot):
     monkeypatch.setattr(overview, "steps", Registry("steps"))  # the first sync has run
     make_system("OA")
     page = signed_in("integrator")
     page.goto("/")
-    assert_accessible(page)
-    page.set_viewport_size({"width": 400, "height": 900})
-    fits(page)
-    page.set_viewport_size({"width": 1440, "height": 900})
+    clean(page)
     shot(page, "tour")
 
     page.get_by_role("button", name="Put the tour away").click()

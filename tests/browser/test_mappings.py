@@ -1,60 +1,21 @@
 """The pages of mappings in a real browser, from the OA's users to the CRM's."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.core.cache import cache
-from django.db import connections
 
 from integration_hub.mappings import services
 from integration_hub.mappings.models import Mapping
-from tests.syncs.conftest import USERS_TO_USERS, by, registered, sandbox, sandbox_server, users_settings  # noqa: F401
+from tests.syncs.conftest import USERS_TO_USERS
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
-def aside(call, *args, **kwargs):
-    """What speaks to a system has an event loop of its own, so it cannot run in this thread, where the browser's is going."""
-
-    def called():
-        try:
-            return call(*args, **kwargs)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(called).result()
-
-
 @pytest.fixture
-def oa(transactional_db, sandbox, by):  # noqa: F811
-    cache.clear()
-    return aside(registered, "OA", users_settings("OA", sandbox.url), by)
-
-
-@pytest.fixture
-def crm(transactional_db, sandbox, by):  # noqa: F811
-    return aside(registered, "CRM", users_settings("CRM", sandbox.url), by)
-
-
-@pytest.fixture
-def users(oa, crm, by):  # noqa: F811
+def users(oa, crm, by):
     source, target = oa.entities.get(name="users"), crm.entities.get(name="users")
     return services.create_mapping(name="OA users → CRM users", source=source, target=target, definition=USERS_TO_USERS, by=by)
-
-
-@pytest.fixture
-def clean(assert_accessible, fits):
-    def check(page):
-        assert_accessible(page)
-        for width in (900, 400):
-            page.set_viewport_size({"width": width, "height": 900})
-            fits(page)
-        page.set_viewport_size({"width": 1440, "height": 900})
-
-    return check
 
 
 def row_of(page, target):
@@ -116,7 +77,7 @@ def test_a_mapping_is_made_from_scratch_tried_on_a_record_and_published(oa, crm,
     assert Mapping.objects.get().latest.number == 1
 
 
-def test_the_editor_looks_as_it_should(users, by, signed_in, clean, shot):  # noqa: F811
+def test_the_editor_looks_as_it_should(users, by, signed_in, clean, shot):
     services.publish_mapping(users, by=by)
     steps = [{"transform": "trim"}, {"transform": "pad", "width": 8}, {"transform": "value_map", "table": {"a": "b"}}]
     fields = [*USERS_TO_USERS["fields"][:2], {"target": "email", "source": "email", "steps": steps}]

@@ -1,4 +1,3 @@
-# ruff: noqa: F811 (fixtures that are imported are also named as arguments)
 """A new administrator's first hour, by mouse and keyboard alone: two systems, a mapping, a sync, its dry run and its run, a changed record, a reject."""
 
 import re
@@ -11,7 +10,6 @@ from django.utils.translation import gettext, ngettext, override
 from integration_hub.core import services as core
 from integration_hub.syncs import carrying, stages
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run
-from tests.syncs.conftest import sandbox, sandbox_server  # noqa: F401
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect

@@ -1,56 +1,23 @@
-# ruff: noqa: F811 (fixtures that are imported are also named as arguments)
 """The pages of syncs, runs and rejects in a real browser, over a sync between two systems of the sandbox."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from django.db import connections
 from django.utils import timezone
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import COUNTS, ChangeSet, OpenRow, Partition, Run
-from tests.syncs.conftest import by, finish, registered, sandbox, sandbox_server, users_settings, users_sync  # noqa: F401
+from tests.browser.conftest import aside
+from tests.syncs.conftest import finish
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect
 
 
-def aside(call, *args, **kwargs):
-    """What speaks to a system has an event loop of its own, so it cannot run in this thread, where the browser's is going."""
-
-    def called():
-        try:
-            return call(*args, **kwargs)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(called).result()
-
-
-@pytest.fixture
-def oa(transactional_db, sandbox, by):
-    return aside(registered, "OA", users_settings("OA", sandbox.url), by)
-
-
-@pytest.fixture
-def crm(transactional_db, sandbox, by):
-    return aside(registered, "CRM", users_settings("CRM", sandbox.url), by)
-
-
 @pytest.fixture
 def run_now(by):
     return lambda sync, **options: aside(finish, services.start_run(sync, by=by, **options))
-
-
-def clean(page, assert_accessible, fits):
-    assert_accessible(page)
-    for width in (900, 400):
-        page.set_viewport_size({"width": width, "height": 900})
-        fits(page)
-    page.set_viewport_size({"width": 1440, "height": 900})
 
 
 @pytest.fixture
@@ -71,42 +38,42 @@ def ran(users_sync, run_now, by):
     return run_now(sync, full=True)
 
 
-def test_the_list_and_the_page_of_a_sync(signed_in, ran, assert_accessible, fits, shot):
+def test_the_list_and_the_page_of_a_sync(signed_in, ran, clean, shot):
     page = signed_in("administrator")
 
     page.goto("/syncs/", wait_until="networkidle")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "syncs")
     page.get_by_role("link", name="Users of OA → Users of CRM").first.click()
     expect(page.locator(".hub-verdict h2")).to_contain_text("have not arrived")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "sync")
 
 
-def test_a_run_from_its_bar_to_a_changed_record(signed_in, ran, assert_accessible, fits, shot):
+def test_a_run_from_its_bar_to_a_changed_record(signed_in, ran, clean, shot):
     page, first = signed_in("operator"), ChangeSet.objects.earliest("pk").run
 
     page.goto("/runs/", wait_until="networkidle")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "runs")
     page.goto(f"/runs/{first.pk}/", wait_until="networkidle")
     expect(page.get_by_text("The books balance")).to_be_visible()
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "run")
     page.get_by_role("region", name="Record changes").get_by_role("row").nth(1).get_by_role("link").first.click()
     expect(page.get_by_role("heading", name="Before and after")).to_be_visible()
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "change")
     page.goto(f"/runs/{first.pk}/changes/", wait_until="networkidle")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "changes", languages=("en",), themes=("light",))
 
 
-def test_rejects_are_opened_by_cause_and_dismissed(signed_in, ran, assert_accessible, fits, shot):
+def test_rejects_are_opened_by_cause_and_dismissed(signed_in, ran, clean, assert_accessible, shot):
     page, before = signed_in("operator"), OpenRow.objects.open().count()
 
     page.goto("/rejects/", wait_until="networkidle")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "rejects")
     groups = page.locator("details.hub-cause")
     if groups.count() > 1:
@@ -115,7 +82,7 @@ def test_rejects_are_opened_by_cause_and_dismissed(signed_in, ran, assert_access
         assert_accessible(page)
     page.get_by_role("link", name="Open").first.click()
     expect(page.get_by_role("heading", name="From source to target")).to_be_visible()
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "reject")
     page.get_by_role("button", name="Dismiss").click()
     page.get_by_label("Reason").fill("Left the company")
@@ -125,7 +92,7 @@ def test_rejects_are_opened_by_cause_and_dismissed(signed_in, ran, assert_access
     assert OpenRow.objects.open().count() == before - 1
 
 
-def test_a_live_run_shows_its_progress_and_stops_asking_when_it_ends(signed_in, users_sync, by, assert_accessible, fits, shot):
+def test_a_live_run_shows_its_progress_and_stops_asking_when_it_ends(signed_in, users_sync, by, clean, shot):
     page = signed_in("operator")
     run = services.start_run(users_sync, by=by)
     Run.objects.filter(pk=run.pk).update(state="writing", started_at=timezone.now() - timedelta(seconds=20), expected_count=182_410)
@@ -136,7 +103,7 @@ def test_a_live_run_shows_its_progress_and_stops_asking_when_it_ends(signed_in, 
     page.goto(f"/runs/{run.pk}/", wait_until="networkidle")
     expect(page.get_by_role("progressbar").first).to_be_visible()
     expect(page.get_by_text("114,000 of 182,410").first).to_be_visible()
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "run-live")
     Partition.objects.filter(run=run).update(**dict.fromkeys((f"{name}_count" for name in COUNTS), 0))
     page.get_by_role("button", name="Cancel").click()
@@ -147,7 +114,7 @@ def test_a_live_run_shows_its_progress_and_stops_asking_when_it_ends(signed_in, 
     expect(page.locator("#h-live[hx-trigger]")).to_have_count(0)
 
 
-def test_a_sync_is_made_with_the_mappings_that_fit(signed_in, users_sync, assert_accessible, fits, shot):
+def test_a_sync_is_made_with_the_mappings_that_fit(signed_in, users_sync, clean, shot):
     page = signed_in("integrator")
 
     page.goto("/syncs/new/", wait_until="networkidle")
@@ -158,7 +125,7 @@ def test_a_sync_is_made_with_the_mappings_that_fit(signed_in, users_sync, assert
     page.get_by_label("By crontab").check()
     page.locator("#id_crontab").fill("0 2 * * 1-5")
     expect(page.locator("#due")).to_contain_text("Next due:")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "sync-form", languages=("en",))
     page.goto("/syncs/new/", wait_until="networkidle")
     page.get_by_label("Source", exact=True).select_option(label="OA · Users")
@@ -172,7 +139,7 @@ def test_a_sync_is_made_with_the_mappings_that_fit(signed_in, users_sync, assert
     shot(page, "sync-new", languages=("en",), themes=("light",), sizes=("wide",))
 
 
-def test_a_record_is_traced_through_all_steps(signed_in, ran, sandbox, assert_accessible, fits, shot):
+def test_a_record_is_traced_through_all_steps(signed_in, ran, sandbox, clean, shot):
     page = signed_in("operator")
     key = ran.sync.pair.links.first().a_key
 
@@ -180,13 +147,13 @@ def test_a_record_is_traced_through_all_steps(signed_in, ran, sandbox, assert_ac
     page.get_by_label("Key of the source record").fill(key)
     page.get_by_role("button", name="Trace").click()
     expect(page.get_by_role("heading", name="Its way")).to_be_visible()
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "trace")
 
 
-def test_the_overview_tells_of_syncs(signed_in, ran, assert_accessible, fits, shot):
+def test_the_overview_tells_of_syncs(signed_in, ran, clean, shot):
     page = signed_in("operator")
 
     page.goto("/", wait_until="networkidle")
-    clean(page, assert_accessible, fits)
+    clean(page)
     shot(page, "overview-syncs")

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from connectors.base import FreeHost, Host
 from connectors.rest import RestConnector, RestSettings
@@ -96,3 +102,32 @@ def sql_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             return made[kind]
 
         yield give
+
+
+def certificate() -> tuple[str, str]:
+    """A self-signed certificate for localhost and its key, as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """(a server that speaks TLS under a certificate of its own, that certificate)"""
+    pem, key = certificate()
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_text(pem + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    server = Server(context)
+    yield server, pem
+    server.close()

@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
-import ssl
-import threading
 import time
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from connectors.base import FreeHost, SettingsError, SystemDown
 from connectors.rest import RestConnector, RestSettings
 from connectors.rest.verdicts import retry_after
 from tests.connectors.conftest import contacts
-from tests.connectors.shop import Server, Shop, slow
+from tests.connectors.shop import Shop, slow
+from tests.threads import at_once
 
 
 def connector(url: str, **settings) -> RestConnector:
     return RestConnector(RestSettings.model_validate({"base_url": url, "entities": [contacts()], **settings}), FreeHost("Shop"))
-
-
-def certificate() -> tuple[str, str]:
-    """A self-signed certificate for localhost and its key, as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1)).not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return made.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory):
-    """(a server that speaks TLS under a certificate of its own, that certificate)"""
-    pem, key = certificate()
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_text(pem + key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    server = Server(context)
-    yield server, pem
-    server.close()
 
 
 def test_a_certificate_nobody_knows_is_refused(secure):
@@ -158,12 +123,7 @@ def test_two_threads_take_turns(shop: Shop):
     shop.has(30)
     with connector(shop.url) as there:
         entity = there.discover()[0]
-        found: list[int] = []
-        threads = [threading.Thread(target=lambda: found.append(sum(p.frame.height for p in there.read(entity)))) for _number in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        found = at_once(*[lambda: sum(page.frame.height for page in there.read(entity))] * 4)
 
     assert found == [30] * 4
 

@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,11 +15,6 @@ from tests.forms import form_of as read_form
 from tests.syncs.conftest import USERS_TO_USERS
 
 pytestmark = pytest.mark.django_db(transaction=True)  # systems are spoken to on another thread
-
-
-@pytest.fixture(autouse=True)
-def _no_samples_of_before():
-    cache.clear()
 
 
 @pytest.fixture

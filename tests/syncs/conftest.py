@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from integration_hub.accounts.actor import Actor
@@ -54,6 +55,7 @@ def crm(db, sandbox, by):
 
 
 def registered(name, settings, by):
+    cache.clear()  # the samples of an entity of before, which had the same number
     system = systems.register_system(name=name, connector="rest", settings=settings, by=by)
     systems.discover_entities(system, by=by)
     systems.select_entities(system, [e.name for e in system.entities.all()], by=by)

@@ -1,4 +1,4 @@
-"""A worker that carries one partition and kills itself at one of the points of tests/dying.py: `dying_worker.py PARTITION POINT TIMES [SIGNAL]`."""
+"""A worker that carries one partition and kills itself at one of the points of tests/dying.py: `dying_worker.py PARTITION POINT TIMES SIGNAL`."""
 
 import os
 import signal
@@ -17,8 +17,7 @@ django.setup()
 from integration_hub.syncs import carrying
 from tests.dying import watch
 
-partition, point, left = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-how = signal.Signals[sys.argv[4]] if len(sys.argv) > 4 else signal.SIGKILL
+partition, point, left, how = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), signal.Signals[sys.argv[4]]
 
 
 def reached(name):

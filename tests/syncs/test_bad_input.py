@@ -1,16 +1,11 @@
 """Sources and targets at their worst, spoken to over HTTP. Each is one clear sentence, the books balance, nothing is lost and nothing made twice."""
 
-import datetime as dt
-import ipaddress
-import ssl
-import tempfile
-
 import pytest
 
 from integration_hub.syncs import reading, services
 from integration_hub.syncs.models import OpenRow, Sync, SyncCursor
 from integration_hub.systems import services as systems
-from tests.connectors.conftest import contacts
+from tests.connectors.conftest import contacts, secure  # noqa: F401
 from tests.connectors.shop import Server
 from tests.syncs.conftest import FAST, USERS_TO_USERS, finish, published, registered
 from tests.syncs.equal import assert_equal, reasons, told
@@ -60,25 +55,32 @@ def all_comes_right(few, users_sync, run, run_now):
     assert_equal(few)
 
 
-def test_an_unreachable_host(few, users_sync, run_now, oa, by):
-    settings = oa.settings
-    type(oa).objects.filter(pk=oa.pk).update(settings={**settings, "base_url": "http://127.0.0.1:1/oa"})
+@pytest.fixture
+def run_at(oa, users_sync, run_now):
+    """A function that runs the sync while the OA is said to be at this address."""
 
-    run = run_now(users_sync)
+    def run(address):
+        row = type(oa).objects.filter(pk=oa.pk)
+        row.update(settings={**oa.settings, "base_url": address})
+        done = run_now(users_sync)
+        row.update(settings=oa.settings)
+        return done
 
-    assert told(run) == "127.0.0.1 (OA) could not be connected to: nothing listens at this address and port."
-    type(oa).objects.filter(pk=oa.pk).update(settings=settings)
-    all_comes_right(few, users_sync, run, run_now)
+    return run
 
 
-def test_a_host_that_has_no_address(few, users_sync, run_now, oa):
-    settings = oa.settings
-    type(oa).objects.filter(pk=oa.pk).update(settings={**settings, "base_url": "http://nowhere.invalid/oa"})
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("http://127.0.0.1:1/oa", "127.0.0.1 (OA) could not be connected to: nothing listens at this address and port."),
+        ("http://nowhere.invalid/oa", "The name nowhere.invalid (OA) could not be resolved. Check the system's address."),
+    ],
+    ids=["unreachable", "no address"],
+)
+def test_a_host_that_is_not_there(address, sentence, few, users_sync, run_at, run_now):
+    run = run_at(address)
 
-    run = run_now(users_sync)
-
-    assert told(run) == "The name nowhere.invalid (OA) could not be resolved. Check the system's address."
-    type(oa).objects.filter(pk=oa.pk).update(settings=settings)
+    assert told(run) == sentence
     all_comes_right(few, users_sync, run, run_now)
 
 
@@ -106,45 +108,10 @@ def test_a_token_that_expires_in_the_middle_is_renewed_and_the_run_goes_on(few, 
     assert_equal(few)
 
 
-@pytest.fixture(scope="module")
-def self_signed():
-    """A server whose certificate nobody has signed but itself."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "shop")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now)
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(certificate.public_bytes(serialization.Encoding.PEM))
-        file.write(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-        file.flush()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file.name)
-    server = Server(tls=context)
-    yield server
-    server.close()
-
-
-def test_a_certificate_that_nobody_signed(few, users_sync, run_now, oa, self_signed):
-    settings = oa.settings
-    type(oa).objects.filter(pk=oa.pk).update(settings={**settings, "base_url": self_signed.shop.url})
-
-    run = run_now(users_sync)
+def test_a_certificate_that_nobody_signed(few, users_sync, run_at, run_now, secure):  # noqa: F811
+    run = run_at(secure[0].shop.url)
 
     assert told(run) == ("The TLS certificate of 127.0.0.1 (OA) was not accepted: self-signed certificate. Check address and certificate authority.")
-    type(oa).objects.filter(pk=oa.pk).update(settings=settings)
     all_comes_right(few, users_sync, run, run_now)
 
 

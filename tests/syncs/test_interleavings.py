@@ -237,12 +237,16 @@ def test_books_that_do_not_balance_do_not_move_the_cursor(users_sync, run_now, m
     assert users_sync.last_success_at is None
 
 
+def without(oa, field):
+    entity = oa.entities.get(name="users")
+    entity.schema["fields"] = [one for one in entity.schema["fields"] if one["name"] != field]
+    entity.save()
+
+
 def test_a_filter_that_no_longer_fits_fails_the_run_with_a_sentence(oa, users_sync, by, run_now):
     users_sync.filter = "status = 1"
     users_sync.save()
-    entity = oa.entities.get(name="users")
-    entity.schema["fields"] = [one for one in entity.schema["fields"] if one["name"] != "status"]
-    entity.save()
+    without(oa, "status")
 
     run = run_now(users_sync)
 
@@ -289,9 +293,7 @@ def test_a_run_that_is_ended_the_moment_it_fails_says_why(oa, users_sync, by, ru
             transaction.on_commit(lambda: (Partition.objects.filter(pk=lease.row_id).update(lease_until=None), stages.sweep()))
 
     monkeypatch.setattr(Lease, "fence", seen_by_the_sweep)
-    entity = oa.entities.get(name="users")
-    entity.schema["fields"] = [one for one in entity.schema["fields"] if one["name"] != "email"]
-    entity.save()
+    without(oa, "email")
 
     run = run_now(users_sync)
 

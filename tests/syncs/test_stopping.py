@@ -1,8 +1,6 @@
 """Runs that are cancelled, paused, taken over or met twice: they stop at a safe point, what is counted adds up, and the next one goes on."""
 
-import os
 import signal
-import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -19,10 +17,9 @@ from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import SEND_AGAIN_AFTER, ChangeSet, Link, Partition, Run, SyncCursor
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.test_takeover import carry_until_killed, dying_worker, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WORKER = Path(__file__).parent / "dying_worker.py"
 
 
 @pytest.fixture
@@ -191,13 +188,10 @@ def test_a_worker_that_slept_through_its_lease_commits_nothing(few, users_sync, 
 
 @pytest.fixture
 def stopped_worker(few, users_sync, by):
-    """A worker in a process of its own that is stopped (SIGSTOP) when it has its answer, and whose lease has run out meanwhile."""
-    from django.db import connection
-
+    """A worker that is stopped when it has its answer, and whose lease has run out meanwhile."""
     run = services.start_run(users_sync, by=by)
     partition = run.partitions.get()
-    environment = {**os.environ, "TEST_DATABASE": str(connection.settings_dict["NAME"])}
-    worker = subprocess.Popen([sys.executable, WORKER, str(partition.pk), "after the answer", "1", "SIGSTOP"], env=environment)
+    worker = dying_worker(partition, "after the answer", by="SIGSTOP")
     status = Path(f"/proc/{worker.pid}/stat")
     ends = time.monotonic() + 60
     while status.read_text().rpartition(")")[2].split()[0] != "T":

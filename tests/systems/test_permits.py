@@ -1,6 +1,5 @@
 """The limits hold over any second, across workers; a system without limits costs no query."""
 
-import threading
 import time
 from collections import Counter
 
@@ -9,6 +8,7 @@ import pytest
 from integration_hub.systems.host import SystemHost
 from integration_hub.systems.models import Quota
 from integration_hub.systems.permits import Limits, plan_block, quota_left
+from tests.threads import at_once
 
 
 @pytest.mark.parametrize(
@@ -91,15 +91,8 @@ def test_workers_share_a_limit_over_any_second(make_system):
             sent.extend([time.monotonic()] * granted)
             time.sleep(min(wait, 0.2) if not granted else 0)
         host.close()
-        from django.db import connection
 
-        connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    at_once(work, work, work)
 
     sent.sort()
     busiest = max(Counter(bisected(sent, at) for at in sent))

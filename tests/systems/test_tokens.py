@@ -1,14 +1,13 @@
 """One renewal for all workers, whoever asks at the same time."""
 
-import threading
 import time
 
 import pytest
-from django.db import connection
 
 from connectors.base import SettingsError, Stopped, SystemBusy, SystemDown, Token
 from integration_hub.systems.host import SystemHost
 from integration_hub.systems.models import Credential
+from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,25 +30,6 @@ class Provider:
         return Token(f"t{self.calls}", time.time() + self.life, self.refresh if self.rotates else None)
 
 
-def in_threads(count, work):
-    results, threads = [], []
-
-    def run():
-        try:
-            results.append(work())
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
 def token_of(system, provider, **more):
     host = SystemHost(system)
     try:
@@ -61,7 +41,7 @@ def token_of(system, provider, **more):
 def test_many_workers_cause_one_renewal(make_system):
     system, provider = make_system(), Provider(slow=0.3)
 
-    results = in_threads(6, lambda: token_of(system, provider))
+    results = at_once(*[lambda: token_of(system, provider)] * 6)
 
     assert results == ["t1"] * 6
     assert provider.calls == 1
@@ -71,7 +51,7 @@ def test_many_workers_with_the_same_refused_token_cause_one_renewal_and_burn_non
     system, provider = make_system(), Provider(slow=0.2)
     token_of(system, provider)
 
-    results = in_threads(6, lambda: token_of(system, provider, stale="t1"))
+    results = at_once(*[lambda: token_of(system, provider, stale="t1")] * 6)
 
     assert results == ["t2"] * 6
     assert (provider.calls, provider.burned) == (2, False)
