@@ -7,9 +7,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from connectors.base import FieldType, _
 
 from .errors import ExpressionError, did_you_mean
+from .reading import shown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -96,3 +99,46 @@ def unknown_field(name: str, fields: Collection[str], *, line: int | None = None
             _("There is no field {field}. Did you mean {suggestion}?"), field=name[:200], suggestion=suggestion, line=line, column=column
         )
     return ExpressionError(_("There is no field {field}."), field=name[:200], line=line, column=column)
+
+
+def segments_of(node: exp.Expr) -> list[Segment]:
+    """`a.b[0].c` as it hangs in the tree → its segments."""
+    if isinstance(node, exp.Column):
+        parts = [node.args.get(part) for part in ("catalog", "db", "table", "this")]
+        if any(isinstance(part, exp.Star) for part in parts):
+            raise ExpressionError(_("“{what}” is not allowed in an expression."), what="*")
+        return [str(part.this) for part in parts if part is not None]
+    if isinstance(node, exp.Dot) and isinstance(node.expression, exp.Identifier):
+        return [*segments_of(node.this), str(node.expression.this)]
+    if isinstance(node, exp.Bracket) and len(node.expressions) == 1:
+        return [*segments_of(node.this), _index(node.expressions[0])]
+    raise ExpressionError(_("“{what}” is not a path. Write it like address.city or lines[0].sku."), what=shown(node))
+
+
+def _index(node: exp.Expr) -> Segment:
+    if isinstance(node, exp.Literal):
+        text = str(node.this)
+        if node.args["is_string"]:
+            return text
+        if text.isdigit() and len(text) <= 9:
+            return int(text)
+    if isinstance(node, exp.Neg) and isinstance(node.this, exp.Literal) and isinstance(index := _index(node.this), int):
+        return -index
+    raise ExpressionError(_("In brackets comes a whole number or a name in quotes."))
+
+
+def json_segments_of(path: exp.Expr) -> list[Segment]:
+    if not isinstance(path, exp.JSONPath):
+        raise ExpressionError(_("After -> comes a name in quotes or a whole number."))
+    segments: list[Segment] = []
+    for part in path.expressions:
+        if isinstance(part, exp.JSONPathRoot):
+            continue
+        if (
+            not isinstance(part, exp.JSONPathKey | exp.JSONPathSubscript)
+            or not isinstance(part.this, str | int)
+            or re.search(r"[\\\x00-\x1f]", str(part.this))
+        ):
+            raise ExpressionError(_("After -> comes a name in quotes or a whole number."))
+        segments.append(part.this)
+    return segments

@@ -5,6 +5,8 @@ The matcher is linear in the text, but its size is the product of nested repeats
 
 from __future__ import annotations
 
+import re
+
 from connectors.base import _
 
 from .errors import ExpressionError
@@ -87,3 +89,22 @@ def _after_class(pattern: str, start: int) -> int:
 def _counts(text: str) -> list[int]:
     parts = text.replace(" ", "").split(",")
     return [int(p[:9]) for p in parts if p] if all(p.isdigit() or not p for p in parts) and any(parts) else []
+
+
+def like_pattern(pattern: str) -> str:
+    r"""A LIKE pattern as a regular expression: % is any text, _ any character, \% and \_ themselves."""
+    written = []
+    place = 0
+    while place < len(pattern):
+        sign = pattern[place]
+        if sign == "\\" and place + 1 < len(pattern):
+            place += 1
+            written.append(_escape(pattern[place]))
+        else:
+            written.append({"%": ".*", "_": "."}.get(sign) or _escape(sign))
+        place += 1
+    return "".join(written)
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([\\.+*?()|\[\]{}^$#&\-~])", r"\\\1", text)

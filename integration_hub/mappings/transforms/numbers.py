@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _, frame_type
 from integration_hub.core.expressions.conversions import convert, decimal_text, finite, number_text
-from integration_hub.core.expressions.functions import round_to, within_decimal
+from integration_hub.core.expressions.functions.numbers import round_to, within_decimal
 from integration_hub.core.expressions.sharing import let
 
 from .base import NUMERIC, Example, Parameter, T, transform

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from connectors.base import FieldType, _
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.expressions.formats import check_zone, has_date, has_time, has_zone, read_format
-from integration_hub.core.expressions.functions import TRUNCATIONS, read_datetime
+from integration_hub.core.expressions.functions.times import TRUNCATIONS, read_datetime
 
 from .base import Example, Parameter, T, transform
 
