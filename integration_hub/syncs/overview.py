@@ -25,7 +25,8 @@ from integration_hub.syncs.freshness import CAP, open_count, standings_of
 from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.progress import reading_rate, shares_of
 from integration_hub.syncs.states import PartitionState, RunState
-from integration_hub.syncs.telling import from_to, late_because
+from integration_hub.syncs.telling.names import from_to
+from integration_hub.syncs.telling.syncs import late_because
 
 SHOWN = 20
 STUCK_AFTER = timedelta(minutes=2)

@@ -9,7 +9,7 @@ from integration_hub.mappings.models import Mapping
 from integration_hub.mappings.touches import Touched
 from integration_hub.syncs.freshness import standings_of
 from integration_hub.syncs.models import Link, Sync
-from integration_hub.syncs.telling import schedule_words
+from integration_hub.syncs.telling.names import schedule_words
 
 
 def syncs_touched(mapping: Mapping, by: Any) -> list[Touched]:

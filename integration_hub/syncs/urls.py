@@ -1,19 +1,19 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, rejects, runs, syncs
+from integration_hub.syncs.views import changes, pairs, rejects, runs, sync_forms, syncs, trace
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
-    path("new/", syncs.NewSync.as_view(), name="new"),
-    path("due/", syncs.DueTimes.as_view(), name="due"),
+    path("new/", sync_forms.NewSync.as_view(), name="new"),
+    path("due/", sync_forms.DueTimes.as_view(), name="due"),
     path("pairs/<int:pk>/", pairs.PairPage.as_view(), name="pair"),
     path("pairs/<int:pk>/delete/", pairs.DeletePair.as_view(), name="delete_pair"),
     path("<int:pk>/", syncs.SyncPage.as_view(), name="detail"),
-    path("<int:pk>/edit/", syncs.EditSync.as_view(), name="edit"),
+    path("<int:pk>/edit/", sync_forms.EditSync.as_view(), name="edit"),
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
-    path("<int:pk>/records/", syncs.RunRecords.as_view(), name="records"),
-    path("<int:pk>/trace/", syncs.TracePage.as_view(), name="trace"),
-    path("<int:pk>/cursor/", syncs.CursorPage.as_view(), name="cursor"),
+    path("<int:pk>/records/", sync_forms.RunRecords.as_view(), name="records"),
+    path("<int:pk>/trace/", trace.TracePage.as_view(), name="trace"),
+    path("<int:pk>/cursor/", sync_forms.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
     path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
     path("<int:pk>/take/", syncs.TakeSync.as_view(), name="take"),

@@ -19,7 +19,7 @@ from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import ABSENT, clock, number
 from integration_hub.syncs.journal import Change, change_of, changes_of
 from integration_hub.syncs.models import ChangeSet, Run
-from integration_hub.syncs.telling import entity_name, href, version_words
+from integration_hub.syncs.telling.names import entity_name, href, version_words
 from integration_hub.syncs.trace import origins_of
 from integration_hub.syncs.views.runs import OfRun
 

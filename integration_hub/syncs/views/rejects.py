@@ -25,7 +25,7 @@ from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.syncs.openrows import unpacked_record
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.telling import entity_name
+from integration_hub.syncs.telling.names import entity_name
 
 CLOSED = "closed"
 ROW_STATES = {

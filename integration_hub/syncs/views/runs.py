@@ -27,18 +27,9 @@ from integration_hub.syncs.models import ChangeSet, LogLine, Partition, Run, Syn
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
-from integration_hub.syncs.telling import (
-    MISSED,
-    RUN_ICONS,
-    RUN_STATES,
-    href,
-    mode_words,
-    run_balance,
-    run_state,
-    run_verdict,
-    started_by,
-    version_words,
-)
+from integration_hub.syncs.telling.balance import run_balance
+from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
+from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, run_state, run_verdict
 from integration_hub.syncs.views.rejects import acts_on, group_of
 
 LOG_SHOWN = 8

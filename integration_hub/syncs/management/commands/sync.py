@@ -21,7 +21,7 @@ from integration_hub.syncs import freshness, services
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
-from integration_hub.syncs.telling import absent_words
+from integration_hub.syncs.telling.runs import absent_words
 
 SUCCEEDED, FAILED, WRONG, OPEN, INTERRUPTED = 0, 1, 2, 3, 130
 CODES = {RunState.SUCCEEDED: SUCCEEDED, RunState.WITH_REJECTS: OPEN, RunState.AWAITING_DECISION: OPEN}

@@ -1,0 +1,107 @@
+"""The books of a run as two sums, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from integration_hub.core import texts
+from integration_hub.core.parts import Balance, Count, Sum
+from integration_hub.core.templatetags.hub import clock, number
+from integration_hub.syncs.books import books_of
+from integration_hub.syncs.models import Run
+from integration_hub.syncs.progress import compares_first
+from integration_hub.syncs.states import RunState
+from integration_hub.syncs.telling.names import entity_name
+
+
+def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Balance:
+    """Two sums, in and out. `planned`: creates, updates and links in change sets that nobody has written."""
+    rejects = f"{reverse('rejects:list')}?run={run.pk}"
+    changes = reverse("runs:changes", args=[run.pk])
+    mapped_from = counts["produced"]
+    line_in = Sum(
+        _("In"),
+        [Count(counts["read"], _("read"), title=_("read from {source}").format(source=entity_name(run.source)))],
+        [
+            Count(mapped_from, _("mapped"), "=", title=_("made into a record of the target")),
+            Count(counts["filtered"], _("filtered"), "+", title=_("left out by the sync's filter")),
+            Count(counts["rejected"], _("rejected"), "+", "warn", f"{rejects}&state=rejected" if counts["rejected"] else ""),
+            *_rare([("parked", _("parked"), "")], counts, rejects),
+            Count(counts["duplicate"], _("duplicate"), "+", title=_("met again later in the same page; the later one counts")),
+        ],
+    )
+    waits = planned["total"] if run.is_live or run.dry else 0
+    not_sent = counts["not_sent"] - (planned["total"] if run.dry and not run.is_live else 0)
+    ends = [
+        Count(counts["created"], _("created"), "=", href=f"{changes}?operation=create" if counts["created"] else ""),
+        Count(counts["updated"], _("updated"), "+", href=f"{changes}?operation=update" if counts["updated"] else ""),
+    ]
+    planning = run.dry or (compares_first(run) and (run.paused_from or run.state) in (RunState.QUEUED, RunState.COMPARING))
+    if planning:
+        ends = [
+            Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
+            Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
+            Count(
+                planned["links"],
+                _("to link"),
+                "+",
+                href=f"{changes}?operation=adopt" if planned["links"] else "",
+                title=_("already as it should be in the target; only the link is made"),
+            ),
+        ]
+    elif waits:
+        ends.append(Count(waits, _("on the way"), "+", title=_("compared, and waiting to be written")))
+    rare = [("moved", _("moved"), "moved"), ("unknown", _("unknown"), "unknown")]
+    line_out = Sum(
+        _("Out"),
+        [Count(counts["produced"], _("produced"), title=_("records for {target}").format(target=entity_name(run.target)))],
+        [
+            *ends,
+            Count(counts["unchanged"], _("unchanged"), "+", title=_("the target already was as it should be; nothing is kept of each")),
+            Count(counts["refused"], _("refused"), "+", "bad", f"{rejects}&state=refused" if counts["refused"] else ""),
+            *_rare(rare, counts, rejects, extra=[(not_sent, _("not sent"), _("planned, and left when the run ended"))]),
+        ],
+    )
+    return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+
+
+def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects: str, *, extra: Sequence[tuple[int, str, str]] = ()) -> list[Count]:
+    """States that are almost always zero: one number while they are, each its own when not."""
+    shown = [Count(counts[name], word, "+", "warn", f"{rejects}&state={state}" if state else rejects) for name, word, state in kinds if counts[name]]
+    shown += [Count(n, word, "+", "warn", title=title) for n, word, title in extra if n]
+    quiet = [word for name, word, __ in kinds if not counts[name]] + [word for n, word, __ in extra if not n]
+    if len(quiet) == 1:
+        shown.append(Count(0, quiet[0], "+"))
+    elif quiet:
+        shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=texts.listed(quiet)))
+    return shown
+
+
+def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[str, str, str]:
+    if run.is_live:
+        off = counts["read"] - counts["produced"] - sum(counts[name] for name in ("filtered", "rejected", "parked", "duplicate"))
+        if off:
+            return "run", _("Being counted"), ""
+        return "ok", _("Balances so far"), _("Deletes are not followed yet.")
+    if run.balanced:
+        return (
+            "ok",
+            _("The books balance"),
+            _("Every record read and every change is accounted for, recounted from the journal at {time}.").format(time=clock(run.ended_at)),
+        )
+    books = books_of(run)
+    where = []
+    if books.in_difference:
+        where.append(_("In differs by {n}").format(n=number(books.in_difference)))
+    if books.out_difference:
+        where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
+    where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
+    return (
+        "bad",
+        _("The books do not balance"),
+        pgettext("between clauses", "; ").join(where) or _("They did not when the run ended; recounted now they do."),
+    )

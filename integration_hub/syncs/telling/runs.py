@@ -1,0 +1,227 @@
+"""A run in sentences: did all of it arrive, and if not, what next?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integration_hub.core import texts
+from integration_hub.core.parts import Link, Verdict
+from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
+from integration_hub.syncs.books import books_of
+from integration_hub.syncs.models import Partition, Run
+from integration_hub.syncs.progress import Headway, compares_first
+from integration_hub.syncs.states import ENDED_WHOLE, Mode, PartitionState, RunState, Trigger
+from integration_hub.syncs.telling.names import Words, started_by
+
+RUN_STATES = {
+    RunState.QUEUED: "idle",
+    RunState.COMPARING: "run",
+    RunState.WRITING: "run",
+    RunState.CLOSING: "run",
+    RunState.PAUSED: "idle",
+    RunState.SUCCEEDED: "ok",
+    RunState.WITH_REJECTS: "warn",
+    RunState.AWAITING_DECISION: "warn",
+    RunState.FAILED: "bad",
+    RunState.CANCELLED: "idle",
+}
+RUN_ICONS = {RunState.PAUSED: "pause_circle", RunState.CANCELLED: "cancel"}
+MISSED = ("rejected", "refused", "parked", "moved", "unknown")
+
+
+def run_state(run: Run) -> str:
+    """As core.parts colours it: a run whose books do not balance is red, however it ended."""
+    return "bad" if run.balanced is False else RUN_STATES[RunState(run.state)]
+
+
+def run_verdict(run: Run, counts: dict[str, int], headway: Headway | None, partitions: Sequence[Partition], acts: Sequence[Any] = ()) -> Verdict:
+    """Did all of it arrive; if not, what do I do?"""
+    state, icon = run_state(run), RUN_ICONS.get(RunState(run.state), "")
+    if run.is_live and headway is not None:
+        sentence, following, asks = _tell_live(run, counts, headway, partitions)
+        if _waiting_on(partitions) is not None and run.state != RunState.PAUSED:
+            state = "warn"
+    elif run.balanced is False:
+        sentence, following, asks = _tell_unbalanced(run)
+    else:
+        sentence, following, asks = _TELL_ENDED[RunState(run.state)](run, counts)
+        if state == "ok" and absent_words(run, counts):
+            state = "warn"
+    word = _("Books do not balance") if run.balanced is False else _state_word(run)
+    return Verdict(state, word, sentence, icon=icon, since=[_run_times(run)], next=following, asks=asks, acts=acts)
+
+
+def _state_word(run: Run) -> str:
+    if run.cancel_at and run.is_live:
+        return _("Being cancelled")
+    if run.dry and run.state in (*ENDED_WHOLE, RunState.COMPARING):
+        return _("Dry run: {state}").format(state=run.get_state_display())
+    return str(run.get_state_display())
+
+
+def _run_times(run: Run) -> str:
+    if run.ended_at is not None:
+        spent = duration(run.ended_at - (run.started_at or run.made_at))
+        return _("ended {when} after {time} · started {by}").format(when=clock(run.ended_at), time=spent, by=started_by(run))
+    if run.started_at is not None:
+        return _("started {when} {by} · {ago}").format(when=clock(run.started_at), by=started_by(run), ago=ago_text(run.started_at))
+    return _("asked for {when} {by}").format(when=clock(run.made_at), by=started_by(run))
+
+
+def _waiting_on(partitions: Sequence[Partition]) -> Partition | None:
+    """The partition whose last try failed and that waits for its next one."""
+    return next((p for p in partitions if p.state == PartitionState.WAITING and p.error and p.not_before), None)
+
+
+def _tell_live(run: Run, counts: dict[str, int], headway: Headway, partitions: Sequence[Partition]) -> Words:
+    so_far = _done_words(run, headway)
+    if run.state == RunState.PAUSED:
+        return _("Paused: {so_far}").format(so_far=so_far), [_("resume it, and it goes on from there.")], True
+    waiting = _waiting_on(partitions)
+    if waiting is not None:
+        again = _("It tries again {when} by itself.").format(when=_moment_words(waiting.not_before))
+        return texts.render(waiting.error), [again], False
+    if run.state == RunState.QUEUED:
+        return _("It waits for a worker."), [_("Workers take it within seconds; where none is running, it stays here.")], False
+    if headway.left_seconds is not None and headway.expected and headway.done < headway.expected:
+        sentence = _("{so_far}; about {left} left.").format(so_far=so_far, left=duration(max(1, round(headway.left_seconds))))
+    else:
+        sentence = _("{so_far}.").format(so_far=so_far)
+    missed = sum(counts[name] for name in MISSED)
+    following: list[str | Link] = [_("Nothing needs you now.")]
+    if missed:
+        so_far_rejects = ngettext("{n} reject so far", "{n} rejects so far", missed).format(n=number(missed))
+        before, __, after = _("{rejects} can be looked at already.").partition("{rejects}")
+        following += [" ", before, Link(so_far_rejects, f"{reverse('rejects:list')}?run={run.pk}"), after]
+    return sentence, following, False
+
+
+def _moment_words(moment: datetime | None) -> str:
+    return ago_text(moment) if moment and moment > timezone.now() else _("now")
+
+
+def _done_words(run: Run, headway: Headway) -> str:
+    done = number(headway.done)
+    if headway.expected is None:
+        if run.state == RunState.COMPARING or run.paused_from == RunState.COMPARING:
+            return ngettext("{n} record compared", "{n} records compared", headway.done).format(n=done)
+        return ngettext("{n} record done", "{n} records done", headway.done).format(n=done)
+    of = number(headway.expected)
+    stage = run.paused_from or run.state
+    if stage == RunState.COMPARING:
+        return ngettext("{n} of {of} record compared", "{n} of {of} records compared", headway.expected).format(n=done, of=of)
+    if stage == RunState.WRITING and compares_first(run):
+        return ngettext("{n} of {of} change written", "{n} of {of} changes written", headway.expected).format(n=done, of=of)
+    return ngettext("{n} of {of} record done", "{n} of {of} records done", headway.expected).format(n=done, of=of)
+
+
+def _tell_unbalanced(run: Run) -> Words:
+    books = books_of(run)
+    off = max(abs(books.in_difference), abs(books.out_difference), *map(abs, books.counter_differences.values() or [0]))
+    said = ngettext("{n} record is not accounted for.", "{n} records are not accounted for.", off).format(n=number(off))
+    return said, [_("see below where the books differ, and tell whoever looks after the hub. The log of the workers has the details.")], True
+
+
+def absent_words(run: Run, counts: dict[str, int]) -> str:
+    """That some of the records a person named are not in the source; "" where all were found. Replayed records may be read as they were kept."""
+    absent = len(run.keys or ()) - counts["read"] if run.trigger != Trigger.REPLAY else 0
+    if absent <= 0:
+        return ""
+    said = ngettext("{n} of the records that were named is not in {source}.", "{n} of the records that were named are not in {source}.", absent)
+    return said.format(n=number(absent), source=run.source.system.name)
+
+
+def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
+    if run.dry:
+        return _tell_dry(run, counts)
+    target, source = run.target.system.name, run.source.system.name
+    absent = absent_words(run, counts)
+    if not counts["read"]:
+        if absent:
+            return absent, [_("see whether their keys are right.")], True
+        if run.mode == Mode.INCREMENTAL:
+            return _("Nothing had changed in {source}.").format(source=source), [_("Nothing needs you now.")], False
+        return _("{source} has no records, so nothing was written.").format(source=source), [_("See whether that is right.")], False
+    right = counts["created"] + counts["updated"] + counts["unchanged"]
+    said = ngettext("The record that was taken is right in {target}.", "All {n} records that were taken are right in {target}.", right).format(
+        n=number(right), target=target
+    )
+    if not right:
+        said = _("Every record was left out by the filter, so nothing was written.")
+    return said, [absent or _("Nothing needs you now.")], False
+
+
+def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
+    target = run.target.system.name
+    would = counts["not_sent"]
+    missed = sum(counts[name] for name in MISSED)
+    if not would:
+        said = _("Nothing would be written to {target}.").format(target=target)
+    else:
+        said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
+        said = said.format(n=number(would), target=target)
+    following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
+    if absent := absent_words(run, counts):
+        following += [" " if following else "", absent]
+    if missed:
+        rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
+        following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
+    return said, following, bool(would)
+
+
+def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
+    if run.dry:
+        return _tell_dry(run, counts)
+    right = counts["created"] + counts["updated"] + counts["unchanged"]
+    missed = sum(counts[name] for name in MISSED)
+    left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
+    said = ngettext(
+        "{right} of {all} record is right in {target}; {left}.", "{right} of {all} records are right in {target}; {left}.", right + missed
+    )
+    said = said.format(right=number(right), all=number(right + missed), target=run.target.system.name, left=left)
+    following: list[str | Link] = [
+        Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"),
+        _(". The next runs of this sync go on meanwhile."),
+    ]
+    if absent := absent_words(run, counts):
+        following += [" ", absent]
+    return said, following, True
+
+
+def _tell_failed_run(run: Run, counts: dict[str, int]) -> Words:
+    said = texts.render(run.error) or _("The run failed without saying why; its log has what it did last.")
+    written = counts["created"] + counts["updated"]
+    kept = ngettext(
+        "{n} record was written and stays; the next run goes on from where the cursor stands.",
+        "{n} records were written and stay; the next run goes on from where the cursor stands.",
+        written,
+    ).format(n=number(written))
+    if not written:
+        kept = _("Nothing was written. Once the cause is gone, run the sync again, or leave it to its schedule.")
+    return said, [kept], False
+
+
+def _tell_cancelled(run: Run, counts: dict[str, int]) -> Words:
+    written = counts["created"] + counts["updated"]
+    said = ngettext("Cancelled after {n} record was written; it stays.", "Cancelled after {n} records were written; they stay.", written).format(
+        n=number(written)
+    )
+    if not written:
+        said = _("Cancelled before anything was written.")
+    return said, [_("The next run reads again from where the cursor stands; nothing is missed.")], False
+
+
+_TELL_ENDED = {
+    RunState.SUCCEEDED: _tell_succeeded,
+    RunState.WITH_REJECTS: _tell_with_rejects,
+    RunState.AWAITING_DECISION: _tell_with_rejects,
+    RunState.FAILED: _tell_failed_run,
+    RunState.CANCELLED: _tell_cancelled,
+}

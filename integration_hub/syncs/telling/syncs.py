@@ -1,0 +1,233 @@
+"""A sync in sentences: is its target right and fresh, and what next?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from integration_hub.core import texts
+from integration_hub.core.parts import Bar, Bars, Fact, Link, Verdict
+from integration_hub.core.templatetags.hub import ago_text, capped, clock, duration, number
+from integration_hub.syncs.freshness import Standing
+from integration_hub.syncs.models import Run, Sync
+from integration_hub.syncs.states import Freshness, RunState
+from integration_hub.syncs.telling.names import Words, from_to, href, mode_words, schedule_words, version_words
+from integration_hub.syncs.telling.runs import RUN_STATES
+
+
+def sync_words(sync: Sync) -> list[str | Link]:
+    """The sync as a sentence, with its mapping as a link."""
+    said = _("{what}, {schedule}, {mode}, by mapping ").format(what=from_to(sync), schedule=schedule_words(sync), mode=mode_words(sync.mode))
+    latest = sync.mapping.latest
+    name = version_words(latest) if latest else _("{mapping}, not published yet").format(mapping=sync.mapping.name)
+    where = href("mappings:detail", sync.mapping_id)
+    return [said, Link(name, where) if where else name]
+
+
+def sync_verdict(standing: Standing, acts: Sequence[Any] = ()) -> Verdict:
+    """Is the target right and fresh?"""
+    sentence, following, asks = _TELL_SYNC[standing.freshness](standing)
+    if standing.live is not None:
+        following = [*following, " " if following else "", *_going_words(standing.live)]
+    return Verdict(
+        standing.state,
+        str(standing.freshness.label),
+        sentence,
+        icon=standing.icon,
+        since=sync_words(standing.sync),
+        next=following,
+        asks=asks,
+        acts=acts,
+    )
+
+
+def _going_words(run: Run) -> list[str | Link]:
+    before, __, after = _("{run} is going on now.").partition("{run}")
+    return [before, Link(_("Run {number}").format(number=number(run.pk)), run.get_absolute_url()), after]
+
+
+def _tell_fresh(standing: Standing) -> Words:
+    sync = standing.sync
+    said = _("{target} holds what {source} had {when}.").format(
+        target=sync.target.system.name, source=sync.source.system.name, when=ago_text(sync.last_success_at)
+    )
+    return said, [_("Nothing needs you now.")], False
+
+
+def _missing(standing: Standing) -> str:
+    return ngettext("{n} record has not arrived", "{n} records have not arrived", standing.open_count).format(n=capped(standing.open_count))
+
+
+def _look_at_rejects(standing: Standing) -> list[str | Link]:
+    return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
+
+
+def _tell_incomplete(standing: Standing) -> Words:
+    said = _("{target} is fresh, but {missing}.").format(target=standing.sync.target.system.name, missing=_missing(standing))
+    return said, _look_at_rejects(standing), True
+
+
+def _tell_late(standing: Standing) -> Words:
+    sync = standing.sync
+    if standing.behind is None:
+        said = _("{target} has not been brought up to date once; its objective is {objective}.").format(
+            target=sync.target.system.name, objective=duration(sync.objective_seconds)
+        )
+    else:
+        said = _("{target} is {behind} behind {source}; its objective is {objective}.").format(
+            target=sync.target.system.name,
+            source=sync.source.system.name,
+            behind=duration(standing.behind),
+            objective=duration(sync.objective_seconds),
+        )
+    if standing.live is not None:
+        return said, [], False
+    return said, [late_because(standing)], False
+
+
+def late_because(standing: Standing) -> str:
+    """Why a late sync is late, as far as its own rows tell."""
+    sync = standing.sync
+    if standing.live is not None:
+        return _("A run is going on.")
+    if standing.last is not None and standing.last.state == RunState.FAILED:
+        return _("The last run failed.")
+    if sync.next_due_at is None:
+        return _("It runs by hand only.")
+    if sync.next_due_at < timezone.now():
+        return _("It was due {when} and has not started: another run of the pair holds it up, or the scheduler is not running.").format(
+            when=ago_text(sync.next_due_at)
+        )
+    return _("It runs too seldom for its objective.")
+
+
+def _tell_failed(standing: Standing) -> Words:
+    sync, run = standing.sync, standing.last
+    as_of = (
+        _("{target} is as of {when}.").format(target=sync.target.system.name, when=clock(sync.last_success_at))
+        if sync.last_success_at
+        else _("Nothing complete has come to {target} yet.").format(target=sync.target.system.name)
+    )
+    said = _("The last run failed; {as_of}").format(as_of=_lower_first(as_of) if sync.last_success_at is None else as_of)
+    following: list[str | Link] = []
+    if run is not None:
+        following = [Link(_("see why run {number} failed.").format(number=number(run.pk)), run.get_absolute_url())]
+    return said, following, True
+
+
+def _lower_first(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def _tell_stuck(standing: Standing) -> Words:
+    sync = standing.sync
+    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [sync.refusal], True
+
+
+def _tell_paused(standing: Standing) -> Words:
+    sync = standing.sync
+    said = _("{target} is not kept fresh: this sync was paused {when}.").format(target=sync.target.system.name, when=ago_text(sync.paused_at))
+    return said, [_("resume it; however many times it was due, it then runs once.")], True
+
+
+def _tell_first_run(standing: Standing) -> Words:
+    sync = standing.sync
+    return _("{target} is being filled for the first time.").format(target=sync.target.system.name), [], False
+
+
+def _tell_never_ran(standing: Standing) -> Words:
+    sync = standing.sync
+    if sync.mapping.latest is None:
+        where = href("mappings:detail", sync.mapping_id)
+        return (
+            _("Nothing has been brought to {target} yet: the mapping is not published.").format(target=sync.target.system.name),
+            [Link(_("publish {mapping}.").format(mapping=sync.mapping.name), where)],
+            True,
+        )
+    return (
+        _("Nothing has been brought to {target} yet.").format(target=sync.target.system.name),
+        [_("make a dry run, which writes nothing, and look at what it would do.")],
+        True,
+    )
+
+
+_TELL_SYNC = {
+    Freshness.FRESH: _tell_fresh,
+    Freshness.INCOMPLETE: _tell_incomplete,
+    Freshness.LATE: _tell_late,
+    Freshness.FAILED: _tell_failed,
+    Freshness.STUCK: _tell_stuck,
+    Freshness.PAUSED: _tell_paused,
+    Freshness.FIRST_RUN: _tell_first_run,
+    Freshness.NEVER_RAN: _tell_never_ran,
+}
+
+
+def sync_facts(standing: Standing, last_success: Run | None, linked: int, linked_cap: int) -> list[Fact]:
+    sync = standing.sync
+    note = ago_text(sync.last_success_at) if sync.last_success_at else _("no run has succeeded yet")
+    if last_success is not None:
+        note = _("{ago}, run {number}").format(ago=note, number=number(last_success.pk))
+    objective = _("objective {time}").format(time=duration(sync.objective_seconds)) if sync.objective_seconds else _("no objective set")
+    if sync.paused_at:
+        due, due_note = "—", _("paused")
+    elif sync.next_due_at is None:
+        due, due_note = "—", _("by hand only")
+    elif sync.next_due_at < timezone.now():
+        due, due_note = clock(sync.next_due_at), _("due now")
+    else:
+        due, due_note = clock(sync.next_due_at), ago_text(sync.next_due_at)
+    return [
+        Fact(_("Last success"), clock(sync.last_success_at), note, last_success.get_absolute_url() if last_success else ""),
+        Fact(_("Behind"), duration(standing.behind), objective),
+        Fact(_("Next due"), due, due_note),
+        Fact(_("Linked records"), capped(linked, linked_cap), _("known on both sides")),
+        Fact(_("Deletes"), _("Not seen"), _("deletes in {system} are not followed yet").format(system=sync.source.system.name)),
+    ]
+
+
+def written_twice(sync: Sync) -> str:
+    """How a create whose answer was lost is kept from being made twice; or that it cannot be told."""
+    target = sync.target.as_schema()
+    can, system = target.capabilities, sync.target.system.name
+    if can.idempotency_key:
+        return _("never: {system} takes an idempotency key").format(system=system)
+    if can.upsert:
+        return _("never: {system} takes an upsert by key").format(system=system)
+    latest = sync.mapping.latest
+    for fields in (latest.definition if latest else sync.mapping.draft).get("match", []):
+        if (tuple(fields) == tuple(target.key) and can.lookup_by_key) or set(fields) & set(can.lookup_by):
+            return _("never: {system} is asked by {fields} before a create is sent again").format(system=system, fields=texts.listed(fields))
+    return _("{system} offers no upsert, idempotency key or lookup: a create whose answer is lost waits for a person").format(system=system)
+
+
+def run_bars(runs: Sequence[Run]) -> Bars:
+    """The last runs, oldest first, for hub/_bars.html."""
+    bars = []
+    oldest_first = list(reversed(runs))
+    for place, run in enumerate(oldest_first):
+        seconds = ((run.ended_at or timezone.now()) - (run.started_at or run.made_at)).total_seconds()
+        title = _("Run {number}, {when}: {state}, {duration}").format(
+            number=number(run.pk), when=clock(run.made_at), state=run.get_state_display(), duration=duration(seconds)
+        )
+        ticked = place == len(oldest_first) - 1 or (place % 6 == 0 and place < len(oldest_first) - 3)
+        bars.append(Bar(max(0.0, seconds), RUN_STATES[RunState(run.state)], title, run.get_absolute_url(), clock(run.made_at) if ticked else ""))
+    return Bars(_("Last {n} runs: how long each took and how it ended").format(n=len(runs)), bars)
+
+
+def bars_legend(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    """Colour and sentence for each outcome that occurs, and what the height means."""
+    groups = (
+        ("ok", _("Succeeded"), (RunState.SUCCEEDED,)),
+        ("warn", _("With rejects"), (RunState.WITH_REJECTS, RunState.AWAITING_DECISION)),
+        ("bad", _("Failed"), (RunState.FAILED,)),
+        ("idle", _("Cancelled"), (RunState.CANCELLED,)),
+    )
+    found = [(state, f"{word} {n}") for state, word, states in groups if (n := sum(run.state in states for run in runs))]
+    longest = max((run.ended_at - run.started_at for run in runs if run.ended_at and run.started_at), default=None)
+    return [*found, ("", _("Height: duration, longest {time}").format(time=duration(longest)))] if longest is not None else found
