@@ -17,7 +17,8 @@ from yarl import URL
 
 from connectors.base import BadAnswer, ConnectorError, SettingsError, Token, _
 from connectors.rest.answers import ABSENT, Answer
-from connectors.rest.client import Call, Client, Credentials, MaybeDone, NotSent
+from connectors.rest.client import Call, Client, Credentials
+from connectors.rest.failures import MaybeDone, NotSent
 from connectors.rest.settings import (
     ApiKeyAuth,
     Auth,

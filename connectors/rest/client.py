@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import ssl
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
@@ -20,9 +19,10 @@ from urllib.parse import unquote_plus, urlencode, urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, _
+from connectors.base import AddressRefused, BadAnswer, ConnectorError, Host, Stopped, SystemBusy, SystemDown, _
 from connectors.rest.answers import Answer
-from connectors.rest.dialling import Guard, os_reason, tls_reason
+from connectors.rest.dialling import Guard, open_session
+from connectors.rest.failures import MaybeDone, NotSent, TooLarge, failed
 from connectors.rest.settings import RestSettings
 from connectors.rest.templates import as_text
 from connectors.rest.verdicts import Verdicts
@@ -30,7 +30,6 @@ from connectors.rest.verdicts import Verdicts
 Returned = TypeVar("Returned")
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 PERMIT_BLOCK = 4096  # a host grants at most what a second is worth; where there is no limit, it is asked once a second
-MAYBE_DONE = frozenset({408, 502, 504, 520, 522, 524})  # a gateway gave up on a request that the system may well have carried out
 
 
 @dataclass(slots=True)
@@ -43,26 +42,6 @@ class Call:
     headers: dict[str, str]
     body: bytes | None = None
     is_quick: bool = False  # its answer is short: it comes as a whole or not at all
-
-
-class NotSent(Exception):
-    """The request certainly did not arrive: `cause` is for the caller, who may ask again later."""
-
-    def __init__(self, cause: ConnectorError) -> None:
-        self.cause = cause
-        super().__init__(str(cause))
-
-
-class MaybeDone(Exception):
-    """The request went out and no answer told what became of it."""
-
-    def __init__(self, cause: ConnectorError) -> None:
-        self.cause = cause
-        super().__init__(str(cause))
-
-
-class TooLarge(BadAnswer):
-    """The answer is larger than the limit; asking again would only make it larger."""
 
 
 class Credentials:
@@ -159,46 +138,9 @@ class Client(Verdicts):
 
     def session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = self._open_session()
+            self._permit_lock = asyncio.Lock()
+            self._session = open_session(self.settings.connection, self._guard, system=self.host.system)
         return self._session
-
-    def _open_session(self) -> aiohttp.ClientSession:
-        way = self.settings.connection
-        self._permit_lock = asyncio.Lock()
-        connector = aiohttp.TCPConnector(
-            limit=max(way.in_flight, 4) + 4,
-            keepalive_timeout=way.keep_alive_seconds,
-            force_close=way.keep_alive_seconds == 0,
-            resolver=self._guard,
-            ssl=self._tls(),
-            socket_factory=self._guard.open_socket,
-        )
-        proxy = URL(way.proxy) if way.proxy else None
-        if proxy is not None and way.proxy_user:
-            proxy = proxy.with_user(way.proxy_user).with_password(way.proxy_password)
-        return aiohttp.ClientSession(
-            connector=connector,
-            headers={"Accept": "application/json", "User-Agent": "integration-hub"},
-            proxy=proxy,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=True,
-        )
-
-    def _tls(self) -> ssl.SSLContext | bool:
-        way = self.settings.connection
-        if not way.verify_tls:
-            return False
-        if not way.ca_pem:
-            return True
-        try:
-            context = ssl.create_default_context()
-            context.load_verify_locations(cadata=way.ca_pem)
-        except (ssl.SSLError, ValueError):
-            raise SettingsError(
-                _("The certificate authority entered for {system} is no PEM text. Paste the whole certificate."), system=self.host.system
-            ) from None
-        return context
 
     # --- making calls ---
 
@@ -379,7 +321,8 @@ class Client(Verdicts):
                 Stopped(_("The time to work on {system} was over before it answered {place}."), system=self.host.system, place=call.place)
             ) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise self._failed(error, call) from None
+            connecting = self.settings.connection.connect_seconds
+            raise failed(error, system=self.host.system, place=call.place, host=call.url.host or "", connect_seconds=connecting) from None
         finally:
             self._tasks.discard(task)
             self.last_seconds = time.monotonic() - started
@@ -403,42 +346,6 @@ class Client(Verdicts):
                 )
             chunks.append(chunk)
         return b"".join(chunks)
-
-    def _failed(self, error: Exception, call: Call) -> NotSent | MaybeDone:
-        """What a failed exchange means: did the request leave, and can waiting help?"""
-        names: dict[str, Any] = {"system": self.host.system, "place": call.place, "host": call.url.host or ""}
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError | aiohttp.ServerFingerprintMismatch):
-            reason = tls_reason(error)
-            return NotSent(
-                SettingsError(
-                    _("The TLS certificate of {host} ({system}) was not accepted: {reason}. Check address and certificate authority."),
-                    reason=reason,
-                    **names,
-                )
-            )
-        if isinstance(error, aiohttp.ClientConnectorDNSError):
-            return NotSent(SystemDown(_("The name {host} ({system}) could not be resolved. Check the system's address."), **names))
-        if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
-            return NotSent(SystemDown(_("The proxy to {system} could not be used. Check Connection, Proxy."), **names))
-        if isinstance(error, aiohttp.ClientConnectorError):
-            return NotSent(SystemDown(_("{host} ({system}) could not be connected to: {reason}."), reason=os_reason(error.os_error), **names))
-        if isinstance(error, aiohttp.ConnectionTimeoutError):
-            return NotSent(
-                SystemDown(
-                    _("{host} ({system}) did not take a connection within {seconds} seconds."),
-                    seconds=self.settings.connection.connect_seconds,
-                    **names,
-                )
-            )
-        if isinstance(error, aiohttp.InvalidURL):
-            return NotSent(SettingsError(_("The address of {place} ({system}) is not valid."), **names))
-        if isinstance(error, aiohttp.ClientPayloadError):
-            return MaybeDone(BadAnswer(_("The answer of {system} to {place} was cut short."), **names))
-        if isinstance(error, TimeoutError):
-            return MaybeDone(SystemDown(_("{system} did not answer {place} in time."), **names))
-        if isinstance(error, aiohttp.ClientResponseError):
-            return MaybeDone(BadAnswer(_("{system} answered {place} with something that is not HTTP."), **names))
-        return MaybeDone(SystemDown(_("{system} closed the connection before it answered {place}."), **names))
 
 
 async def together(lanes: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -1,15 +1,18 @@
-"""Opening connections: names resolved, every address held against the host's guard, and why one could not be opened."""
+"""Opening connections: names resolved, every address held against the host's guard."""
 
 from __future__ import annotations
 
-import errno
 import socket
+import ssl
 from typing import Any
 
+import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
-from connectors.base import AddressRefused, Host, Text, _
+from connectors.base import AddressRefused, Host, SettingsError, _
+from connectors.rest.settings import Connection
 
 
 class Guard(AbstractResolver):
@@ -47,22 +50,36 @@ class Guard(AbstractResolver):
         self._resolver = None
 
 
-def tls_reason(error: Exception) -> str:
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
-    return str(getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or "TLS failed")
+def open_session(way: Connection, guard: Guard, *, system: str) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        limit=max(way.in_flight, 4) + 4,
+        keepalive_timeout=way.keep_alive_seconds,
+        force_close=way.keep_alive_seconds == 0,
+        resolver=guard,
+        ssl=_tls(way, system),
+        socket_factory=guard.open_socket,
+    )
+    proxy = URL(way.proxy) if way.proxy else None
+    if proxy is not None and way.proxy_user:
+        proxy = proxy.with_user(way.proxy_user).with_password(way.proxy_password)
+    return aiohttp.ClientSession(
+        connector=connector,
+        headers={"Accept": "application/json", "User-Agent": "integration-hub"},
+        proxy=proxy,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=True,
+    )
 
 
-def os_reason(error: OSError) -> Text | str:
-    """Why no connection came about. What else the operating system says is told as it says it."""
-    if error.errno in _REASONS:
-        return Text(_REASONS[error.errno])
-    return error.strerror.lower() if error.errno and error.strerror else Text(_("no connection"))
-
-
-_REASONS = {
-    errno.ECONNREFUSED: _("nothing listens at this address and port"),
-    errno.ECONNRESET: _("it broke the connection off"),
-    errno.EHOSTUNREACH: _("no way leads there"),
-    errno.ENETUNREACH: _("no way leads there"),
-    errno.ETIMEDOUT: _("it does not answer"),
-}
+def _tls(way: Connection, system: str) -> ssl.SSLContext | bool:
+    if not way.verify_tls:
+        return False
+    if not way.ca_pem:
+        return True
+    try:
+        context = ssl.create_default_context()
+        context.load_verify_locations(cadata=way.ca_pem)
+    except (ssl.SSLError, ValueError):
+        raise SettingsError(_("The certificate authority entered for {system} is no PEM text. Paste the whole certificate."), system=system) from None
+    return context

@@ -8,9 +8,10 @@ from typing import Any
 
 from connectors.base import BadAnswer, Capabilities, Entity, Field, FieldType, SettingsError, _
 from connectors.rest.client import Client
+from connectors.rest.parsing import Unfit
 from connectors.rest.reading import Reading
 from connectors.rest.settings import EntitySettings, Formats, RestSettings
-from connectors.rest.values import Form, Unfit
+from connectors.rest.values import Form
 
 T = FieldType
 DEEPEST = 6

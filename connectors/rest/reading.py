@@ -17,10 +17,11 @@ from connectors.canonical import canonical_key, from_canonical
 from connectors.rest.answers import Answer
 from connectors.rest.client import Call, Client
 from connectors.rest.pagination import Parameters, next_step, parameters
+from connectors.rest.parsing import EPOCHS
 from connectors.rest.records import Decoder
 from connectors.rest.settings import ByLastRecord, ChangedSince, EntitySettings
 from connectors.rest.templates import TextTemplate
-from connectors.rest.values import EPOCHS, Form, zone_of
+from connectors.rest.values import Form, zone_of
 
 MOST_PAGES = 10_000_000
 AFTER = "after"  # of a position: the digest of the page before, so that whoever goes on from there notices a list that repeats itself

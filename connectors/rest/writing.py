@@ -22,12 +22,14 @@ from connectors.base import (
 )
 from connectors.canonical import canonical_key
 from connectors.rest.answers import ABSENT, Answer, at
-from connectors.rest.client import MAYBE_DONE, PATIENCE_SECONDS, Call, Client, MaybeDone, NotSent, together
+from connectors.rest.client import PATIENCE_SECONDS, Call, Client, together
 from connectors.rest.endpoints import Endpoint, Malformed, Row, Values
+from connectors.rest.failures import MAYBE_DONE, MaybeDone, NotSent
+from connectors.rest.parsing import Unfit
 from connectors.rest.reading import forms_of
 from connectors.rest.settings import Bulk, BulkResults, EntitySettings, Write
 from connectors.rest.templates import as_text
-from connectors.rest.values import Form, Unfit
+from connectors.rest.values import Form
 from connectors.rest.verdicts import REASON_LENGTH
 
 
