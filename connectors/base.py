@@ -2,7 +2,7 @@
 
 A connector turns a system's own way of speaking into frames, outcomes and errors, and decides nothing about syncs. It is synchronous to its
 caller; one that has many requests in flight runs an event loop of its own inside. What it needs of its surroundings (permits, tokens, the
-outgoing guard, the time it still has) comes as a `Host`. It proves itself with `connectors/conformance.py`.
+outgoing guard, the time it still has) comes as a `Host`. It proves itself with `connectors/conformance`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from connectors.base import Cursor, FreeHost, SettingsError, Stopped, SystemDown
-from connectors.conformance import changes, keys_of
+from connectors.conformance.frames import changes, keys_of
 from connectors.sql import SqlConnector
 from tests.connectors.sql_places import KINDS
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from connectors.base import FreeHost, Result, SettingsError
-from connectors.conformance import by_key, by_row, changes
+from connectors.conformance.frames import by_key, by_row, changes
 from connectors.sql import SqlConnector
 from connectors.sql.databases import Database
 from tests.connectors.sql_places import KINDS
