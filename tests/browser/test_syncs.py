@@ -9,7 +9,7 @@ from django.utils import timezone
 from integration_hub.syncs import services
 from integration_hub.syncs.models import COUNTS, ChangeSet, OpenRow, Partition, Run
 from tests.browser.conftest import aside
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import ended, finish
 
 pytestmark = [pytest.mark.service("chromium"), pytest.mark.django_db(transaction=True)]
 expect = pytest.importorskip("playwright.sync_api").expect
@@ -24,17 +24,10 @@ def run_now(by):
 def ran(users_sync, run_now, by):
     """The sync, scheduled, after a first run and some of its history."""
     sync = services.change_sync(users_sync, by=by, interval_seconds=300, objective_seconds=600, notes="Month end: no full run.")
-    run = run_now(sync)
-    begins = timezone.now() - timedelta(hours=3)
+    run_now(sync)
     states = ["succeeded"] * 20 + ["failed", "with_rejects", "succeeded", "cancelled"]
     for place, state in enumerate(states):
-        at = begins + timedelta(minutes=5 * place)
-        old = Run.objects.create(
-            sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mode="incremental", mapping_version=run.mapping_version,
-            trigger="schedule", actor_kind="schedule", actor_name="Schedule", state=state, balanced=True, counts={"read": place},
-            started_at=at, ended_at=at + timedelta(seconds=2 + 7 * (place % 5)),
-        )  # fmt: skip
-        Run.objects.filter(pk=old.pk).update(made_at=at)
+        ended(sync, state, hours=3 - place / 12, seconds=2 + 7 * (place % 5), mode="incremental", counts={"read": place})
     return run_now(sync, full=True)
 
 

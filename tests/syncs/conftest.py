@@ -1,6 +1,7 @@
 """Two systems of the sandbox, the OA's users mapped to the CRM's, and a way to run a sync here and now, as a worker would."""
 
 import time
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -106,6 +107,19 @@ def finish(run, *, seconds=150.0):
             Circuit.objects.filter(open_until__gt=timezone.now()).update(open_until=timezone.now())
             carrying.carry_partition(pk)
         stages.advance(run.pk)
+
+
+def ended(sync, state, *, hours=0.0, seconds=3, **more):
+    """A run of the sync's past."""
+    at = timezone.now() - timedelta(hours=hours)
+    more = {"mode": "full", "counts": dict.fromkeys(("read", "produced", "unchanged"), 5), "balanced": True, "dry": False} | more
+    more = {"trigger": "schedule", "started_at": at, "ended_at": at + timedelta(seconds=seconds)} | more
+    run = Run.objects.create(
+        sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mapping_version=sync.mapping.latest,
+        actor_kind="schedule", actor_name="Schedule", state=state, **more,
+    )  # fmt: skip
+    Run.objects.filter(pk=run.pk).update(made_at=at)
+    return run
 
 
 @pytest.fixture

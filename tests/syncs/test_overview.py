@@ -1,0 +1,44 @@
+"""What syncs tell on the overview and in the palette."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from integration_hub.core.overview import problems
+from integration_hub.core.palette import find
+from integration_hub.syncs import services
+from integration_hub.syncs.models import OpenRow, Sync
+from tests.syncs.conftest import ended
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_overview_tells_of_failed_late_and_waiting_syncs(users_sync, run_now, viewer, by):
+    run_now(users_sync)
+    tell = problems["syncs"]
+
+    assert [problem.cause for problem in tell(viewer)] == [f"{OpenRow.objects.open().count()} records of {users_sync.name} did not arrive"]
+    services.change_sync(users_sync, by=by, objective_seconds=60)
+    Sync.objects.update(last_success_at=timezone.now() - timedelta(hours=1))
+    assert f"{users_sync.name} is late" in [problem.cause for problem in tell(viewer)]
+    run = ended(users_sync, "failed", error={"template": "OA does not answer.", "values": {}})
+    causes = {problem.cause: problem for problem in tell(viewer)}
+    assert causes[f"{users_sync.name} failed"].act.href == run.get_absolute_url()
+    assert f"{users_sync.name} is late" not in causes
+
+
+def test_a_run_that_nobody_takes_is_a_problem(users_sync, viewer, by):
+    run = services.start_run(users_sync, by=by)
+    run.partitions.update(sent_at=timezone.now() - timedelta(minutes=5))
+
+    causes = [problem.cause for problem in problems["syncs"](viewer)]
+
+    assert causes == ["No worker is running", f"Run {run.pk} stands still"]
+
+
+def test_the_palette_finds_syncs_by_name_and_runs_by_number(users_sync, run_now, viewer):
+    run = run_now(users_sync)
+
+    assert users_sync.get_absolute_url() in [hit.href for hit in find(viewer, "users of")]
+    assert run.get_absolute_url() in [hit.href for hit in find(viewer, f"{run.pk:,}")]

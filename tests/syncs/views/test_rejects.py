@@ -1,0 +1,77 @@
+"""Rejects by cause, replayed, dismissed and exported."""
+
+import pytest
+from django.urls import reverse
+
+from integration_hub.syncs.forecast import forecast
+from integration_hub.syncs.models import OpenRow, Run
+from tests.syncs.views.conftest import press, shown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_rejects_are_grouped_by_cause_with_a_forecast(enter, users_sync, run_now):
+    client = enter("operator")
+    run_now(users_sync)
+    rejected = OpenRow.objects.open().filter(state="rejected", field="email", step="required")
+
+    page = shown(client, "rejects:list")
+
+    assert "E-mail must not be empty." in page
+    assert f"Replay all {rejected.count()}" in page
+    assert f"0 of {rejected.count()} would pass as they were kept" in page
+    assert "No rejects" in shown(client, "rejects:list", state="parked")
+    assert "E-mail must not be empty." in shown(client, "rejects:list", field="email", sync=users_sync.pk, run=rejected.first().run_id)
+
+
+def test_a_group_is_dismissed_with_a_reason_and_found_again_among_the_closed(enter, users_sync, run_now):
+    client = enter("operator")
+    run_now(users_sync)
+    cause = OpenRow.objects.open().filter(state="rejected").first().cause
+    group = OpenRow.objects.filter(cause=cause)
+
+    press(client, "rejects:dismiss", sync=users_sync.pk, cause=cause)
+    assert group.open().exists()
+    press(client, "rejects:dismiss", sync=users_sync.pk, cause=cause, reason="leavers")
+
+    assert not group.open().exists()
+    assert "leavers" in shown(client, "rejects:list", state="closed")
+    assert "Nothing of this cause is open any more." in shown(client, "rejects:cause", users_sync.pk, cause)
+
+
+def test_some_are_replayed_and_the_run_that_does_it_is_started(enter, users_sync, run_now):
+    client = enter("operator")
+    run_now(users_sync)
+    rows = list(OpenRow.objects.open().filter(state="rejected")[:2])
+
+    answer = press(client, "rejects:replay", ids=[row.pk for row in rows])
+
+    assert "2 records are replayed now." in answer.content.decode()
+    run = Run.objects.get(trigger="replay")
+    assert sorted(run.keys) == sorted(row.key for row in rows)
+
+
+def test_the_export_runs_nothing_in_a_spreadsheet(enter, users_sync, run_now):
+    client = enter("operator")
+    run_now(users_sync)
+    OpenRow.objects.open().update(value="=cmd|' /C calc'!A0")
+
+    answer = client.get(reverse("rejects:export"))
+    body = b"".join(answer.streaming_content).decode()
+
+    assert answer["Content-Type"].startswith("text/csv")
+    assert "'=cmd|" in body
+    assert body.count("\n") == OpenRow.objects.open().count() + 1
+
+
+def test_a_value_that_could_not_be_read_stays_so_in_the_forecast(users_sync, run_now):
+    run_now(users_sync)
+    row = OpenRow.objects.filter(state="refused").first() or OpenRow.objects.first()
+    OpenRow.objects.filter(pk=row.pk).update(
+        state="rejected", step="read", field="name", value="\\ud800", reason={"template": "Not text.", "values": {}}
+    )
+    row = OpenRow.objects.select_related("sync__mapping").get(pk=row.pk)
+
+    told = forecast([row])
+
+    assert (told.passing, told.tried) == (0, 1)
