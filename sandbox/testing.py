@@ -119,9 +119,6 @@ class Sandbox:
     def pause_life(self) -> None:
         self.control("life", paused=True)
 
-    def resume_life(self) -> None:
-        self.control("life", paused=False)
-
     def requests(self, **order: Any) -> dict[str, Any]:
         return self.control("requests", **order)
 

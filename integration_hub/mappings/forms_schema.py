@@ -53,11 +53,6 @@ def _input(name: str, part: dict[str, Any], required: bool, names_fields: bool) 
     }
 
 
-def transform_forms() -> list[dict[str, Any]]:
-    """The forms of all transforms, in the order of the reference."""
-    return [transform_form(transform) for _name, transform in TRANSFORMS.items()]
-
-
 def reference() -> dict[str, Any]:
     """All there is to look up: {transforms, functions, operators}, for the help page and the API."""
     return {

@@ -89,10 +89,6 @@ class System(models.Model):
     def error_text(self) -> str:
         return texts.render(self.error)
 
-    @property
-    def is_limited(self) -> bool:
-        return any((self.requests_per_second, self.requests_per_minute, self.requests_per_day))
-
 
 class HealthCheck(models.Model):
     """One look at a system: did it answer, and how fast. Kept for a week."""

@@ -25,7 +25,7 @@ from connectors.registry import UnknownConnector, connector_class
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
-from integration_hub.core import dispatch, texts
+from integration_hub.core import texts
 from integration_hub.core.registry import Use, uses_of
 from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, settings_of, validate_settings
 from integration_hub.systems.consent import by_person
@@ -385,11 +385,3 @@ def read_sample(entity: Entity, *, by: Actor, count: int = 5) -> Sample:
     Entity.objects.filter(pk=entity.pk).update(read_last_at=Now(), **({} if total is None else {"record_count": total}))
     frame = page.frame.head(count)
     return Sample(frame.columns, frame.to_dicts(), [misfit for misfit in page.misfits if misfit.row < count])
-
-
-def check_soon(system: System) -> None:
-    """Have the workers look at it now instead of when it is due."""
-    from integration_hub.systems import tasks
-
-    with transaction.atomic():
-        dispatch.send(tasks.check_system, system.pk, queue="interactive")

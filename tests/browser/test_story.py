@@ -130,9 +130,6 @@ class Person:
     def follows(self, text, **values):
         self.page.get_by_role("link", name=said(text, **values)).first.click()
 
-    def confirms(self):
-        self.page.locator("dialog[open] [data-part=yes]").click()
-
     def reads(self, text, **values):
         expect(self.page.get_by_text(said(text, **values)).first).to_be_visible()
 

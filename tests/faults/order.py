@@ -1,4 +1,4 @@
-"""What a person orders of a hub that runs: `order.py pause | resume | hurry SECONDS | run NAME | replay | compare NAME | books`. The answer is the last line, as JSON."""
+"""What a person orders of a hub that runs: `order.py pause | hurry SECONDS | run NAME | replay | compare NAME | books`. The answer is the last line, as JSON."""
 
 import json
 import os
@@ -24,11 +24,6 @@ by = Actor.hub()
 def pause():
     for sync in Sync.objects.all():
         services.pause_sync(sync, by=by)
-
-
-def resume():
-    for sync in Sync.objects.all():
-        services.resume_sync(sync, by=by)
 
 
 def run(name, *options):

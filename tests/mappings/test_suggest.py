@@ -6,7 +6,7 @@ import pytest
 
 from connectors.base import Capabilities, Entity, Field, FieldType
 from integration_hub.mappings.engine import compile_mapping
-from integration_hub.mappings.forms_schema import reference, transform_forms
+from integration_hub.mappings.forms_schema import reference
 from integration_hub.mappings.suggest import suggest_definition, suggest_fields
 from integration_hub.mappings.transforms import TRANSFORMS
 
@@ -89,7 +89,7 @@ def test_what_cannot_be_converted_is_not_proposed():
 
 
 def test_every_parameter_of_every_transform_has_an_input_in_its_form():
-    forms = {form["name"]: form for form in transform_forms()}
+    forms = {form["name"]: form for form in reference()["transforms"]}
 
     assert set(forms) == set(TRANSFORMS)
     for name, form in forms.items():

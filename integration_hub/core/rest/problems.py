@@ -17,10 +17,6 @@ from connectors.base import ConnectorError, SystemDown
 from integration_hub.core import texts
 
 
-class Conflict(APIException):
-    status_code = HTTPStatus.CONFLICT
-
-
 def add_problems(result: dict[str, Any], **more: Any) -> dict[str, Any]:
     """For the schema: every operation may answer with a problem."""
     fields = {"type": "string", "title": "string", "status": "integer", "detail": "string", "instance": "string"}

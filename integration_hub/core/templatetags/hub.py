@@ -91,17 +91,6 @@ def percent(value: float | None) -> str:
     return f"{shown:.1f}".removesuffix(".0") + " %"
 
 
-@register.filter
-def size(value: int | None) -> str:
-    """Bytes: 1536 → 1.5 KiB."""
-    if value is None:
-        return "—"
-    amount, units = float(value), ["B", "KiB", "MiB", "GiB"]
-    while amount >= 1024 and len(units) > 1:
-        amount, units = amount / 1024, units[1:]
-    return f"{amount:.1f}".removesuffix(".0") + f" {units[0]}"
-
-
 # --- times ------------------------------------------------------------------------------------------------------------
 
 

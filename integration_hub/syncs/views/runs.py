@@ -264,18 +264,6 @@ class RunPage(OfRun):
         return rows
 
 
-def starter(run: Run) -> str:
-    """Who started it, and how."""
-    ways = {
-        Trigger.SCHEDULE: _("the schedule"),
-        Trigger.HAND: _("{name}, by hand"),
-        Trigger.REPLAY: _("{name}, to replay rejects"),
-        Trigger.COMMAND: _("{name}, on the command line"),
-        Trigger.API: _("{name}, through the API"),
-    }
-    return ways[Trigger(run.trigger)].format(name=run.actor_name)
-
-
 def planned_of(run: Run) -> dict[str, int]:
     """What its change sets plan, and how much of it is not settled."""
     found = ChangeSet.objects.filter(run=run).aggregate(
