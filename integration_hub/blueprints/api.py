@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from integration_hub.blueprints import services, writing
 from integration_hub.blueprints.reading import Wrong
 from integration_hub.core.rest.input import KnownNames
+from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 
 YAML = "application/yaml"
@@ -31,16 +32,11 @@ class ConfigFilesSerializer(KnownNames, serializers.Serializer[Any]):
     )
 
 
-class ConfigChangeSerializer(serializers.Serializer[Any]):
+class ConfigChangeSerializer(HasFields, serializers.Serializer[Any]):
     section = serializers.CharField()
     name = serializers.CharField()
     is_new = serializers.BooleanField()
     fields_ = serializers.DictField(child=serializers.ListField(), help_text="Path → [before, after].")
-
-    def get_fields(self) -> Any:
-        fields = super().get_fields()
-        fields["fields"] = fields.pop("fields_")
-        return fields
 
 
 class ConfigResultSerializer(serializers.Serializer[Any]):

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from integration_hub.accounts.models import User
 from integration_hub.core import texts
 from integration_hub.core.rest.input import KnownNames
+from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 from integration_hub.systems import services
 from integration_hub.systems.connection import installed
@@ -92,16 +93,11 @@ class SelectionSerializer(KnownNames, Strict):
     entities = serializers.ListField(child=serializers.CharField(), help_text="Names of exactly the entities that mappings may use.")
 
 
-class SampleSerializer(Strict):
+class SampleSerializer(HasFields, Strict):
     fields_ = serializers.ListField(child=serializers.CharField())
     rows = serializers.ListField(child=serializers.DictField())
     misfits = serializers.ListField(child=serializers.CharField())
     read_at = serializers.DateTimeField()
-
-    def get_fields(self) -> Any:
-        fields = super().get_fields()
-        fields["fields"] = fields.pop("fields_")
-        return fields
 
 
 class MaintenanceSerializer(KnownNames, Strict):

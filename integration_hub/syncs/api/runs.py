@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from integration_hub.core import texts
+from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.syncs import journal, services
@@ -93,7 +94,7 @@ class FieldChangeSerializer(serializers.Serializer[Any]):
     read_back = serializers.JSONField(required=False, help_text="What the target says it holds now, where that is something else.")
 
 
-class ChangeSerializer(serializers.Serializer[Any]):
+class ChangeSerializer(HasFields, serializers.Serializer[Any]):
     operation = serializers.CharField(help_text="create, update or adopt")
     result = serializers.CharField(help_text="written, linked, planned, sending, not_sent, refused, moved or unknown")
     source_key = serializers.CharField()
@@ -101,11 +102,6 @@ class ChangeSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_blank=True)
     at = serializers.DateTimeField()
     fields_ = FieldChangeSerializer(many=True)
-
-    def get_fields(self) -> Any:
-        fields = super().get_fields()
-        fields["fields"] = fields.pop("fields_")
-        return fields
 
 
 class ChangePageSerializer(serializers.Serializer[Any]):

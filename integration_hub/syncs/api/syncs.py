@@ -13,6 +13,7 @@ from rest_framework.response import Response
 
 from integration_hub.core.rest.idempotency import KEY_HEADER, idempotent
 from integration_hub.core.rest.input import KnownNames
+from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.models import Mapping as FieldMapping
@@ -90,7 +91,7 @@ class TracedFieldSerializer(serializers.Serializer[Any]):
     problem = serializers.CharField(allow_blank=True, help_text="Why the record would be rejected here.")
 
 
-class TraceSerializer(serializers.Serializer[Any]):
+class TraceSerializer(HasFields, serializers.Serializer[Any]):
     """The way of one record through a sync."""
 
     ending = serializers.ChoiceField(["create", "update", "unchanged", "adopt", "filtered", "left"], help_text="What the next run would do with it.")
@@ -102,11 +103,6 @@ class TraceSerializer(serializers.Serializer[Any]):
     target_key = serializers.CharField(allow_blank=True, help_text="Of the record it is linked with, or would be.")
     target = serializers.DictField(allow_null=True, help_text="The mapping's fields as the target has them; null: not there, or it cannot be asked.")
     writes = serializers.DictField(help_text="Field → the value that would be written.")
-
-    def get_fields(self) -> Any:
-        fields = super().get_fields()
-        fields["fields"] = fields.pop("fields_")
-        return fields
 
 
 def plain_trace(trace: Trace) -> dict[str, Any]:

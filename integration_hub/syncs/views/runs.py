@@ -23,7 +23,7 @@ from integration_hub.core.templatetags.hub import clock, duration, number, perce
 from integration_hub.syncs import services
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
-from integration_hub.syncs.models import ChangeSet, LogLine, Partition, Run, Sync
+from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
@@ -90,32 +90,15 @@ class RunExport(Door):
     def get(self, request: HttpRequest) -> HttpResponseBase:
         runs = narrowed(Run.objects.visible_to(self.by), *(each.value for each in run_filters(request, self.by)))
         head = (
-            _("Run"), _("Sync"), _("State"), _("Dry run"), _("Mode"), _("Started by"), _("Asked for"), _("Started"), _("Ended"), _("Balance"), *COUNTED,
+            _("Run"), _("Sync"), _("State"), _("Dry run"), _("Mode"), _("Started by"), _("Asked for"), _("Started"), _("Ended"), _("Balance"), *COUNTS,
         )  # fmt: skip
         return csv_answer("runs", head, map(_cells, runs.defer("keys", "settings").order_by("-pk").iterator(chunk_size=1_000)))
-
-
-COUNTED = (
-    "read",
-    "filtered",
-    "rejected",
-    "parked",
-    "duplicate",
-    "produced",
-    "unchanged",
-    "created",
-    "updated",
-    "refused",
-    "moved",
-    "unknown",
-    "not_sent",
-)
 
 
 def _cells(run: Run) -> list[Any]:
     times = [moment.isoformat() if moment else "" for moment in (run.made_at, run.started_at, run.ended_at)]
     balance = "" if run.balanced is None else "1" if run.balanced else "0"
-    counts = [run.counts.get(name, 0) for name in COUNTED]
+    counts = [run.counts.get(name, 0) for name in COUNTS]
     return [run.pk, run.name, run.get_state_display(), "1" if run.dry else "0", run.get_mode_display(), started_by(run), *times, balance, *counts]
 
 
