@@ -65,13 +65,40 @@ except ValueError:
     raise ImproperlyConfigured(f"LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not {LISTEN!r}.") from None
 PORT = _number("PORT", default=8000, least=1, most=65535)
 
+# --- database ---------------------------------------------------------------------------------------------------------
+
+try:
+    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'hub.sqlite3'}")}
+except Exception:
+    raise ImproperlyConfigured("DATABASE_URL is not an address such as postgres://user:password@host:5432/hub.") from None
+if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # WAL + IMMEDIATE: no "database is locked" among many processes. FULL: what was committed survives a power cut. No mmap_size: what is
+    # mapped of a growing database counts as memory of each worker, and made nothing quicker.
+    DATABASES["default"]["OPTIONS"] = {
+        "timeout": 20,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": ("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA journal_size_limit=27103364;PRAGMA cache_size=2000;"),
+    }
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # a file: workers and threads of the tests share it
+elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
+    DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 10
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+else:
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL or SQLite database.")
+if DATABASES["default"]["NAME"] in ("", ":memory:"):
+    raise ImproperlyConfigured("DATABASE_URL names no database; it must be one that several processes can open.")
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- secrets, addresses -----------------------------------------------------------------------------------------------
+
 
 def _secret(name: str) -> str:
     """A secret from the environment; on one machine, made once and kept in the data folder, readable by its owner alone."""
     value = env.str(name, default="")
     if value:
         return value
-    if not env.str("DATABASE_URL", default="sqlite").startswith("sqlite"):
+    if not DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         raise ImproperlyConfigured(f"{name} is not set. Set it to a long random value that all processes share.")
     path = DATA_DIR / name.lower()
     if not path.exists():
@@ -175,31 +202,7 @@ TEMPLATES = [
     }
 ]
 
-# --- database, storage ------------------------------------------------------------------------------------------------
-
-try:
-    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'hub.sqlite3'}")}
-except Exception:
-    raise ImproperlyConfigured("DATABASE_URL is not an address such as postgres://user:password@host:5432/hub.") from None
-if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    # WAL + IMMEDIATE: no "database is locked" among many processes. FULL: what was committed survives a power cut. No mmap_size: what is
-    # mapped of a growing database counts as memory of each worker, and made nothing quicker.
-    DATABASES["default"]["OPTIONS"] = {
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": ("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA journal_size_limit=27103364;PRAGMA cache_size=2000;"),
-    }
-    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # a file: workers and threads of the tests share it
-elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
-    DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 10
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-else:
-    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL or SQLite database.")
-if DATABASES["default"]["NAME"] in ("", ":memory:"):
-    raise ImproperlyConfigured("DATABASE_URL names no database; it must be one that several processes can open.")
-DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-AUTH_USER_MODEL = "accounts.User"
+# --- storage ----------------------------------------------------------------------------------------------------------
 
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'storage'}")
 if not STORAGE_URL.startswith("file://"):
@@ -248,6 +251,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
 
 # --- people -----------------------------------------------------------------------------------------------------------
 
+AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -91,6 +91,11 @@ def test_with_a_database_server_each_secret_must_be_set(read, name):
         read(**{key: value for key, value in PRODUCTION.items() if key != name})
 
 
+def test_a_wrong_database_is_named_before_the_secrets_it_would_need(read):
+    with pytest.raises(ImproperlyConfigured, match=r"^DATABASE_URL is not an address"):
+        read(DATABASE_URL="nonsense")
+
+
 def test_on_one_machine_nothing_has_to_be_set_and_the_secrets_are_made_once(read, tmp_path):
     first = read()
     again = read()
@@ -129,6 +134,27 @@ def test_every_door_refuses_without_a_traceback(door, tmp_path):
     assert ended.returncode != 0
     assert "TIME_ZONE must be the name of a time zone" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_database_that_cannot_be_used_is_one_sentence(tmp_path):
+    missing = tmp_path / "nowhere" / "hub.sqlite3"
+    for url, sentence in (
+        (f"sqlite:///{missing}", f"DATABASE_URL: the database {missing} cannot be used: unable to open database file.\n"),
+        ("postgres://hub:s3cret@127.0.0.1:1/hub", "DATABASE_URL: the database hub at 127.0.0.1:1 cannot be used: connection failed: "),
+    ):
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "setup"],
+            cwd=ROOT,
+            env={**PRODUCTION, "DATA_DIR": str(tmp_path), "DATABASE_URL": url},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(sentence)
+        assert ended.stderr.count("\n") == 1
+        assert "s3cret" not in ended.stderr
 
 
 @pytest.mark.parametrize("door", [DOORS[2], DOORS[4], DOORS[5]], ids=["web", "worker", "scheduler"])
