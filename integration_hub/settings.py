@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import tempfile
+import warnings
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
@@ -68,7 +69,9 @@ PORT = _number("PORT", default=8000, least=1, most=65535)
 # --- database ---------------------------------------------------------------------------------------------------------
 
 try:
-    DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'hub.sqlite3'}")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what it cannot read is only warned of, and the password shown with it
+        DATABASES = {"default": env.db_url("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'hub.sqlite3'}")}
 except Exception:
     raise ImproperlyConfigured("DATABASE_URL is not an address such as postgres://user:password@host:5432/hub.") from None
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):

@@ -140,6 +140,7 @@ def test_a_database_that_cannot_be_used_is_one_sentence(tmp_path):
     missing = tmp_path / "nowhere" / "hub.sqlite3"
     for url, sentence in (
         (f"sqlite:///{missing}", f"DATABASE_URL: the database {missing} cannot be used: unable to open database file.\n"),
+        ("//hub:s3cret@127.0.0.1:5432/hub", "DATABASE_URL is not an address such as postgres://user:password@host:5432/hub.\n"),
         ("postgres://hub:s3cret@127.0.0.1:1/hub", "DATABASE_URL: the database hub at 127.0.0.1:1 cannot be used: connection failed: "),
     ):
         ended = subprocess.run(
