@@ -13,8 +13,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
-from django.utils.translation import gettext_noop
 from django.db import OperationalError, connection
+from django.utils.translation import gettext_noop
 
 from integration_hub.core.health import missing_migrations
 
