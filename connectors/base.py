@@ -155,6 +155,7 @@ class Capabilities(BaseModel, frozen=True):
     lookup_by_key: bool = False
     lookup_by: tuple[str, ...] = ()  # fields by which records can be looked up (match keys)
     stable_order: bool = False  # nothing is missed or seen twice while others write
+    snapshot: bool = False
     tombstones: bool = False  # what was deleted is told by an incremental read
     idempotency_key: bool = False  # a write sent again under the same key takes effect once
     returns_record: bool = False  # the answer to a write holds the record as it now is

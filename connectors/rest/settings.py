@@ -10,28 +10,22 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from connectors.base import FieldType, _, refused
+from connectors.forms import Form, Secret
 
 
 def full_address(value: str) -> str:
     parts = _split(value)
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         raise refused(_("The address must begin with https:// or http:// and name a host, with a port up to 65535 where it has one."))
     return value
 
 
 FullAddress = Annotated[str, AfterValidator(full_address)]
-Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 WriteOperation = Literal["create", "update", "delete"]
-
-
-class Form(BaseModel):
-    """A part of the form: nothing misspelt is accepted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 # --- how we prove who we are -------------------------------------------------------------------------------------------

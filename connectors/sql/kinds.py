@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from connectors.base import Host
 from connectors.sql.databases import Database
-from connectors.sql.settings import SqlSettings
+from connectors.sql.settings import MySQL, PostgreSQL, SQLite, SqlSettings
 
 
 def database_of(settings: SqlSettings, host: Host) -> Database:
-    match settings.database.type:
-        case "postgresql":
+    match settings.database:
+        case PostgreSQL() as server:
             from connectors.sql.postgresql import PostgresDatabase
 
-            return PostgresDatabase(settings, host)
-        case "mysql":
+            return PostgresDatabase(settings, host, server)
+        case MySQL() as server:
             from connectors.sql.mysql import MySqlDatabase
 
-            return MySqlDatabase(settings, host)
-        case "sqlite":
+            return MySqlDatabase(settings, host, server)
+        case SQLite() as file:
             from connectors.sql.sqlite import SqliteDatabase
 
-            return SqliteDatabase(settings, host)
-    from connectors.sql.others import OtherDatabase
+            return SqliteDatabase(settings, host, file)
+        case other:
+            from connectors.sql.others import OtherDatabase
 
-    return OtherDatabase(settings, host)
+            return OtherDatabase(settings, host, other)

@@ -5,15 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-Secret = Annotated[str, Field(json_schema_extra={"secret": True}, repr=False)]
-
-
-class Form(BaseModel):
-    """A part of the form: nothing misspelt is accepted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from connectors.base import _, refused
+from connectors.forms import Form, Secret
 
 
 class Server(Form):
@@ -93,14 +88,14 @@ class SqlSettings(Form):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError("there is no such time zone; write it like Europe/Vienna")
+            raise refused(_("There is no such time zone; write it like Europe/Vienna."))
         return value
 
     @model_validator(mode="after")
     def _tables_once(self) -> SqlSettings:
         names = [t.name for t in self.tables]
         if twice := {n for n in names if names.count(n) > 1}:
-            raise ValueError(f"table {min(twice)} is set twice")
+            raise refused(_("Table {table} is set twice."), table=min(twice))
         return self
 
     def table(self, name: str) -> TableSettings | None:

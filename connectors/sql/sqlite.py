@@ -32,10 +32,9 @@ class SqliteDatabase(Staged):
     errors = (sa.exc.DBAPIError, sqlite3.Error)
     truth = "1"
 
-    def __init__(self, settings: SqlSettings, host: Host) -> None:
+    def __init__(self, settings: SqlSettings, host: Host, file: SQLite) -> None:
         super().__init__(settings, host)
-        assert isinstance(settings.database, SQLite)  # noqa: S101
-        self._path = settings.database.path
+        self._path = file.path
 
     def url(self) -> str:
         return "sqlite+pysqlite://"
