@@ -130,7 +130,7 @@ def test_a_worker_killed_twice_in_one_run_is_taken_over(hub):
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
 def test_a_worker_killed_twenty_times_in_one_run_is_taken_over(hub):
-    hub.sandbox.latency(15)  # else the run is over before
+    hub.sandbox.latency(30)  # else the run is over before the twentieth
     assert len(kill_at_random(hub, 20_000, 20, seed())) == 20
 
 
