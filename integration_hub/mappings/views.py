@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
@@ -234,8 +235,9 @@ class EditorPage(OfMapping):
 
     def _save(self, draft: editor.Draft, seen: str, do: str) -> HttpResponse:
         try:
-            drafts.rename_mapping(self.mapping, name=self.request.POST.get("name", self.mapping.name), by=self.by)
-            drafts.save_draft(self.mapping, definition=editor.definition_of(draft), seen=seen, by=self.by)
+            with transaction.atomic():
+                drafts.rename_mapping(self.mapping, name=self.request.POST.get("name", self.mapping.name), by=self.by)
+                drafts.save_draft(self.mapping, definition=editor.definition_of(draft), seen=seen, by=self.by)
         except drafts.DraftMoved as moved:
             self.moved = moved.mapping
             return self._draw(draft, seen, changed=True)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models import Sync
+from integration_hub.syncs.schedule import cursor_value
 from integration_hub.syncs.states import Mode
 from integration_hub.systems.models import Entity
 
@@ -196,3 +197,13 @@ class CursorForm(forms.Form):
         help_text=gettext_lazy("Empty removes the cursor, so that the next run reads everything."),
     )
     note = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, sync: Sync, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sync = sync
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if found.get("value"):
+            cursor_value(self.sync, found["value"])
+        return found

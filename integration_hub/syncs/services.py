@@ -134,10 +134,16 @@ def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
 
 
 def cancel_run(run: Run, *, by: Actor) -> None:
-    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor."""
+    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor.
+
+    Asked again while it is stopping, it changes nothing. Raises NotPossible where the run has ended.
+    """
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, ended_at=None, cancel_at=None).update(cancel_at=timezone.now(), state=_unpaused(run)):
+            run.refresh_from_db()
+            if run.ended_at is not None:
+                raise NotPossible(_("Run {number} has ended already: {state}.").format(number=run.pk, state=run.get_state_display()))
             return
         audit.record("run.cancelled", run, by=by)
         stages.say(run, "{name} asked to cancel it", "warning", name=by.name)
@@ -318,18 +324,27 @@ def _delete_files(names: list[str]) -> None:
         default_storage.delete(name)
 
 
-def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
+def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -> None:
     """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read.
 
-    Raises PairBusy while a run of the sync is going, which would move it when it ends.
+    `note` is the reason, which the audit log keeps. Raises ValidationError by field, PairBusy while a run of the sync is going, which would
+    move the cursor when it ends.
     """
     by.require("syncs.change", sync)
+    problems: dict[str, list[str]] = {}
+    if not note.strip():
+        problems["note"] = [_("Say why the cursor is set.")]
+    try:
+        value = schedule.cursor_value(sync, value) if value else ""
+    except ValidationError as error:
+        problems |= error.message_dict
+    if problems:
+        raise ValidationError(problems)
     with transaction.atomic():
         _refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
-            value = schedule.cursor_value(sync, value)
             SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": value, "key": key})
         elif known:
             known.delete()

@@ -137,16 +137,14 @@ class CursorPage(OfSync):
         context = super().get_context_data(**kwargs)
         sync = self.get_sync()
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
-        context.setdefault("form", CursorForm(initial={"value": known.value if known else ""}))
+        context.setdefault("form", CursorForm(sync=sync, initial={"value": known.value if known else ""}))
         return context | {"sync": sync, "cursor": known, "field": sync.source.as_schema().cursor_field}
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        form = CursorForm(request.POST)
+        form = CursorForm(request.POST, sync=self.get_sync())
         if form.is_valid():
             try:
                 services.set_cursor(self.get_sync(), by=self.by, value=form.cleaned_data["value"], note=form.cleaned_data["note"])
-            except ValidationError as error:
-                form.add_error("value", error.messages[0])
             except PairBusy as refusal:
                 form.add_error(None, str(refusal))
             else:

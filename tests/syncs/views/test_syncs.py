@@ -113,8 +113,12 @@ def test_the_cursor_is_set_back_with_a_reason(enter, users_sync, run_now):
     client = enter("integrator")
     run_now(users_sync)
 
-    without = press(client, "syncs:cursor", users_sync.pk, value="2026-01-01T00:00:00Z")
+    without = press(client, "syncs:cursor", users_sync.pk, value="never")
     assert without.redirect_chain == []
+    assert without.context["form"].errors == {
+        "value": ["“never” is not a date and time, such as 2026-11-22T08:00:00Z."],
+        "note": ["This field is required."],
+    }
     press(client, "syncs:cursor", users_sync.pk, value="2026-01-01T00:00:00Z", note="wrong import")
 
     assert SyncCursor.objects.get().value == "2026-01-01T00:00:00.000000Z"
