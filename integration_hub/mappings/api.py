@@ -97,7 +97,7 @@ class MappingViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
         given.is_valid(raise_exception=True)
         facts = given.validated_data
         if kept := [name for name in ("source", "target") if name in facts and facts[name] != getattr(mapping, name)]:
-            raise serializers.ValidationError(dict.fromkeys(kept, [_("A mapping keeps its entities. Make another one.")]))
+            raise serializers.ValidationError({name: [_("A mapping keeps its entities. Make another one.")] for name in kept})
         with transaction.atomic():
             if "name" in facts:
                 drafts.rename_mapping(mapping, name=facts["name"], by=self.by)

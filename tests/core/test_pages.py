@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.http import Http404
 from django.test import RequestFactory
+from django.utils import translation
 
 from integration_hub.accounts.actor import NOBODY, Forbidden
 from integration_hub.core import overview, pages, palette
@@ -122,6 +123,23 @@ def test_the_palette_finds_pages_by_either_language_and_what_apps_register(clien
     assert "/systems/crm/" in client.get("/search/", {"s": "crm"}).content.decode()
     assert "总览" in client.get("/search/", {"s": "overv"}, headers={"accept-language": "zh-CN"}).content.decode()
     assert "Nothing is called “&lt;x&gt;”" in client.get("/search/", {"s": "<x>"}).content.decode()
+
+
+def test_the_palette_puts_what_is_called_so_before_what_only_has_the_letters(viewer, monkeypatch):
+    searches = Registry("searches")
+    monkeypatch.setattr(palette, "searches", searches)
+    titles = ["OA", "OAuth gateway", "Road works", "Syncs", "Sy"]
+    searches.register("systems", lambda by, text: [palette.Hit(t, "Systems of others", "/s/") for t in titles[::-1] if text in t.casefold()])
+
+    def found(text):
+        return [hit.title for hit in palette.find(viewer, text)]
+
+    assert found("oa") == ["OA", "OAuth gateway", "Road works", "Overview"]  # found by its word "dashboard"
+    assert found("sy")[:3] == ["Sy", "Syncs", "Systems"]
+    assert found("home") == ["Overview"]
+    assert found("") == [str(entry.title) for _name, entry in pages.entries_for(viewer)]
+    with translation.override("zh-hans"):
+        assert found("sys") == ["系统"]
 
 
 def test_an_empty_hub_shows_three_steps_and_a_started_one_the_next(client, person, monkeypatch):
