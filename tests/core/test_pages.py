@@ -35,8 +35,8 @@ def asks(person):
     return ask
 
 
-class AuditPage(HubPage):
-    permission = "audit.view"
+class PeoplePage(HubPage):
+    permission = "accounts.view"
     template_name = "hub/bare.html"
 
 
@@ -46,13 +46,13 @@ class ApplyPage(HubPage):
 
 
 def test_a_stranger_is_led_to_the_sign_in_and_back(asks):
-    answer, _request = asks(AuditPage)
+    answer, _request = asks(PeoplePage)
 
     assert answer.url == "/login/?next=/x/"
 
 
 def test_a_live_part_whose_session_has_ended_leads_the_whole_page_to_the_sign_in(asks):
-    answer, _request = asks(AuditPage, hx_request="true", hx_current_url="http://testserver/runs/7/?a=b")
+    answer, _request = asks(PeoplePage, hx_request="true", hx_current_url="http://testserver/runs/7/?a=b")
 
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/login/?next=/runs/7/"
@@ -68,7 +68,7 @@ def test_a_button_pressed_after_the_session_ended_leads_back_to_its_page(client)
 
 def test_what_may_not_be_seen_does_not_exist_and_what_may_not_be_done_is_refused(asks):
     with pytest.raises(Http404):
-        asks(AuditPage, "operator")
+        asks(PeoplePage, "operator")
     with pytest.raises(Forbidden):
         asks(ApplyPage, "viewer")
 
@@ -99,7 +99,7 @@ def test_the_sidebar_shows_what_exists_and_may_be_seen(client, person, monkeypat
     monkeypatch.setattr(pages, "navigation", entries)
     entries.register("overview", NavEntry("overview", "Overview", "dashboard", "admin:index"))
     many = Badge("10,000+", "bad")
-    entries.register("audit", NavEntry("control", "Audit log", "history", "admin:password_change", "audit.view", badge=lambda by: many))
+    entries.register("audit", NavEntry("control", "Audit log", "history", "admin:password_change", "accounts.view", badge=lambda by: many))
     entries.register("later", NavEntry("events", "Inbox", "bolt", "events:inbox"))
 
     client.force_login(person("auditor"))
