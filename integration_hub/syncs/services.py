@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -229,27 +229,45 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
 
 
 def _check(sync: Sync) -> None:
-    """Refuse what could not run: names taken, a mapping between other entities, a schedule or filter that cannot be understood."""
-    sync.clean_fields(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
-    sync.validate_unique()
+    """Refuse what could not run, with all that is wrong with it."""
+    if found := problems_of(sync):
+        raise ValidationError(found)
+
+
+def problems_of(sync: Sync) -> dict[str, list[str]]:
+    """What is wrong with a sync, by field: names taken, a mapping between other entities, a schedule or filter that cannot be understood.
+
+    The sync may be a draft, without a pair or a mapping yet: what rests on something that is missing or wrong itself is not judged.
+    """
+    found: dict[str, list[str]] = {}
+    try:
+        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+    except ValidationError as error:
+        found = error.message_dict
+    problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
+    if not {"interval_seconds", "crontab", "time_zone"} & found.keys():
+        problems |= schedule.problems(sync)
+    return found | {name: [problem] for name, problem in problems.items()}
+
+
+def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
+    """What of mapping, mode and filter does not go with the entities, except where that is `known` to be wrong anyway."""
     problems: dict[str, str] = {}
-    if (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
+    schema = sync.source.as_schema()
+    if "mapping" not in known and (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
         problems["mapping"] = _("The mapping {name} goes from {source} to {target}, but this sync from {a} to {b}.").format(
             name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
         )
-    schema = sync.source.as_schema()
     if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
-    if sync.filter:
+    if sync.filter and "filter" not in known:
         from integration_hub.core.expressions import language
 
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = _with_place(error)
-    problems.update(schedule.problems(sync))
-    if problems:
-        raise ValidationError(problems)
+    return problems
 
 
 def _with_place(error: ExpressionError) -> str:

@@ -49,6 +49,8 @@ class SyncFormPage(HubPage):
             else:
                 messages.success(request, _("Saved."))
                 return HttpResponseRedirect(saved.get_absolute_url())
+        else:
+            form.refuse(ValidationError(services.problems_of(form.draft())))  # so that one answer tells all that is wrong
         return self.render_to_response(self.get_context_data(form=form))
 
     def save(self, settings: dict[str, Any]) -> Sync:

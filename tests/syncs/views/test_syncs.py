@@ -88,6 +88,31 @@ def test_a_sync_is_created_with_its_schedule_and_its_problems_stand_by_their_fie
     assert sync.next_due_at.astimezone(timezone.get_fixed_timezone(480)).hour == 2
 
 
+def test_all_that_is_wrong_with_a_sync_is_told_at_once_each_at_its_field(enter, users_sync, by):
+    client = enter("integrator")
+    wrong = {
+        "mode": "full",
+        "filter": "nothing = 1",
+        "schedule": "crontab",
+        "crontab": "never",
+        "time_zone": "Mars/Olympus",
+        "lookback_seconds": "-1",
+    }
+    ends = {"source": users_sync.source.pk, "target": users_sync.target.pk}
+
+    new = press(client, "syncs:new", **wrong, **ends, name=users_sync.name).context["form"].errors
+    without_ends = press(client, "syncs:new", **wrong, name="").context["form"].errors
+    edited = press(client, "syncs:edit", users_sync.pk, **wrong | {"time_zone": "UTC"}, mapping=users_sync.mapping_id, name="x" * 201)
+
+    assert new.keys() == {"mapping", "name", "filter", "time_zone", "lookback_seconds"}
+    assert new["name"] == ["Sync with this Name already exists."]
+    assert new["mapping"] == ["This field is required."]
+    assert new["time_zone"] == ["There is no time zone Mars/Olympus; names look like Asia/Shanghai."]
+    assert without_ends.keys() == {"source", "target", "mapping", "name", "time_zone", "lookback_seconds"}
+    assert edited.context["form"].errors.keys() == {"name", "filter", "crontab", "lookback_seconds"}
+    assert f"Edit {users_sync.name}" in edited.content.decode()
+
+
 def test_only_mappings_between_source_and_target_are_offered(enter, users_sync):
     client = enter("integrator")
 
