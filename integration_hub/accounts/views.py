@@ -5,7 +5,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.core.exceptions import ValidationError
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -54,10 +54,10 @@ class SettingsPage(HubPage):
         return super().get_context_data(**{"tabs": tabs, **kwargs})
 
     def refuse(self, form: forms.Form | forms.ModelForm[Any], refused: ValidationError) -> None:
-        """What the service said, at the fields of the form."""
-        for name, said in refused.message_dict.items() if hasattr(refused, "error_dict") else [(None, refused.messages)]:
-            for sentence in said:
-                form.add_error(name if name in form.fields else None, sentence)
+        """What the service said, at the fields of the form; one that the form has found something wrong with itself keeps that."""
+        told = refused.message_dict if hasattr(refused, "error_dict") else {NON_FIELD_ERRORS: refused.messages}
+        for name in told.keys() - form.errors.keys():
+            form.add_error(name if name in form.fields else None, told[name])
 
 
 class ProfilePage(SettingsPage):
@@ -95,8 +95,8 @@ class PasswordPage(SettingsPage):
 
     def post(self, request: HttpRequest) -> HttpResponse:
         form = PasswordForm(request.POST)
+        me = get_object_or_404(User, pk=self.by.user_id)
         if form.is_valid():
-            me = get_object_or_404(User, pk=self.by.user_id)
             try:
                 services.change_password(me, old=form.cleaned_data["old_password"], new=form.cleaned_data["new_password"], by=self.by)
             except ValidationError as refused:
@@ -105,6 +105,9 @@ class PasswordPage(SettingsPage):
                 update_session_auth_hash(request, me)
                 messages.success(request, _("The password was changed. Other browsers are signed out."))
                 return HttpResponseRedirect(reverse("accounts:profile"))
+        else:
+            old, new = (form.cleaned_data.get(name, "") for name in ("old_password", "new_password"))
+            self.refuse(form, ValidationError(services.problems_of_passwords(me, old=old, new=new)))
         return self.render_to_response(self.get_context_data(form=form, submit=_("Change password")))
 
 
@@ -279,6 +282,8 @@ class AddPerson(SettingsPage):
             else:
                 messages.success(request, _("{name} was saved.").format(name=person))
                 return HttpResponseRedirect(reverse("accounts:people"))
+        else:
+            self.refuse(form, ValidationError(services.problems_of(form.instance, password=form.cleaned_data.get("password") or None)))
         return self.show(form)
 
     def person(self) -> User | None:
