@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
@@ -19,6 +18,7 @@ from integration_hub.accounts.forms import PasswordForm, PersonForm, ProfileForm
 from integration_hub.accounts.models import Token, TokenQuerySet, User
 from integration_hub.accounts.roles import Role
 from integration_hub.core.exports import csv_answer
+from integration_hub.core.forms import add_refusal
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
@@ -53,12 +53,6 @@ class SettingsPage(HubPage):
         tabs = [(title, reverse(name), name == here) for title, name, wanted in TABS if wanted is None or self.by.allows(wanted)]
         return super().get_context_data(**{"tabs": tabs, **kwargs})
 
-    def refuse(self, form: forms.Form | forms.ModelForm[Any], refused: ValidationError) -> None:
-        """What the service said, at the fields of the form; one that the form has found something wrong with itself keeps that."""
-        told = refused.message_dict if hasattr(refused, "error_dict") else {NON_FIELD_ERRORS: refused.messages}
-        for name in told.keys() - form.errors.keys():
-            form.add_error(name if name in form.fields else None, told[name])
-
 
 class ProfilePage(SettingsPage):
     title = gettext_lazy("Profile")
@@ -72,7 +66,7 @@ class ProfilePage(SettingsPage):
             try:
                 services.change_profile(User.objects.get(pk=self.me.pk), by=self.by, **form.cleaned_data)
             except ValidationError as refused:
-                self.refuse(form, refused)
+                add_refusal(form, refused)
             else:
                 messages.success(request, _("Saved."))
                 return HttpResponseRedirect(reverse("accounts:profile"))
@@ -100,14 +94,14 @@ class PasswordPage(SettingsPage):
             try:
                 services.change_password(me, old=form.cleaned_data["old_password"], new=form.cleaned_data["new_password"], by=self.by)
             except ValidationError as refused:
-                self.refuse(form, refused)
+                add_refusal(form, refused)
             else:
                 update_session_auth_hash(request, me)
                 messages.success(request, _("The password was changed. Other browsers are signed out."))
                 return HttpResponseRedirect(reverse("accounts:profile"))
         else:
             old, new = (form.cleaned_data.get(name, "") for name in ("old_password", "new_password"))
-            self.refuse(form, ValidationError(services.problems_of_passwords(me, old=old, new=new)))
+            add_refusal(form, ValidationError(services.problems_of_passwords(me, old=old, new=new)))
         return self.render_to_response(self.get_context_data(form=form, submit=_("Change password")))
 
 
@@ -192,7 +186,7 @@ class AddToken(SettingsPage):
             try:
                 token, key = services.create_token(name=said["name"], scopes=said["scopes"], expires_at=form.expires_at, by=self.by)
             except ValidationError as refused:
-                self.refuse(form, refused)
+                add_refusal(form, refused)
             else:
                 self.template_name = "accounts/token_made.html"
                 response = self.render_to_response(self.get_context_data(token=token, key=key))
@@ -278,12 +272,12 @@ class AddPerson(SettingsPage):
             try:
                 person = self.save(form.cleaned_data)
             except ValidationError as refused:
-                self.refuse(form, refused)
+                add_refusal(form, refused)
             else:
                 messages.success(request, _("{name} was saved.").format(name=person))
                 return HttpResponseRedirect(reverse("accounts:people"))
         else:
-            self.refuse(form, ValidationError(services.problems_of(form.instance, password=form.cleaned_data.get("password") or None)))
+            add_refusal(form, ValidationError(services.problems_of(form.instance, password=form.cleaned_data.get("password") or None)))
         return self.show(form)
 
     def person(self) -> User | None:

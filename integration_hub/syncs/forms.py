@@ -6,7 +6,6 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -168,12 +167,6 @@ class SyncForm(forms.Form):
         """An unsaved sync with the schedule of this form, as far as it is filled in."""
         known = getattr(self, "cleaned_data", {})
         return Sync(interval_seconds=known.get("interval_seconds"), crontab=known.get("crontab") or "", time_zone=known.get("time_zone") or "UTC")
-
-    def refuse(self, error: ValidationError) -> None:
-        """Put a service's problems beside their fields; one that the form has found something wrong with itself keeps that."""
-        told = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
-        for name in told.keys() - self.errors.keys():
-            self.add_error(name if name in self.fields else None, told[name])
 
 
 def _initial(sync: Sync) -> dict[str, Any]:

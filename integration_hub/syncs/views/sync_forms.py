@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integration_hub.core.forms import add_refusal
 from integration_hub.core.pages import HubPage
 from integration_hub.core.parts import Link
 from integration_hub.core.templatetags.hub import clock
@@ -45,12 +46,12 @@ class SyncFormPage(HubPage):
             try:
                 saved = self.save(form.settings())
             except ValidationError as error:
-                form.refuse(error)
+                add_refusal(form, error)
             else:
                 messages.success(request, _("Saved."))
                 return HttpResponseRedirect(saved.get_absolute_url())
         else:
-            form.refuse(ValidationError(services.problems_of(form.draft())))  # so that one answer tells all that is wrong
+            add_refusal(form, ValidationError(services.problems_of(form.draft())))  # so that one answer tells all that is wrong
         return self.render_to_response(self.get_context_data(form=form))
 
     def save(self, settings: dict[str, Any]) -> Sync:
