@@ -51,6 +51,8 @@ def _number(name: str, *, default: int, least: int, most: int) -> int:
 
 TESTING = _switch("HUB_TESTING", default=False)
 if not TESTING and (BASE_DIR / ".env").exists():
+    if not os.access(BASE_DIR / ".env", os.R_OK):  # read_env would go on without, on a new database of its own
+        raise ImproperlyConfigured(f"{BASE_DIR / '.env'} may not be read by this user.")
     environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = _switch("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
@@ -211,6 +213,7 @@ TEMPLATES = [
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 
+STORAGE_IS_OWN = "STORAGE_URL" not in os.environ  # a folder that other machines do not see
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'storage'}")
 if not STORAGE_URL.startswith("file://"):
     raise ImproperlyConfigured("STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage.")
