@@ -61,7 +61,7 @@ class Command(BaseCommand):
     def _install_demo(self, url: str) -> None:
         self._tell("installing the demo")
         if _answers(url, seconds=30):
-            call_command("demo", "install")
+            call_command("demo", "install", "--url", url)
         else:
             self.stdout.write(f"The demo was not installed: its systems do not answer at {url}. The next start tries again.")
 
