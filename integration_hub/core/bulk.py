@@ -30,9 +30,9 @@ def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
 def _csv(frame: pl.DataFrame) -> bytes:
     """As COPY reads it: null is nothing, an empty text "", bytes are hexadecimal."""
     import polars as pl
-    import polars.selectors as cs
 
-    plain = frame.with_columns(pl.lit("\\x") + cs.binary().bin.encode("hex"))
+    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    plain = frame.with_columns((pl.lit("\\x") + pl.col(name).bin.encode("hex")).alias(name) for name in binary)
     return plain.write_csv(include_header=False, quote_style="non_numeric").encode()
 
 

@@ -51,7 +51,7 @@ def unpacked(stored: Sequence[bytes | None], width: int) -> np.ndarray:
 
     lengths = {len(one) if one else 0 for one in stored}
     width = max(width, max(lengths, default=0) // 8)
-    if lengths == {width * 8}:
+    if width and lengths == {width * 8}:
         whole = b"".join(stored)  # type: ignore[arg-type]  # none of them is None, for each is as long as all the others
     else:
         whole = b"".join(bytes(one or b"").ljust(width * 8, b"\0") for one in stored)

@@ -23,7 +23,9 @@ def test_a_broken_constraint_is_the_same_error_on_every_database():
 def test_what_is_inserted_comes_back_as_it_was():
     at = dt.datetime(2026, 11, 22, 12, 30, 0, 5, tzinfo=dt.UTC)
     names = ["plain", "", 'quoted "and", comma', "two\nlines", "海岚", "\\N"]
-    frame = pl.DataFrame({"type": names}).with_columns(subject=pl.lit("runs/1"), facts=pl.lit("{}"), at=pl.lit(at), not_before=pl.lit(None, pl.Datetime))
+    frame = pl.DataFrame({"type": names}).with_columns(
+        subject=pl.lit("runs/1"), facts=pl.lit("{}"), at=pl.lit(at), not_before=pl.lit(None, pl.Datetime)
+    )
 
     bulk.insert(Message, frame)
 

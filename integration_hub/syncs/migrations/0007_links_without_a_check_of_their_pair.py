@@ -5,15 +5,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('syncs', '0006_partitions_and_absent_records'),
+        ("syncs", "0006_partitions_and_absent_records"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='link',
-            name='pair',
-            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name='links', to='syncs.pair'),
+            model_name="link",
+            name="pair",
+            field=models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.CASCADE, related_name="links", to="syncs.pair"),
         ),
     ]
