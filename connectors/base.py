@@ -11,7 +11,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, overload
 
 import polars as pl
 from pydantic import BaseModel
@@ -288,6 +288,32 @@ class Outcome(NamedTuple):
     sent: bool = True
 
 
+class AllWritten(Sequence[Outcome]):
+    """The outcomes of a portion of which every record was written, as columns: making an object of each costs more than writing them does.
+
+    `keys`: the records' keys in the target, in the order of `rows`; None: those that were sent.
+    """
+
+    def __init__(self, rows: pl.Series, keys: pl.Series | None = None) -> None:
+        self.rows, self.keys = rows, keys
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Outcome]: ...
+    def __getitem__(self, place: int | slice) -> Outcome | list[Outcome]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(*place.indices(len(self)))]
+        return Outcome(self.rows[place], Result.WRITTEN, self.keys[place] if self.keys is not None else None)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        keys = self.keys.to_list() if self.keys is not None else [None] * len(self)
+        return (Outcome(row, Result.WRITTEN, key) for row, key in zip(self.rows.to_list(), keys, strict=True))
+
+
 # --- what a connector is given ----------------------------------------------------------------------------------------
 
 
@@ -451,7 +477,7 @@ class Connector(abc.ABC):
         """
 
     @abc.abstractmethod
-    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+    def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
         """Send a portion and return an outcome for each of its rows, in any order. Raises ConnectorError only when nothing at all
         was sent; after the first request everything is an outcome."""
 

@@ -78,13 +78,17 @@ class Slot(models.Model):
         return f"{self.field} {self.number}"
 
 
+LIVE_LINKS = "ended_at IS NULL AND NOT a_many AND NOT b_many"  # as the conditions of its constraints say it, so that their indexes are used
+
+
 class Link(models.Model):
     """This record there is that record here. A delete ends it, never removes it.
 
     Prints are eight bytes a slot: what was last agreed (`a_print`, `b_print`, for two-way) and last written to the target (`sent_print`).
     """
 
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links")
+    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes.
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False)
     a_key = models.CharField(max_length=500)
     b_key = models.CharField(max_length=500)
     part = models.CharField(max_length=200, default="")  # the declared key of an element, where one record becomes several
