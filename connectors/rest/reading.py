@@ -149,4 +149,6 @@ def _unit(format_: str) -> dt.timedelta:
         return dt.timedelta(microseconds=1)
     if format_ in EPOCHS:
         return dt.timedelta(microseconds=EPOCHS[format_])
+    if format_ == "json_date":
+        return dt.timedelta(milliseconds=1)
     return dt.timedelta(seconds=1) if "%S" in format_ else dt.timedelta(minutes=1) if "%M" in format_ else dt.timedelta(days=1)

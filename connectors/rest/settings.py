@@ -170,8 +170,12 @@ class Answers(Form):
 class Formats(Form):
     """How this system writes values, where a field does not say otherwise."""
 
-    datetime: str = Field("iso", title="Date and time", description="iso, epoch_seconds, epoch_milliseconds, or a pattern such as %Y/%m/%d %H:%M.")
-    date: str = Field("iso", title="Date", description="iso, epoch_seconds, epoch_milliseconds, or a pattern such as %d.%m.%Y.")
+    datetime: str = Field(
+        "iso", title="Date and time", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %Y/%m/%d."
+    )
+    date: str = Field(
+        "iso", title="Date", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %d.%m.%Y."
+    )
     time: str = Field("iso", title="Time", description="iso or a pattern such as %H:%M.")
     zone: str = Field("UTC", title="Time zone", description="Of times that name none, such as Asia/Shanghai.")
     decimal: Literal["number", "text"] = Field("number", title="Decimals", description="Sent as a JSON number or as text.")
@@ -378,7 +382,7 @@ class FieldSettings(Form):
     format: str = Field(
         "",
         title="Format",
-        description="Dates: iso, epoch_seconds, epoch_milliseconds, a pattern. Numbers: number or text. Yes/no: true/false, 1/0, Y/N. Text: any.",
+        description="Dates: iso, epoch_seconds, epoch_milliseconds, json_date, a pattern. Numbers: number, text, any. Yes/no: true/false, 1/0, Y/N. Text: any.",
     )
     zone: str = Field("", title="Time zone", description="Of times that name none. Empty: the system's.")
     null_values: tuple[str, ...] = Field((), title="Texts for nothing", description="Texts that mean there is no value, such as 00000000.")
