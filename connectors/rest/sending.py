@@ -57,10 +57,11 @@ class Sending(abc.ABC, Generic[Way]):
         try:
             return self._call(way, rows)
         except Malformed as error:
+            if len(rows) == 1:
+                self.refused(rows, error.reason)
+                return None
             for row in list(rows):
                 try:
-                    if len(rows) == 1:
-                        raise error
                     self._call(way, [row])
                 except Malformed as reason:
                     self.refused([row], reason.reason)
