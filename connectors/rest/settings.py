@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from connectors.base import FieldType, _, refused
 from connectors.forms import Form, Secret
@@ -23,7 +23,17 @@ def full_address(value: str) -> str:
     return value
 
 
+def base_address(value: str) -> str:
+    parts = urlsplit(full_address(value))
+    if parts.username or parts.password:
+        raise refused(_("User and password belong under Authentication, not into the address."))
+    if parts.query or parts.fragment:
+        raise refused(_("The address must not hold a ? or #; parameters belong under Connection, Query."))
+    return value.rstrip("/")
+
+
 FullAddress = Annotated[str, AfterValidator(full_address)]
+BaseAddress = Annotated[str, AfterValidator(base_address)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 WriteOperation = Literal["create", "update", "delete"]
 
@@ -428,7 +438,7 @@ def _split(address: str) -> SplitResult | None:
 
 
 class RestSettings(Form):
-    base_url: str = Field(title="Address", description="Such as https://crm.example.com/api/v2.", examples=["https://crm.example.com/api/v2"])
+    base_url: BaseAddress = Field(title="Address", description="Such as https://crm.example.com/api/v2.", examples=["https://crm.example.com/api/v2"])
     auth: Auth = Field(NoAuth(), title="Authentication", description="How we prove who we are.")
     check_path: str = Field(
         "", title="Check path", description="A cheap request that proves the connection. Empty: the first record of the first entity."
@@ -438,16 +448,6 @@ class RestSettings(Form):
     answers: Answers = Field(Answers(), title="Answers", description="How success, errors and limits are recognised.")
     formats: Formats = Field(Formats(), title="Formats", description="How dates, numbers and yes/no are written.")
     entities: tuple[EntitySettings, ...] = Field((), title="Entities", description="What the system holds.")
-
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        parts = urlsplit(full_address(value))
-        if parts.username or parts.password:
-            raise refused(_("User and password belong under Authentication, not into the address."))
-        if parts.query or parts.fragment:
-            raise refused(_("The address must not hold a ? or #; parameters belong under Connection, Query."))
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _entities_once(self) -> RestSettings:
