@@ -21,7 +21,7 @@ from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
-from integration_hub.syncs.states import LIVE, PartitionState, RunState
+from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, NotYet, prepare
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
@@ -152,10 +152,12 @@ def give_back(partition: Partition, lease: Lease) -> None:
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:
     """The source no longer knows where reading was to go on: from the start of the range. What was read is recognised as unchanged."""
     partition.refresh_from_db(fields=["position"])
-    if partition.position is None:
+    if partition.position is None and not partition.run.since_value:
         wait_or_fail(partition, lease, error)
         return
     stages.say(partition.run, "{problem}", "warning", problem=error.text)
+    if partition.position is None:  # not even the cursor is known: everything is read
+        Run.objects.filter(pk=partition.run_id).update(since_value="", since_key="", mode=Mode.FULL)
     try:
         lease.fence(position=None, read_done=False)
     except LeaseLost:

@@ -50,7 +50,7 @@ def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage
         )
     counts.rejected += outcome.rejected.height
     rows = outcome.frame["row"]
-    value, key = greatest(work, page.frame)
+    value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     return MappedPage(
         number=number,
         position=page.position,

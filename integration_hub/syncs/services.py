@@ -232,7 +232,7 @@ def _check(sync: Sync) -> None:
             name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
         )
     schema = sync.source.as_schema()
-    if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
+    if sync.mode == Mode.INCREMENTAL and not schema.capabilities.incremental:
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
     if sync.filter:
         from integration_hub.core.expressions import language

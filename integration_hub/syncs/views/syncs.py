@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, ngettext, pgettext
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
+from integration_hub.core.templatetags.hub import clock
 from integration_hub.syncs import services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import Standing, last_runs, standing, standings_of
@@ -197,7 +198,9 @@ class SyncPage(OfSync):
     def policies(self, sync: Sync) -> list[dict[str, Any]]:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         schema, latest = sync.source.as_schema(), sync.mapping.latest
-        if cursor:
+        if cursor and schema.capabilities.own_cursor:
+            place = _("the system's own, of {when}").format(when=clock(cursor.moved_at))
+        elif cursor:
             place = _("{field} {value}, key {key}").format(field=schema.cursor_field, value=cursor.value, key=cursor.key or "—")
         elif sync.mode == Mode.INCREMENTAL:
             place = _("none yet: the next run reads everything")
