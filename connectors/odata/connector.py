@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from connectors.base import BadAnswer, Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, SettingsError, Text, _
 from connectors.odata import services
 from connectors.odata.csdl import Service
+from connectors.odata.delta import Following
 from connectors.odata.entitysets import EntitySet, entity_set, entity_sets
 from connectors.odata.etags import ETags
 from connectors.odata.looking_up import LookingUp
@@ -95,9 +96,12 @@ class ODataConnector(AsksPerson, Connector):
         fields: Sequence[str] | None = None,
         keys_only: bool = False,
     ) -> Iterator[Page]:
-        place = self._place(entity)
-        reading = Reading(self.client, place, self.odata.lists, entity, since=since, until=until, fields=fields, keys_only=keys_only)
-        yield from reading.pages(position)
+        place, lists = self._place(entity), self.odata.lists
+        if place.can.own_cursor:
+            yield from Following(self.client, place, lists, entity, since=since, fields=fields, keys_only=keys_only).pages(position)
+        else:
+            reading = Reading(self.client, place, lists, entity, since=since, until=until, fields=fields, keys_only=keys_only)
+            yield from reading.pages(position)
 
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
         looking = LookingUp(self.client, self._place(entity), self.odata.lists, entity, by, fields, self._etags)

@@ -169,7 +169,8 @@ def entity_set(service: Service, settings: ODataSettings, system: str, name: str
     if not own_key or not set(own_key) <= set(columns):
         return None
     key = said.key or own_key
-    cursor = _cursor(said, columns) if _may(service, listed, "FilterRestrictions", "Filterable") else None
+    is_followed = said.delta and not service.is_v2 and key == own_key and _may(service, listed, "ChangeTracking", "Supported")
+    cursor = _cursor(said, columns) if not is_followed and _may(service, listed, "FilterRestrictions", "Filterable") else None
     return EntitySet(
         name=name,
         label=said.label or listed.sap.get("label", "") or _text(service, listed, LABEL),
@@ -181,7 +182,9 @@ def entity_set(service: Service, settings: ODataSettings, system: str, name: str
         settings=said,
         system=system,
         max_field_bytes=settings.answers.max_field_bytes,
-        can=_capabilities(service, listed, settings, columns, key, own_key, cursor),
+        can=_capabilities(service, listed, settings, columns, key, own_key, cursor).model_copy(
+            update={"incremental": True, "own_cursor": True, "tombstones": True} if is_followed else {}
+        ),
         can_sort=_may(service, listed, "SortRestrictions", "Sortable") and all(columns[n].is_sortable for n in key),
     )
 

@@ -13,7 +13,7 @@ from connectors.odata.etags import ETags
 from connectors.odata.settings import Lists
 from connectors.rest.answers import Answer
 from connectors.rest.client import Call, Client, together
-from connectors.rest.looking_up import check_found
+from connectors.rest.looking_up import check_fit, check_found
 from connectors.rest.records import Decoder, Records
 
 LONGEST_FILTER = 1500  # characters, percent-encoded: some servers take no more than 2048 of a whole query
@@ -34,15 +34,24 @@ class LookingUp:
         self._is_filtered = set(self._by) <= set(place.can.lookup_by)
 
     async def all(self, values: Sequence[str]) -> pl.DataFrame:
+        """The records found, of which each can be read whole. Raises BadAnswer otherwise."""
+        found = await self.records(values)
+        for records, answer in found:
+            check_fit(records, answer)
+        empty = pl.DataFrame(schema=self._entity.frame_schema(self._wanted))
+        return pl.concat([empty, *(records.frame.select(self._wanted) for records, _answer in found)])
+
+    async def records(self, values: Sequence[str]) -> list[tuple[Records, Answer]]:
+        """The records found, with what of them does not fit; by their keys and the wanted fields."""
         asked = iter(list(self._portions(values) if self._is_filtered else self._addresses(values)))
-        found: list[pl.DataFrame] = []
+        found: list[tuple[Records, Answer]] = []
 
         async def lane() -> None:
             for texts, path in asked:
-                found.extend([frame async for frame in self._found(texts, path)])
+                found.extend([each async for each in self._found(texts, path)])
 
         await together(lane() for _number in range(min(self._client.settings.connection.in_flight, max(len(values), 1))))
-        return pl.concat([pl.DataFrame(schema=self._entity.frame_schema(self._wanted)), *found])
+        return found
 
     def _portions(self, values: Sequence[str]) -> Iterator[tuple[list[str], str]]:
         """As many values in one filter as the settings and the length of an address allow. A text that is no value of its property is no record's."""
@@ -78,7 +87,7 @@ class LookingUp:
                 continue
             yield [text], f"{address}?$select={self._place.select(self._read)}"
 
-    async def _found(self, texts: Sequence[str], path: str) -> AsyncIterator[pl.DataFrame]:
+    async def _found(self, texts: Sequence[str], path: str) -> AsyncIterator[tuple[Records, Answer]]:
         """What the answer holds of these values, and the pages behind it."""
         call: Call | None = self._client.call("GET", path, headers=self._place.headers)
         for _number in range(MOST_PAGES):
@@ -89,7 +98,7 @@ class LookingUp:
             records = self._records(answer)
             check_found(records, texts, self._by, answer)
             self._note_etags(answer, records.frame)
-            yield records.frame.select(self._wanted)
+            yield records, answer
             link = self._place.following(answer) if self._is_filtered else None
             if link is None:
                 return

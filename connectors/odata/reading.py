@@ -70,16 +70,22 @@ class Reading(Pages):
         return self._place.column(self._entity, self._entity.cursor_field)
 
     def _call(self, step: Step | None) -> Call:
-        headers = {**self._place.headers, "Prefer": f"odata.maxpagesize={self._lists.page_size}"}
         if step is not None and "url" in step:
-            base = URL(self._client.settings.base_url)
-            return self._client.follow(step["url"], base, {**self._client.settings.connection.headers, **headers})
+            return self._led_to(step["url"])
         options = dict(self._options)
         if self._lists.paging == "skip":
             options |= {"$top": str(self._lists.page_size), "$skip": str(step["skip"] if step else 0)}
-        return self._client.call("GET", self._place.query(options), headers=headers)
+        return self._client.call("GET", self._place.query(options), headers=self._headers())
 
-    def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
+    def _headers(self) -> dict[str, str]:
+        return {**self._place.headers, "Prefer": f"odata.maxpagesize={self._lists.page_size}"}
+
+    def _led_to(self, link: str) -> Call:
+        """The call to an address that the service gave; to no other origin than its own."""
+        settings = self._client.settings
+        return self._client.follow(link, URL(settings.base_url), {**settings.connection.headers, **self._headers()})
+
+    async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         records = self._place.records(self._client, self._decoder, answer)
         page = Page(records.frame, None, records.misfits, records.absent)
         return page, self._following(answer, call, step, len(page.frame))

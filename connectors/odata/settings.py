@@ -53,6 +53,11 @@ class EntitySettings(Form):
         "", title="Cursor field", description="Property that rises whenever a record changes. Empty: one named like ModifiedOn, if there is one."
     )
     incremental: bool = Field(True, title="Can be read by changes", description="No: no property tells what changed, whatever it is called.")
+    delta: bool = Field(
+        False,
+        title="Follow by delta links",
+        description="The service keeps track of changes and deletions (odata.track-changes) and tells them behind a link, instead of by a property.",
+    )
     create_by_key: bool = Field(
         False, title="Create by key", description="The records bring their key, and a PATCH to it creates what is not there yet (an upsert)."
     )

@@ -82,6 +82,7 @@ class _Looking:
             return None
         records = self._decoder.decode(answer, self._record_path, single=True)
         check_found(records, portion, self._by, answer)
+        check_fit(records, answer)
         return records.frame.select(self._wanted)
 
     def _placeholders(self, written: list[list[Any]]) -> dict[str, Any]:
@@ -100,13 +101,9 @@ class _Looking:
 
 
 def check_found(records: Records, asked: Iterable[str], by: Sequence[str], answer: Answer) -> None:
-    """Raise BadAnswer for records that cannot be read, or were not looked up: a system that ignores the parameter answers with anything, and then
-    "not found" would make twins. `asked` are the canonical texts of `by`.
+    """Raise BadAnswer for records that were not looked up: a system that ignores the parameter answers with anything, and then "not found" would make
+    twins. `asked` are the canonical texts of `by`.
     """
-    names = {"system": answer.system, "place": answer.place}
-    if records.misfits:
-        misfit = records.misfits[0]
-        raise BadAnswer(_("{system} answered {place} with a record whose {field} {reason}."), field=misfit.field, reason=misfit.reason, **names)
     wanted = {value.strip().casefold() for value in asked}
     for row in records.frame.select(by).iter_rows():
         if all(part is not None for part in row) and canonical_key(row).strip().casefold() in wanted:
@@ -114,5 +111,18 @@ def check_found(records: Records, asked: Iterable[str], by: Sequence[str], answe
         raise BadAnswer(
             _("{system} answered {place} with records other than those looked up by {field}. Check the lookup's parameters in its settings."),
             field=", ".join(by),
-            **names,
+            system=answer.system,
+            place=answer.place,
+        )
+
+
+def check_fit(records: Records, answer: Answer) -> None:
+    """Raise BadAnswer for a record that cannot be read: nobody could compare with it."""
+    for misfit in records.misfits[:1]:
+        raise BadAnswer(
+            _("{system} answered {place} with a record whose {field} {reason}."),
+            system=answer.system,
+            place=answer.place,
+            field=misfit.field,
+            reason=misfit.reason,
         )

@@ -37,7 +37,7 @@ class Pages(abc.ABC):
         """The request of a step; None is the first page."""
 
     @abc.abstractmethod
-    def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
+    async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         """What its answer holds, and the step to the page after; None: it was the last."""
 
     def pages(self, position: Position | None) -> Iterator[Page]:
@@ -54,7 +54,7 @@ class Pages(abc.ABC):
     async def _page(self, step: Step | None) -> Page:
         call = self._call(step)
         answer = await self._answered(call, step)
-        page, following = self._taken(answer, call, step)
+        page, following = await self._taken(answer, call, step)
         self._notice_loops(step, following, answer, page.frame.height + len(page.deleted))
         if following is not None and self._before:
             following = {**following, AFTER: self._before.hex()}
@@ -63,13 +63,17 @@ class Pages(abc.ABC):
 
     async def _answered(self, call: Call, step: Step | None) -> Answer:
         expired = self._client.answers.position_expired_statuses
-        answer = await self._client.ask(call, accept=expired if step is not None else ())
-        if step is not None and answer.status in expired:
+        answer = await self._client.ask(call, accept=expired if self._goes_on(step) else ())
+        if self._goes_on(step) and answer.status in expired:
             raise PositionExpired(
                 _("{system} no longer knows the page of {entity} where reading was to go on. It is read again from the start of this range."),
                 **self._names(),
             )
         return answer
+
+    def _goes_on(self, step: Step | None) -> bool:
+        """Whether this step begins where another has ended."""
+        return step is not None
 
     def _notice_loops(self, step: Step | None, following: Step | None, answer: Answer, count: int) -> None:
         """A next page that was there before, or a page that repeats the one before it, would never end."""
@@ -91,7 +95,8 @@ def narrowed(page: Page, wanted: Sequence[str]) -> Page:
     if len(wanted) == len(page.frame.columns):
         return page
     absent = page.absent.select([c for c in page.absent.columns if c in wanted]) if page.absent is not None else None
-    return Page(page.frame.select(wanted), page.position, [m for m in page.misfits if not m.field or m.field in wanted], absent, page.deleted)
+    misfits = [m for m in page.misfits if not m.field or m.field in wanted]
+    return Page(page.frame.select(wanted), page.position, misfits, absent, page.deleted, page.cursor)
 
 
 def without(page: Page, gone: pl.Series, key: Sequence[str]) -> Page:

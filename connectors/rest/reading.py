@@ -67,7 +67,7 @@ class Reading(Pages):
         reading._base.query.pop(declared.list.fields_parameter, None)
         return await client.ask(reading._call(None))
 
-    def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
+    async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         records = self._decoder.decode(answer, self._list.record_path)
         page = Page(records.frame, None, records.misfits, records.absent)
         following = next_step(self._list.pagination, step, answer, count=page.frame.height, last=self._last(page.frame))

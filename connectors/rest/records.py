@@ -55,7 +55,10 @@ class Decoder:
             columns = self._typed(raw)
             if columns is not None:
                 return self._frame(columns, [], trusted=len(answer.body) <= self._smallest)
-        rows = _rows(answer, path, single=single)
+        return self.of(_rows(answer, path, single=single), answer)
+
+    def of(self, rows: list[Any], answer: Answer) -> Records:
+        """Records of this answer that are decoded already."""
         return self._frame(*self._patient(rows, answer))
 
     def count(self, answer: Answer, path: Path) -> int:

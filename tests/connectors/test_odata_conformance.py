@@ -24,6 +24,8 @@ WAYS: dict[str, dict[str, Any]] = {
     },
     "json batch": {"batches": {"format": "json", "size": 3}},
     "multipart batch": {"service": {"version": "4.0"}, "batches": {"format": "multipart", "size": 3}},
+    "delta links": {"entities": [{"name": "Customers", "delta": True}]},
+    "delta links of 4.0": {"service": {"version": "4.0"}, "entities": [{"name": "Customers", "delta": True}]},
     "repeatable": {"repeatable": True},
     "repeatable batch": {"repeatable": True, "batches": {"format": "json", "size": 3}},
 }
