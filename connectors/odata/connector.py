@@ -18,10 +18,11 @@ from connectors.odata.looking_up import LookingUp
 from connectors.odata.reading import Reading
 from connectors.odata.settings import ODataSettings
 from connectors.odata.writing import Writing
-from connectors.rest.answers import Answer
 from connectors.rest.auth import credentials_of
 from connectors.rest.client import Client
 from connectors.rest.consent import AsksPerson
+
+UNCOUNTED = (404, 405, 501)  # of a service that has records but no $count
 
 
 class ODataConnector(AsksPerson, Connector):
@@ -29,7 +30,7 @@ class ODataConnector(AsksPerson, Connector):
 
     kind: ClassVar[str] = "odata"
     title: ClassVar[str] = _("OData")
-    description: ClassVar[str] = _("Services of OData 4, such as SAP S/4HANA and Microsoft Dynamics 365; of OData 2 for reading.")
+    description: ClassVar[str] = _("Services of OData 4, for reading and writing, and of OData 2, for reading.")
     Settings: ClassVar[type[BaseModel]] = ODataSettings
 
     def __init__(self, settings: BaseModel, host: Host) -> None:
@@ -77,10 +78,9 @@ class ODataConnector(AsksPerson, Connector):
         if not place.can.count:
             return None
         call = self.client.call("GET", f"{place.path}/$count", headers={**place.headers, "Accept": "text/plain"})
-        answer = self.client.run(self.client.ask(call))
-        return self._number(answer)
-
-    def _number(self, answer: Answer) -> int:
+        answer = self.client.run(self.client.ask_or_miss(call, UNCOUNTED))
+        if answer is None:
+            return None
         text = answer.text().strip()
         if not (text.isascii() and text.isdecimal()):
             raise BadAnswer(_("{system} answered {place} without a number."), system=self.host.system, place=answer.place)

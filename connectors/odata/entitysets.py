@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
@@ -25,6 +25,9 @@ CHANGE_NAMES = (  # properties that, by their name, rise with each change
     "lastmodifiedat", "lastmodifiedon", "lastchangedatetime", "lastchangedat", "lastchangedon", "lastchangedate", "lastupdated", "updatedat",
     "updatedon", "updateddate", "changedat", "changedon", "changedatetime", "systemmodifiedat", "systemmodstamp", "rowversion",
 )  # fmt: skip
+LONGEST_SELECT = 800  # characters: with a filter, an address of less than the 2048 that some servers take
+SAFE = "$'(),:*/@="  # of a query option's value
+SAFE_IN_KEY = "$'(),:*@="
 LITERAL = re.compile(r"(?:(\w+)=)?((?:[A-Za-z_][\w.]*)?'(?:[^']|'')*'|[^',()=]+)(?:,|\Z)")
 
 
@@ -39,7 +42,6 @@ class EntitySet:
     key: tuple[str, ...]  # as the hub knows its records
     own_key: tuple[str, ...]  # by which the service addresses them
     cursor_field: str | None
-    settings: EntitySettings
     system: str
     max_field_bytes: int
     can: Capabilities
@@ -71,7 +73,7 @@ class EntitySet:
     # --- asking ---
 
     def column(self, entity: Entity, name: str) -> Column:
-        """Raises SettingsError where the service no longer has it."""
+        """With the field as it was accepted. Raises SettingsError where the service no longer has it."""
         column, field = self.columns.get(name), entity.field(name)
         if column is None or field is None or field.type != column.field.type:
             raise SettingsError(
@@ -80,18 +82,20 @@ class EntitySet:
                 system=self.system,
                 field=name,
             )
-        return column
+        return replace(column, field=field)
 
     def forms(self, entity: Entity, names: Sequence[str]) -> dict[str, Form]:
         return {name: self.column(entity, name).form(self.max_field_bytes) for name in names}
 
-    def query(self, options: Mapping[str, str]) -> str:
-        """The path with query options, percent-encoded; a blank is no plus here."""
-        return self.path + "?" + "&".join(f"{name}={quote(value, safe=SAFE)}" for name, value in options.items() if value)
+    def query(self, options: Mapping[str, str], path: str = "") -> str:
+        """The set's path, or that of one record, with query options, percent-encoded; a blank is no plus here."""
+        pairs = "&".join(f"{name}={quote(value, safe=SAFE)}" for name, value in options.items() if value)
+        return (path or self.path) + ("?" + pairs if pairs else "")
 
     def select(self, names: Sequence[str]) -> str:
-        """Whole complex properties, of which the wanted ones are taken; the key where nothing is wanted."""
-        return ",".join(dict.fromkeys(name.split(".")[0] for name in names or self.own_key))
+        """Whole complex properties, of which the wanted ones are taken; the key where nothing is wanted, everything where the list would be too long."""
+        chosen = ",".join(dict.fromkeys(name.split(".")[0] for name in names or self.own_key))
+        return chosen if len(chosen) <= LONGEST_SELECT else ""
 
     def address(self, entity: Entity, key: str) -> str:
         """Path of one record. Raises ValueError for what is no key of it."""
@@ -105,7 +109,8 @@ class EntitySet:
     def records(self, client: Client, decoder: Decoder, answer: Answer) -> Records:
         """The records of a list. Raises BadAnswer where it is none, also for an error under status 200."""
         for path in (("d", "results"), ("d",)) if self.is_v2 else (("value",),):
-            if isinstance(answer.value(path), list) if answer.raw(path) is None else _is_list(answer.raw(path)):
+            raw = answer.raw(path)
+            if bytes(memoryview(raw)[:1]) == b"[" if raw is not None else isinstance(answer.value(path), list):
                 return decoder.decode(answer, path)
         if answer.value("error") is not ABSENT:
             raise BadAnswer(
@@ -115,6 +120,8 @@ class EntitySet:
 
     def following(self, answer: Answer) -> str | None:
         """The address of the page after (OData JSON Format 4.01, section 4.6.5; `__next` before)."""
+        if (b"__next" if self.is_v2 else b"nextLink") not in answer.body:  # to find out by looking would decode all of it
+            return None
         for path in (("d", "__next"),) if self.is_v2 else (("@odata.nextLink",), ("@nextLink",)):
             if isinstance(link := answer.value(path), str) and link:
                 return link
@@ -137,10 +144,6 @@ def _bare(literal: str) -> str:
     """A literal without its quotes and the name of its type."""
     _type, quoted, text = literal.partition("'")
     return text.removesuffix("'").replace("''", "'") if quoted else literal
-
-
-def _is_list(raw: Any) -> bool:
-    return bytes(memoryview(raw)[:1]) == b"["
 
 
 def entity_sets(service: Service, settings: ODataSettings, system: str) -> Iterator[EntitySet]:
@@ -169,8 +172,18 @@ def entity_set(service: Service, settings: ODataSettings, system: str, name: str
     if not own_key or not set(own_key) <= set(columns):
         return None
     key = said.key or own_key
+    filterable = tuple(n for n, c in columns.items() if c.is_filterable) if _may(service, listed, "FilterRestrictions", "Filterable") else ()
     is_followed = said.delta and not service.is_v2 and key == own_key and _may(service, listed, "ChangeTracking", "Supported")
-    cursor = _cursor(said, columns) if not is_followed and _may(service, listed, "FilterRestrictions", "Filterable") else None
+    cursor = _cursor(said, columns, filterable) if not is_followed else None
+    can = Capabilities(
+        **_reading(service, listed, cursor=cursor, is_followed=is_followed),
+        **(_writing(service, listed, settings) if not service.is_v2 else {}),
+        lookup_by_key=key == own_key or set(key) <= set(filterable),
+        lookup_by=filterable,
+        stable_order=said.stable_order,
+    )
+    if key != own_key:
+        can = can.model_copy(update={"update": False, "delete": False, "upsert": False})
     return EntitySet(
         name=name,
         label=said.label or listed.sap.get("label", "") or _text(service, listed, LABEL),
@@ -179,66 +192,53 @@ def entity_set(service: Service, settings: ODataSettings, system: str, name: str
         key=key,
         own_key=own_key,
         cursor_field=cursor,
-        settings=said,
         system=system,
         max_field_bytes=settings.answers.max_field_bytes,
-        can=_capabilities(service, listed, settings, columns, key, own_key, cursor).model_copy(
-            update={"incremental": True, "own_cursor": True, "tombstones": True} if is_followed else {}
-        ),
-        can_sort=_may(service, listed, "SortRestrictions", "Sortable") and all(columns[n].is_sortable for n in key),
+        can=can,
+        can_sort=_may(service, listed, "SortRestrictions", "Sortable") and all(columns[n].is_sortable for n in own_key),
     )
 
 
-def _capabilities(
-    service: Service,
-    listed: Listed,
-    settings: ODataSettings,
-    columns: Mapping[str, Column],
-    key: tuple[str, ...],
-    own_key: tuple[str, ...],
-    cursor: str | None,
-) -> Capabilities:
-    """OData Capabilities Vocabulary V1; what is not said is allowed."""
-    said = settings.entity(listed.name)
-    is_written, is_own = not service.is_v2, key == own_key
-    filterable = tuple(n for n, c in columns.items() if c.is_filterable) if _may(service, listed, "FilterRestrictions", "Filterable") else ()
-    create = is_written and _may(service, listed, "InsertRestrictions", "Insertable")
-    return Capabilities(
-        create=create,
-        update=is_written and is_own and _may(service, listed, "UpdateRestrictions", "Updatable"),
-        delete=is_written and is_own and _may(service, listed, "DeleteRestrictions", "Deletable"),
-        upsert=create and is_own and said.create_by_key,
-        bulk=settings.batches.size if is_written and settings.batches.format != "none" else 0,
-        in_flight=settings.connection.in_flight,
-        incremental=cursor is not None,
-        upper_bound=cursor is not None,
-        count=_may(service, listed, "CountRestrictions", "Countable"),
-        lookup_by_key=is_own or set(key) <= set(filterable),
-        lookup_by=filterable,
-        stable_order=said.stable_order,
-        idempotency_key=is_written and settings.repeatable,  # that a write's answer holds the record is only preferred, so not declared
-    )
+def _reading(service: Service, listed: Listed, *, cursor: str | None, is_followed: bool) -> dict[str, bool]:
+    return {
+        "count": _may(service, listed, "CountRestrictions", "Countable"),
+        "incremental": is_followed or cursor is not None,
+        "upper_bound": cursor is not None,
+        "own_cursor": is_followed,
+        "tombstones": is_followed,
+    }
+
+
+def _writing(service: Service, listed: Listed, settings: ODataSettings) -> dict[str, Any]:
+    """That the answer to a write holds the record is only preferred, and so not declared."""
+    create = _may(service, listed, "InsertRestrictions", "Insertable")
+    return {
+        "create": create,
+        "update": _may(service, listed, "UpdateRestrictions", "Updatable"),
+        "delete": _may(service, listed, "DeleteRestrictions", "Deletable"),
+        "upsert": create and settings.entity(listed.name).create_by_key,
+        "bulk": settings.batches.size if settings.batches.format != "none" else 0,
+        "in_flight": settings.connection.in_flight,
+        "idempotency_key": settings.repeatable,
+    }
 
 
 def _may(service: Service, listed: Listed, term: str, name: str) -> bool:
+    """OData Capabilities Vocabulary V1: what is not denied is allowed."""
     return service.restriction(listed, term).get(name) is not False
 
 
-def _cursor(said: EntitySettings, columns: Mapping[str, Column]) -> str | None:
+def _cursor(said: EntitySettings, columns: Mapping[str, Column], filterable: Sequence[str]) -> str | None:
     """The property the settings name, else one that by name and type tells of changes."""
-    if not said.incremental:
+    if not said.incremental or not filterable:
         return None
     if said.cursor_field:
         return said.cursor_field
-    folded = {name.lower().replace("_", ""): name for name in columns}
+    folded = {name.lower().replace("_", ""): name for name in filterable}
     guesses = (folded[guess] for guess in CHANGE_NAMES if guess in folded)
-    return next((name for name in guesses if columns[name].field.type in RISING and columns[name].is_filterable), None)
+    return next((name for name in guesses if columns[name].field.type in RISING), None)
 
 
 def _text(service: Service, listed: Listed, term: str) -> str:
     value = service.annotation(listed.place, term)
     return value if isinstance(value, str) else ""
-
-
-SAFE = "$'(),:*/@="  # of a query option's value
-SAFE_IN_KEY = "$'(),:*@="

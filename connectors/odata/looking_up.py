@@ -16,7 +16,7 @@ from connectors.rest.client import Call, Client, together
 from connectors.rest.looking_up import check_fit, check_found
 from connectors.rest.records import Decoder, Records
 
-LONGEST_FILTER = 1500  # characters, percent-encoded: some servers take no more than 2048 of a whole query
+LONGEST_FILTER = 1100  # characters, percent-encoded: some servers take no more than 2048 of a whole query
 MOST_PAGES = 1000  # of one lookup's answer
 MISSING = (404, 410)
 
@@ -85,7 +85,7 @@ class LookingUp:
                 address = self._place.address(self._entity, text)
             except ValueError:
                 continue
-            yield [text], f"{address}?$select={self._place.select(self._read)}"
+            yield [text], self._place.query({"$select": self._place.select(self._read)}, address)
 
     async def _found(self, texts: Sequence[str], path: str) -> AsyncIterator[tuple[Records, Answer]]:
         """What the answer holds of these values, and the pages behind it."""

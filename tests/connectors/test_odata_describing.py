@@ -253,6 +253,16 @@ def test_the_description_is_asked_for_once_by_many_connectors_to_one_service(ser
     assert service.targets("GET").count("/v4/$metadata") == asked
 
 
+def test_fields_stay_as_they_were_accepted(service: ODataService, odata):
+    service.put("Items", {"Order": 1, "Code": "a", "Quantity": "1.5"})
+    found = entity(odata(), "Items")
+    service.metadata = V4.format(version="4.0", more="").replace('Precision="12" Scale="3"', 'Precision="12" Scale="1"')
+    connector = odata()
+
+    assert dict(next(connector.read(found)).frame.schema) == found.frame_schema()
+    assert dict(connector.lookup(found, "#key", ['["1","a"]']).schema) == found.frame_schema()
+
+
 def test_an_entity_set_or_property_that_is_gone_is_told(service: ODataService, odata):
     found = entity(odata())
     service.metadata = V4.format(version="4.0", more="").replace('<Property Name="Email" Type="Edm.String"/>', "")

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 
 from connectors.base import AddressRefused, BadAnswer, Cursor, PositionExpired, SettingsError, SystemBusy
-from tests.connectors.odata_service import ODataService, customer, dumps
+from tests.connectors.odata_service import V4, ODataService, customer, dumps
 from tests.connectors.shop import Shop, answer, fails
 
 JSON = {"Content-Type": "application/json"}
@@ -106,6 +106,31 @@ def test_what_cannot_be_sorted_is_not_asked_to_be(service: ODataService, odata):
     next(connector.read(customers(connector), fields=["ID"]))
 
     assert targets(service) == ["$select=ID"]
+
+
+def test_of_very_many_properties_all_are_asked_for(service: ODataService, odata):
+    many = "".join(f'<Property Name="A_property_with_a_long_name_{n}" Type="Edm.String"/>' for n in range(50))
+    service.metadata = V4.format(version="4.01", more="").replace('<Property Name="Email" Type="Edm.String"/>', many)
+    service.has(1)
+    connector = odata()
+
+    page = next(connector.read(customers(connector)))
+    found = connector.lookup(customers(connector), "#key", ["1"])
+
+    assert targets(service) == ["$orderby=ID", "$filter=ID eq 1"]
+    assert page.frame["Name"].to_list() == found["Name"].to_list() == ["Customer 1"]
+    assert all(len(target) < 2048 for target in service.targets("GET"))
+
+
+def test_a_record_without_a_key_is_read_as_it_is(service: ODataService, odata):
+    connector = odata()
+    found = customers(connector)
+    service.answers["Customers"] = replied({"value": [{"ID": None, "Name": "x"}, {"Name": "y"}]})
+
+    page = next(connector.read(found, fields=["ID", "Name"]))
+
+    assert page.frame.rows() == [(None, "x"), (None, "y")]
+    assert page.absent["ID"].to_list() == [False, True]
 
 
 def test_pages_are_skipped_to_until_one_is_empty(service: ODataService, odata):
@@ -277,6 +302,15 @@ def test_a_service_that_asks_to_wait_is_heeded(service: ODataService, odata):
         next(connector.read(found))
 
     assert caught.value.retry_after == 7
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+def test_a_service_that_does_not_count_says_nothing(service: ODataService, odata, status):
+    connector = odata()
+    found = customers(connector)
+    service.answers["Customers/$count"] = replied({"error": {"code": "X", "message": "no $count"}}, status)
+
+    assert connector.count(found) is None
 
 
 @pytest.mark.parametrize("body", [b"many", b"", b"-1", b"<html>"])
