@@ -77,7 +77,7 @@ class ODataSettings(Form):
     )
     lists: Lists = Field(Lists(), title="Lists", description="How lists are read.")
     batches: Batches = Field(Batches(), title="Batches", description="How many records are written by one request.")
-    entities: tuple[EntitySettings, ...] = Field((), title="Entities", description="Only those that need something said about them.")
+    entities: tuple[EntitySettings, ...] = Field((), title="Entities", description="Only the entity sets that need something said about them.")
     answers: Answers = Field(Answers(), title="Answers", description="How much is taken.")
     connection: Connection = Field(Connection(), title="Connection", description="Time-outs, certificates, proxy.")
 
