@@ -57,6 +57,7 @@ class Column:
     format: str
     zone: ZoneInfo  # of moments without one
     is_v2: bool
+    is_nullable: bool
     is_filterable: bool
     is_sortable: bool
     members: tuple[str, ...] = ()  # of an enumeration
@@ -191,6 +192,7 @@ class _Described:
             format_,
             zone,
             self.service.is_v2,
+            is_nullable=one.nullable or not is_sure,
             is_filterable=found in COMPARABLE and self._allows("FilterRestrictions", "NonFilterableProperties", "filterable", one, name),
             is_sortable=found is not T.JSON and self._allows("SortRestrictions", "NonSortableProperties", "sortable", one, name),
             members=enumeration.members if enumeration else (),

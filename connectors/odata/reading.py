@@ -51,9 +51,8 @@ class Reading(Pages):
                     names = list(dict.fromkeys([column.field.name, *names]))
                 if until is not None:
                     upper = f"{column.path} le {column.until(until)}"
-                    conditions.append(
-                        upper if since is not None else f"({upper} or {column.path} eq null)"
-                    )  # what never changed is part of the whole
+                    never = since is None and column.is_nullable  # what never changed is part of the whole
+                    conditions.append(f"({upper} or {column.path} eq null)" if never else upper)
             except ValueError:
                 raise SettingsError(
                     _("The cursor {value} is no value of {field} in {entity} of {system}. Set the cursor of the sync back."),

@@ -68,6 +68,15 @@ def test_what_never_changed_is_part_of_a_whole_reading_up_to_a_bound(service: OD
     assert keys(connector.read(customers(connector), Cursor("2026-11-22T10:00:02.000000Z", ""))) == [2, 3]
 
 
+def test_of_what_is_never_empty_no_empty_ones_are_asked_for(service: ODataService, odata):
+    service.metadata = V4.format(version="4.0", more="").replace('Precision="6"', 'Precision="6" Nullable="false"')
+    connector = odata()
+
+    next(connector.read(customers(connector), until="2026-11-22T10:00:02.000000Z", fields=["ID"]))
+
+    assert targets(service) == ["$select=ID&$filter=ModifiedAt le 2026-11-22T10:00:02Z&$orderby=ID"]
+
+
 def test_a_number_that_rises_may_be_the_cursor(service: ODataService, odata):
     service.has(5)
     connector = odata(entities=[{"name": "Customers", "cursor_field": "Big"}])
