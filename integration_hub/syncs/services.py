@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from connectors.base import Text
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
@@ -39,9 +41,16 @@ class PairBusy(Exception):
 
 
 class NotPossible(Exception):
-    """It cannot be done as things are; the text says why and what to do."""
+    """It cannot be done as things are; `text` says why and what to do, and is translated where it is shown."""
 
     http_status = 409
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.text = Text(template, values)
+        super().__init__(template)
+
+    def __str__(self) -> str:
+        return texts.render(self.text)
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -56,10 +65,10 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     by.require("syncs.run", sync)
     version = _published(sync)
     if not dry and sync.target.system.read_only:
-        raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
+        raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, or make a dry run."), system=sync.target.system)
     for system in (sync.source.system, sync.target.system):
         if system.state == System.State.MAINTENANCE:
-            raise NotPossible(_("{system} is in maintenance. Run it when that is over.").format(system=system))
+            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
@@ -67,7 +76,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
-            Sync.objects.filter(pk=sync.pk).update(refusal="")
+            Sync.objects.filter(pk=sync.pk).update(refusal=None)
         return _create_run(
             sync,
             version,
@@ -85,7 +94,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
 def _published(sync: Sync) -> MappingVersion:
     version = sync.mapping.latest
     if version is None:
-        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+        raise NotPossible(gettext_noop("The mapping {name} has no published version yet. Publish it first."), name=sync.mapping)
     return version
 
 
@@ -107,7 +116,8 @@ def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequenc
                 **chosen,
             )
             audit.record("run.started", run, by=by)
-            stages.send(Partition.objects.create(run=run).pk)
+            Partition.objects.create(run=run)
+            stages.feed(run.pk)
     except IntegrityError:
         _refuse_while_going(pair=sync.pair, dry=False)
         raise
@@ -124,20 +134,26 @@ def _refuse_while_going(**of: Any) -> None:
 def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
     wanted = list(dict.fromkeys(key for key in keys if key))
     if not wanted:
-        raise NotPossible(_("Name at least one record by its key."))
+        raise NotPossible(gettext_noop("Name at least one record by its key."))
     if len(wanted) > 10_000:
-        raise NotPossible(_("At most 10,000 records can be named at once; these are {count}.").format(count=len(wanted)))
+        raise NotPossible(gettext_noop("At most 10,000 records can be named at once; these are {count}."), count=len(wanted))
     schema = sync.source.as_schema()
     if not schema.capabilities.lookup_by_key:
-        raise NotPossible(_("{entity} cannot be asked for single records, so a run cannot be limited to some.").format(entity=sync.source))
+        raise NotPossible(gettext_noop("{entity} cannot be asked for single records, so a run cannot be limited to some."), entity=sync.source)
     return wanted
 
 
 def cancel_run(run: Run, *, by: Actor) -> None:
-    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor."""
+    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor.
+
+    Asked again while it is stopping, it changes nothing. Raises NotPossible where the run has ended.
+    """
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, ended_at=None, cancel_at=None).update(cancel_at=timezone.now(), state=_unpaused(run)):
+            run.refresh_from_db()
+            if run.ended_at is not None:
+                raise NotPossible(_("Run {number} has ended already: {state}.").format(number=run.pk, state=run.get_state_display()))
             return
         audit.record("run.cancelled", run, by=by)
         stages.say(run, "{name} asked to cancel it", "warning", name=by.name)
@@ -149,7 +165,7 @@ def pause_run(run: Run, *, by: Actor) -> None:
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, state__in=LIVE, cancel_at=None).update(paused_from=F("state"), state=RunState.PAUSED):
-            raise NotPossible(_("Only a run that is going can be paused."))
+            raise NotPossible(gettext_noop("Only a run that is going can be paused."))
         audit.record("run.paused", run, by=by)
         stages.say(run, "{name} paused it", "warning", name=by.name)
 
@@ -158,11 +174,11 @@ def resume_run(run: Run, *, by: Actor) -> None:
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, state=RunState.PAUSED).update(state=F("paused_from"), paused_from=""):
-            raise NotPossible(_("Only a paused run can be resumed."))
+            raise NotPossible(gettext_noop("Only a paused run can be resumed."))
         audit.record("run.resumed", run, by=by)
         stages.say(run, "{name} resumed it", name=by.name)
-        for pk in run.partitions.filter(state__in=(PartitionState.WAITING, PartitionState.LEASED)).values_list("pk", flat=True):
-            stages.send(pk)
+        run.partitions.filter(state=PartitionState.WAITING).update(sent_at=None)
+        stages.feed(run.pk)
 
 
 def _unpaused(run: Run) -> Any:
@@ -223,27 +239,45 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
 
 
 def _check(sync: Sync) -> None:
-    """Refuse what could not run: names taken, a mapping between other entities, a schedule or filter that cannot be understood."""
-    sync.clean_fields(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
-    sync.validate_unique()
+    """Refuse what could not run, with all that is wrong with it."""
+    if found := problems_of(sync):
+        raise ValidationError(found)
+
+
+def problems_of(sync: Sync) -> dict[str, list[str]]:
+    """What is wrong with a sync, by field: names taken, a mapping between other entities, a schedule or filter that cannot be understood.
+
+    The sync may be a draft, without a pair or a mapping yet: what rests on something that is missing or wrong itself is not judged.
+    """
+    found: dict[str, list[str]] = {}
+    try:
+        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+    except ValidationError as error:
+        found = error.message_dict
+    problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
+    if not {"interval_seconds", "crontab", "time_zone"} & found.keys():
+        problems |= schedule.problems(sync)
+    return found | {name: [problem] for name, problem in problems.items()}
+
+
+def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
+    """What of mapping, mode and filter does not go with the entities, except where that is `known` to be wrong anyway."""
     problems: dict[str, str] = {}
-    if (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
+    schema = sync.source.as_schema()
+    if "mapping" not in known and (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
         problems["mapping"] = _("The mapping {name} goes from {source} to {target}, but this sync from {a} to {b}.").format(
             name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
         )
-    schema = sync.source.as_schema()
     if sync.mode == Mode.INCREMENTAL and not schema.capabilities.incremental:
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
-    if sync.filter:
+    if sync.filter and "filter" not in known:
         from integration_hub.core.expressions import language
 
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = _with_place(error)
-    problems.update(schedule.problems(sync))
-    if problems:
-        raise ValidationError(problems)
+    return problems
 
 
 def _with_place(error: ExpressionError) -> str:
@@ -278,7 +312,7 @@ def take_sync(sync: Sync, *, by: Actor) -> None:
     by.require("syncs.run", sync)
     with transaction.atomic():
         if not Sync.objects.filter(pk=sync.pk, owner=None).update(owner=by.user_id):
-            raise NotPossible(_("Somebody has {name} already.").format(name=sync.name))
+            raise NotPossible(gettext_noop("Somebody has {name} already."), name=sync.name)
         audit.record("sync.changed", sync, by=by, changes={"owner": [None, by.name]})
 
 
@@ -302,7 +336,7 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
     by.require("syncs.delete", pair)
     with transaction.atomic():
         if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
-            raise NotPossible(_("The links of {pair} are those of {syncs} too. Delete these first.").format(pair=pair, syncs=texts.listed(names)))
+            raise NotPossible(gettext_noop("The links of {pair} are those of {syncs} too. Delete these first."), pair=pair, syncs=texts.listed(names))
         _refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
@@ -318,18 +352,27 @@ def _delete_files(names: list[str]) -> None:
         default_storage.delete(name)
 
 
-def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
+def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -> None:
     """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read.
 
-    Raises PairBusy while a run of the sync is going, which would move it when it ends.
+    `note` is the reason, which the audit log keeps. Raises ValidationError by field, PairBusy while a run of the sync is going, which would
+    move the cursor when it ends.
     """
     by.require("syncs.change", sync)
+    problems: dict[str, list[str]] = {}
+    if not note.strip():
+        problems["note"] = [_("Say why the cursor is set.")]
+    try:
+        value = schedule.cursor_value(sync, value) if value else ""
+    except ValidationError as error:
+        problems |= error.message_dict
+    if problems:
+        raise ValidationError(problems)
     with transaction.atomic():
         _refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
-            value = schedule.cursor_value(sync, value)
             SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": value, "key": key})
         elif known:
             known.delete()
@@ -343,12 +386,13 @@ def start_due_syncs() -> None:
         try:
             with transaction.atomic():
                 due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if due.update(next_due_at=schedule.next_due(sync), refusal=""):
+                if due.update(next_due_at=schedule.next_due(sync), refusal=None):
                     start_run(sync, by=Actor.schedule(), trigger="schedule")
         except PairBusy:
             continue  # the transaction is rolled back: it stays due
         except NotPossible as error:
-            Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync), refusal=str(error))
+            due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
+            due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
         except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
             log.exception("a due sync could not be started", extra={"sync": sync.pk})

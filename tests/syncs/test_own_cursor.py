@@ -124,8 +124,8 @@ def test_it_is_not_set_by_hand_but_may_be_removed(people_sync, run_now, by):
     run_now(people_sync)
 
     with pytest.raises(ValidationError, match="has a cursor of its system's own"):
-        services.set_cursor(people_sync, by=by, value="2026-01-01T00:00:00Z")
-    services.set_cursor(people_sync, by=by, value="")
+        services.set_cursor(people_sync, by=by, value="2026-01-01T00:00:00Z", note="a correction")
+    services.set_cursor(people_sync, by=by, value="", note="read it all again")
 
     assert run_now(people_sync).counts["read"] == 5
 

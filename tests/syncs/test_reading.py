@@ -97,14 +97,14 @@ def test_the_cursor_can_be_set_back_and_removed(few, users_sync, run_now, by):
 
     services.set_cursor(users_sync, by=by, value=moment(users[40]), note="a correction")
     back = run_now(users_sync)
-    services.set_cursor(users_sync, by=by, value="")
+    services.set_cursor(users_sync, by=by, value="", note="all of it again")
     removed = run_now(users_sync)
 
     assert back.mode == "incremental"
     assert back.counts["read"] >= 40
     assert (removed.mode, removed.counts["read"]) == ("full", 80)
     with pytest.raises(ValidationError, match="“yesterday” is not a date and time"):
-        services.set_cursor(users_sync, by=by, value="yesterday")
+        services.set_cursor(users_sync, by=by, value="yesterday", note="a correction")
 
 
 @db
@@ -113,7 +113,7 @@ def test_a_run_over_named_records_touches_no_others(few, users_sync, run_now, by
 
     run = run_now(users_sync, keys=[users[3]["userId"], users[4]["userId"], users[3]["userId"], "nobody"])
 
-    assert (run.state, run.counts["read"], run.balanced) == ("succeeded", 2, True)
+    assert (run.state, run.counts["read"], run.counts["absent"], run.balanced) == ("succeeded", 2, 1, True)
     assert set(Link.objects.values_list("a_key", flat=True)) == {users[3]["userId"], users[4]["userId"]}
     with pytest.raises(services.NotPossible, match="Name at least one record by its key"):
         services.start_run(users_sync, by=by, keys=[""])

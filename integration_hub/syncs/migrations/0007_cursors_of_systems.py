@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """A cursor of a system's own may be an address of any length."""
 
     dependencies = [
-        ("syncs", "0005_claims_of_match_keys"),
+        ("syncs", "0006_partitions_and_absent_records"),
     ]
 
     operations = [
