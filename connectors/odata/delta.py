@@ -105,6 +105,8 @@ class Following(Reading):
         assert page.absent is not None  # noqa: S101
         keyed = page.frame.select(pl.all_horizontal(pl.col(self._entity.key).is_not_null())).to_series()
         partly = page.absent.select(pl.any_horizontal(pl.all())).to_series() & keyed
+        if not partly.any():
+            return page
         kept = without(page, partly, self._entity.key)
         looking = LookingUp(self._client, self._place, self._lists, self._entity, KEY, self._read, ETags())
         for records, _answer in await looking.records(kept.deleted):

@@ -162,3 +162,14 @@ def test_an_answer_that_is_no_list_is_an_error(service: ODataService, follow, bo
 
     with pytest.raises(BadAnswer):
         follow(cursor)
+
+
+def test_what_is_gone_or_has_no_key_is_not_looked_up(service: ODataService, follow):
+    service.has(5)
+    cursor = follow()[-1].cursor
+    answered(service, cursor, {"@removed": {}, "ID": 5}, {"Name": "no key"})
+
+    (page,) = follow(cursor, fields=["ID", "Name"])
+
+    assert (page.frame.rows(), page.deleted) == ([(None, "no key")], ["5"])
+    assert [t for t in service.targets("GET") if "$filter" in t] == []
