@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types layers migrations messages bench faults pictures vendor lock python environment development
+.PHONY: help run test lint format types layers migrations messages bench faults pictures vendor lock environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -51,12 +51,8 @@ messages: development ## Collect the texts to translate and compile the Chinese 
 lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
 	@sh scripts/lock.sh
 
-python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "Integration Hub needs Python 3.11 or newer, and $(PYTHON) is not: install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 1; }
-
-environment: python
+environment:
 	@$(PYTHON) scripts/environment.py requirements.txt
 
-development: python
+development:
 	@$(PYTHON) scripts/environment.py requirements-dev.txt

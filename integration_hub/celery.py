@@ -10,14 +10,14 @@ from typing import Any
 from celery import Celery, signals
 
 from integration_hub.core import logs
-from integration_hub.entry import plain_refusal, require_broker
+from integration_hub.entry import plain_refusal, require_broker, require_storage
 
 with plain_refusal():
     from django.conf import settings
 
     settings.INSTALLED_APPS  # noqa: B018 reads the settings now, Celery would only later and with a traceback
 
-app = Celery("integration_hub")
+app = Celery("integration_hub", task_cls="integration_hub.core.takeup:Checked")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.set_default()  # also for threads other than this one: the web server answers in many
 app.autodiscover_tasks()
@@ -30,6 +30,12 @@ _task_contexts: dict[str, ExitStack] = {}
 def _refuse_without_broker(**kwargs: Any) -> None:
     with plain_refusal():
         require_broker()
+
+
+@signals.worker_init.connect
+def _refuse_foreign_storage(**kwargs: Any) -> None:
+    with plain_refusal():
+        require_storage()
 
 
 @signals.celeryd_init.connect

@@ -29,3 +29,23 @@ def require_broker() -> None:
         raise ImproperlyConfigured(
             "BROKER_URL is not set. Set it to the address of Redis, Valkey or RabbitMQ, such as redis://host:6379/0, or use manage.py start."
         )
+
+
+def require_storage() -> None:
+    """For web server and workers: raises ImproperlyConfigured where this machine does not see the hub's files. Needs Django's apps.
+
+    A database that is away, or was not set up yet, stops nobody here: workers ask again before each task (core/takeup.py).
+    """
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import DatabaseError, connection
+
+    from integration_hub.core import installation
+
+    try:
+        why = installation.misfit()
+    except DatabaseError:
+        return
+    finally:
+        connection.close()  # a worker forks after this
+    if why:
+        raise ImproperlyConfigured(why)

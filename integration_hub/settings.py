@@ -51,6 +51,8 @@ def _number(name: str, *, default: int, least: int, most: int) -> int:
 
 TESTING = _switch("HUB_TESTING", default=False)
 if not TESTING and (BASE_DIR / ".env").exists():
+    if not os.access(BASE_DIR / ".env", os.R_OK):  # read_env would go on without, on a new database of its own
+        raise ImproperlyConfigured(f"{BASE_DIR / '.env'} may not be read by this user.")
     environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = _switch("DEBUG", default=False)
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
@@ -174,6 +176,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "integration_hub.core.middleware.RequestMiddleware",
+    "integration_hub.core.middleware.ProxyMiddleware",
     "integration_hub.core.middleware.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -211,6 +214,7 @@ TEMPLATES = [
 
 # --- storage ----------------------------------------------------------------------------------------------------------
 
+STORAGE_IS_OWN = "STORAGE_URL" not in os.environ  # a folder that other machines do not see
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'storage'}")
 if not STORAGE_URL.startswith("file://"):
     raise ImproperlyConfigured("STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage.")
@@ -314,7 +318,8 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-if _switch("BEHIND_PROXY", default=False):
+BEHIND_PROXY = _switch("BEHIND_PROXY", default=False)
+if BEHIND_PROXY:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

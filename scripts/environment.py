@@ -15,6 +15,12 @@ PYTHON = ENVIRONMENT / "bin" / "python"
 
 
 def main(lock):
+    if sys.version_info < (3, 11):  # noqa: UP036 that is what is to be found out
+        sys.exit(
+            "Integration Hub needs Python 3.11 or newer, and {} is not: install it, or name it with make PYTHON=/path/to/python3.11".format(
+                sys.executable
+            )
+        )
     stamp = ENVIRONMENT / ("installed-" + lock.name)
     works = PYTHON.exists() and subprocess.run([str(PYTHON), "-c", ""]).returncode == 0
     if works and stamp.exists() and stamp.read_bytes() == lock.read_bytes():

@@ -1,4 +1,4 @@
-"""Whether the hub can work: its database with all migrations, its broker, a living worker for each queue, a scheduler."""
+"""Whether the hub can work: its database with all migrations and no others, its files, its broker, a living worker for each queue, a scheduler."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.db import connection
-from django.db.migrations.executor import MigrationExecutor
 
 from integration_hub.celery import app
+from integration_hub.core import installation, release
 from integration_hub.core.models import Heartbeat
 
 OK = "ok"
@@ -18,11 +18,6 @@ QUEUES = ("interactive", "events", "bulk")
 def parts() -> dict[str, str]:
     """Each part with "ok" or a sentence that says what is wrong."""
     return {name: _said(check) for name, check in PARTS.items()}
-
-
-def missing_migrations() -> list[str]:
-    executor = MigrationExecutor(connection)
-    return [str(migration) for migration, _backwards in executor.migration_plan(executor.loader.graph.leaf_nodes())]
 
 
 def is_ready(parts: dict[str, str]) -> bool:
@@ -43,8 +38,11 @@ def _database() -> str:
 
 
 def _migrations() -> str:
-    missing = len(missing_migrations())
-    return f"{missing} migrations are missing: run manage.py migrate." if missing else OK
+    return release.misfit() or OK
+
+
+def _storage() -> str:
+    return installation.misfit() or OK
 
 
 def _broker() -> str:
@@ -56,11 +54,14 @@ def _broker() -> str:
 
 
 def _workers() -> str:
-    served = {queue for heartbeat in Heartbeat.objects.alive().filter(kind=Heartbeat.Kind.WORKER) for queue in heartbeat.queues}
-    if not served:
+    workers = Heartbeat.objects.alive().filter(kind=Heartbeat.Kind.WORKER).order_by("name")
+    served = {queue for worker in workers for queue in worker.queues}
+    if not workers:
         return "No worker is running."
     missing = [queue for queue in QUEUES if queue not in served]
-    return f"No worker serves {', '.join(missing)}." if missing else OK
+    refusing = [worker.name for worker in workers if not worker.queues]
+    why = f" Some take up no work, and say why in their logs: {', '.join(refusing)}." if refusing else ""
+    return f"No worker serves {', '.join(missing)}.{why}" if missing else OK
 
 
 def _scheduler() -> str:
@@ -70,6 +71,7 @@ def _scheduler() -> str:
 PARTS: dict[str, Callable[[], str]] = {
     "database": _database,
     "migrations": _migrations,
+    "storage": _storage,
     "broker": _broker,
     "workers": _workers,
     "scheduler": _scheduler,

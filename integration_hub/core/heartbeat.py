@@ -18,6 +18,7 @@ from django.db import DatabaseError, close_old_connections, connection
 from django.db.models.functions import Now
 
 from integration_hub import __version__
+from integration_hub.core import takeup
 from integration_hub.core.models import Heartbeat
 from integration_hub.core.tied import tie
 
@@ -31,7 +32,8 @@ class Beating(threading.Thread):
 
     def __init__(self, name: str, *, kind: str, queues: list[str], slots: int = 0) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self.row = {"kind": kind, "queues": queues, "slots": slots, "host": socket.gethostname(), "version": __version__}
+        self.queues = queues
+        self.row = {"kind": kind, "slots": slots, "host": socket.gethostname(), "version": __version__}
         self.row_name = name
         self.stopping = threading.Event()
 
@@ -46,9 +48,10 @@ class Beating(threading.Thread):
     def beat(self) -> None:
         """A database that is away is told once a beat and tried again at the next."""
         try:
-            known = Heartbeat.objects.filter(name=self.row_name).update(**self.row, seen_at=Now())
+            row = {**self.row, "queues": [] if self.queues and takeup.refusal() else self.queues, "seen_at": Now()}
+            known = Heartbeat.objects.filter(name=self.row_name).update(**row)
             if not known:
-                Heartbeat.objects.get_or_create(name=self.row_name, defaults={**self.row, "seen_at": Now()})
+                Heartbeat.objects.get_or_create(name=self.row_name, defaults=row)
         except DatabaseError as error:
             log.warning("heartbeat not written", extra={"worker": self.row_name, "error": type(error).__name__})
 

@@ -75,6 +75,13 @@ class OnlyExceptions(logging.Filter):
         return bool(record.exc_info)
 
 
+class NotSentBack(logging.Filter):
+    """Celery logs each message that goes back to its queue; why it does, core.takeup has told once."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (isinstance(record.args, dict) and record.args.get("description") == "rejected")
+
+
 class Json(JsonFormatter):
     """One JSON object a line."""
 
@@ -116,11 +123,11 @@ class Console(logging.Formatter):
 def settings(form: str, level: str) -> dict[str, Any]:
     """Django's LOGGING, for web, workers and scheduler alike. `form` is json or console."""
     formatter = Console if form == "console" else Json
-    quiet = ("axes", "celery.worker.strategy", "celery.app.trace", "celery.beat", "celery.redirected", "django.server")
+    quiet = ("axes", "celery.worker.strategy", "celery.beat", "celery.redirected", "django.server")
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"context": {"()": ContextFilter}, "exceptions": {"()": OnlyExceptions}},
+        "filters": {"context": {"()": ContextFilter}, "exceptions": {"()": OnlyExceptions}, "not sent back": {"()": NotSentBack}},
         "formatters": {"lines": {"()": formatter}},
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "lines", "filters": ["context"]}},
         "root": {"handlers": ["console"], "level": level},
@@ -129,6 +136,7 @@ def settings(form: str, level: str) -> dict[str, Any]:
             "gunicorn.access": {"handlers": [], "propagate": False},  # core.middleware writes the access log, with ids
             "django": {"handlers": [], "propagate": True, "level": level},
             "django.request": {"handlers": [], "propagate": True, "filters": ["exceptions"]},
+            "celery.app.trace": {"handlers": [], "propagate": True, "filters": ["not sent back"], "level": "WARNING"},
             **{name: {"handlers": [], "propagate": True, "level": "WARNING"} for name in quiet},
         },
     }

@@ -4,7 +4,10 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
 from integration_hub.core import health, logs
@@ -35,6 +38,23 @@ class RequestMiddleware:
             log.log(level, "%s %s %s", request.method, request.path, response.status_code, extra={"ms": milliseconds})
         response["X-Request-ID"] = request_id
         return response
+
+
+class ProxyMiddleware:
+    """Behind a proxy, who asks is whom the proxy saw: the last address of X-Forwarded-For. Those before it the caller may have written.
+
+    Without this, all the world would be one address to the lock-out after wrong passwords, and in the audit log.
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        seen = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        if settings.BEHIND_PROXY and seen:
+            with suppress(ValueError):
+                request.META["REMOTE_ADDR"] = str(ip_address(seen))
+        return self.get_response(request)
 
 
 class HealthMiddleware:

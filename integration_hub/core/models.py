@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+
+class Installation(models.Model):
+    """Which hub this database is of: one row, whose key the storage folder carries too (core/installation.py)."""
+
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+
+    def __str__(self) -> str:
+        return str(self.key)
 
 
 class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
@@ -18,6 +28,10 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
         """How many tasks of this queue the living workers can do at once."""
         return sum(slots for queues, slots in self.alive().values_list("queues", "slots") if queue in queues)
 
+    def working(self) -> HeartbeatQuerySet:
+        """Living workers that take up work."""
+        return self.alive().exclude(queues=[])
+
 
 class Heartbeat(models.Model):
     """A worker or scheduler that says every few seconds that it lives (core/heartbeat.py)."""
@@ -29,7 +43,7 @@ class Heartbeat(models.Model):
     name = models.CharField(max_length=200, unique=True)
     kind = models.CharField(max_length=20, choices=Kind)
     host = models.CharField(max_length=200)
-    queues = models.JSONField(default=list)
+    queues = models.JSONField(default=list)  # none while it may take up no work
     slots = models.PositiveSmallIntegerField(default=0)  # how many tasks a worker does at once
     version = models.CharField(max_length=40)
     seen_at = models.DateTimeField()

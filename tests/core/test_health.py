@@ -2,9 +2,10 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.functions import Now
 
-from integration_hub.core import health, heartbeat
+from integration_hub.core import health, heartbeat, takeup
 from integration_hub.core.models import Heartbeat
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +31,7 @@ def whole(alive):
 def test_readiness_is_told_part_by_part(client, whole):
     answer = client.get("/readyz")
 
-    assert answer.json() == dict.fromkeys(["database", "migrations", "broker", "workers", "scheduler"], "ok")
+    assert answer.json() == dict.fromkeys(["database", "migrations", "storage", "broker", "workers", "scheduler"], "ok")
     assert answer.status_code == 200
 
 
@@ -91,7 +92,17 @@ def test_a_probe_may_ask_by_address_and_is_not_redirected(client, settings):
     assert client.get("/healthz", headers={"host": "10.1.2.3:8000"}).status_code == 200
 
 
-def test_missing_migrations_are_counted(whole, monkeypatch):
-    monkeypatch.setattr(health, "missing_migrations", lambda: ["core.0009_x", "core.0010_y"])
+def test_a_database_of_another_release_is_said(whole):
+    MigrationRecorder.Migration.objects.create(app="core", name="0999_newer")
 
-    assert health.parts()["migrations"] == "2 migrations are missing: run manage.py migrate."
+    told = "The database is of a newer release (core.0999_newer is not known here): bring this machine to that release."
+    assert health.parts()["migrations"] == told
+
+
+def test_workers_that_take_up_no_work_are_named_where_a_queue_lacks_them(alive, monkeypatch):
+    monkeypatch.setattr(takeup, "refusal", lambda: "The database is of a newer release.")
+    alive("bulk@one", queues=["bulk"])
+    monkeypatch.setattr(takeup, "refusal", lambda: "")
+    alive("quick@one", queues=["interactive", "events"])
+
+    assert health.parts()["workers"] == "No worker serves bulk. Some take up no work, and say why in their logs: bulk@one."

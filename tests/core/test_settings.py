@@ -180,3 +180,11 @@ def test_the_deployment_check_is_clean_under_production_settings(tmp_path):
     assert ended.stderr == ""
     assert "no issues" in ended.stdout
     assert ended.returncode == 0
+
+
+def test_settings_that_may_not_be_read_stop_the_start(read, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+
+    with pytest.raises(ImproperlyConfigured, match=r"^\S+/\.env may not be read by this user\.$"):
+        read()

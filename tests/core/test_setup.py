@@ -4,9 +4,13 @@ from django.core.management import call_command
 pytestmark = pytest.mark.django_db
 
 
-def test_the_first_administrator_is_told_once(capsys, settings, tmp_path, django_user_model):
-    settings.STATIC_ROOT = tmp_path
+@pytest.fixture(autouse=True)
+def folders(settings, tmp_path):
+    settings.STATIC_ROOT = tmp_path / "static"
+    settings.STORAGES = {**settings.STORAGES, "default": {**settings.STORAGES["default"], "OPTIONS": {"location": str(tmp_path / "storage")}}}
 
+
+def test_the_first_administrator_is_told_once(capsys, django_user_model):
     call_command("setup")
     call_command("setup")
 
@@ -18,8 +22,7 @@ def test_the_first_administrator_is_told_once(capsys, settings, tmp_path, django
     assert admin.role == "administrator"
 
 
-def test_where_there_is_somebody_nobody_is_added(capsys, settings, tmp_path, person, django_user_model):
-    settings.STATIC_ROOT = tmp_path
+def test_where_there_is_somebody_nobody_is_added(capsys, person, django_user_model):
     person("viewer")
 
     call_command("setup")

@@ -16,7 +16,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection
 from django.utils.translation import gettext_noop
 
-from integration_hub.core.health import missing_migrations
+from integration_hub.core.installation import mark_storage
+from integration_hub.core.release import missing_migrations
 
 
 class Command(BaseCommand):
@@ -26,12 +27,14 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--take-storage", action="store_true", help="make the folder of STORAGE_URL the hub's, whatever it was before")
         parser.add_argument("--demo", metavar="URL", help="install the demo, whose systems answer under URL")
 
-    def handle(self, *args: Any, demo: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, demo: str | None, take_storage: bool, **options: Any) -> None:
         if missing := self._missing_migrations():
             self._tell(f"bringing the database up to date ({missing} migrations)")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+        mark_storage(anew=take_storage)
         self._tell("collecting static files")
         call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
         self._create_first_administrator()
@@ -58,7 +61,7 @@ class Command(BaseCommand):
     def _install_demo(self, url: str) -> None:
         self._tell("installing the demo")
         if _answers(url, seconds=30):
-            call_command("demo", "install")
+            call_command("demo", "install", "--url", url)
         else:
             self.stdout.write(f"The demo was not installed: its systems do not answer at {url}. The next start tries again.")
 
