@@ -54,7 +54,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         )
     counts.rejected += outcome.rejected.height
     rows = outcome.frame["row"]
-    value, key = greatest(work, page.frame)
+    value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     return MappedPage(
         number=number,
         position=page.position,
