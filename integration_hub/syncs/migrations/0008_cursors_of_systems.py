@@ -5,7 +5,7 @@ class Migration(migrations.Migration):
     """A cursor of a system's own may be an address of any length."""
 
     dependencies = [
-        ("syncs", "0006_partitions_and_absent_records"),
+        ("syncs", "0007_links_without_a_check_of_their_pair"),
     ]
 
     operations = [
