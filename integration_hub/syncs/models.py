@@ -78,7 +78,14 @@ class Slot(models.Model):
         return f"{self.field} {self.number}"
 
 
-LIVE_LINKS = "ended_at IS NULL AND NOT a_many AND NOT b_many"  # as the conditions of its constraints say it, so that their indexes are used
+# By the key they are asked for: the condition of the constraint that has its index, and of no other, else the planner may take that one.
+LIVE_LINKS = {"a_key": "ended_at IS NULL AND NOT a_many", "b_key": "ended_at IS NULL AND NOT b_many"}
+
+
+class LinkQuerySet(models.QuerySet["Link"]):
+    def live(self, pair: Any) -> Self:
+        """Those of a pair that have not ended, found by the index over a's keys."""
+        return self.filter(pair=pair, ended_at=None, a_many=False)
 
 
 class Link(models.Model):
@@ -87,8 +94,9 @@ class Link(models.Model):
     Prints are eight bytes a slot: what was last agreed (`a_print`, `b_print`, for two-way) and last written to the target (`sent_print`).
     """
 
-    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes.
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False)
+    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes; and without an index of its
+    # own, which the planner would take for keys, too.
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False, db_index=False)
     a_key = models.CharField(max_length=500)
     b_key = models.CharField(max_length=500)
     part = models.CharField(max_length=200, default="")  # the declared key of an element, where one record becomes several
@@ -102,6 +110,8 @@ class Link(models.Model):
     change_row = models.PositiveIntegerField(null=True)
     made_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+
+    objects = LinkQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -229,7 +229,11 @@ def _reason_text(outcome: Outcome) -> str | None:
 def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
     """Find the links that uniqueness refuses and make rejects of them."""
     keys = [target for __, ___, target, *____ in settled.created]
-    taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS, pair=work.run.pair_id))
+    taken = dict(
+        bulk.fetch(
+            Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS[work.target_key], pair=work.run.pair_id
+        )
+    )
     linked = {
         row[0]
         for row in bulk.fetch(
@@ -237,7 +241,7 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             [work.source_key],
             key=work.source_key,
             values=[source for __, source, *___ in settled.created],
-            where=LIVE_LINKS,
+            where=LIVE_LINKS[work.source_key],
             pair=work.run.pair_id,
         )
     }
@@ -273,6 +277,6 @@ def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again
         changes["source"][place],
         again=again,
         step="write",
-        source_print=changes["source_print"][place],
+        source_print=changes["source_print"][place] or changes["print"][place],
         change_row=changes["row"][place],
     )

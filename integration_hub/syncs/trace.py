@@ -108,7 +108,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     mapped = map_page(work, page, number=1, asked=1)
     left = mapped.left[0] if mapped.left else None
     fields = steps_of(work.mapping, page)
-    link = Link.objects.filter(Q((work.source_key, key)), pair=sync.pair_id, ended_at=None).first()
+    link = Link.objects.live(sync.pair_id).filter(Q((work.source_key, key))).first()
     changes, now, target_key, known = None, None, "", False
     with connect(sync.target.system, deadline=lambda: ends) as target:
         if mapped.keys:

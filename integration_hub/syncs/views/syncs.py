@@ -168,7 +168,7 @@ class SyncPage(OfSync):
         if stands.last is None:
             stands = standing(sync, [*runs, *_decisive(sync)], stands.open_count)
         success = Run.objects.decisive().filter(sync=sync, state__in=ENDED_WHOLE).with_names().first() if sync.last_success_at else None
-        linked = RecordLink.objects.filter(pair=sync.pair_id, ended_at=None)[: LINKS_COUNTED + 1].count()
+        linked = RecordLink.objects.live(sync.pair_id)[: LINKS_COUNTED + 1].count()
         return context | {
             "sync": sync,
             "standing": stands,
