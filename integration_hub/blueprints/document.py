@@ -79,6 +79,7 @@ class SyncPart(Strict):
     time_zone: str = "UTC"
     lookback_seconds: int = Field(default=60, ge=0)
     compare_first: bool = False
+    parked_days: int = Field(default=7, ge=1, le=365, description="How long a record waits for another one's link before it becomes a reject.")
     objective_seconds: int | None = Field(default=None, ge=1)
     notes: str = ""
     paused: bool | None = Field(default=None, description="Left out: as it is.")

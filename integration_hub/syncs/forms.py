@@ -105,6 +105,16 @@ class SyncForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Nothing is written until all of it has been read and compared."),
     )
+    parked_days = forms.IntegerField(
+        label=gettext_lazy("Wait for links, days"),
+        min_value=1,
+        max_value=365,
+        initial=7,
+        required=False,
+        help_text=gettext_lazy(
+            "A record that refers to another one waits until that has arrived, where its mapping says so. After so many days it becomes a reject."
+        ),
+    )
     owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
     notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
@@ -150,6 +160,7 @@ class SyncForm(forms.Form):
         """What the services take."""
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
         found["lookback_seconds"] = found["lookback_seconds"] or 0
+        found["parked_days"] = found["parked_days"] or 7
         found["time_zone"] = found["time_zone"] or "UTC"
         return found
 
@@ -167,7 +178,10 @@ class SyncForm(forms.Form):
 
 def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
-    names = ("name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "notes")
+    names = (
+        "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
+        "notes",
+    )  # fmt: skip
     return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id} | {name: getattr(sync, name) for name in names}
 
 

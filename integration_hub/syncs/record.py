@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors.base import Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, openrows
+from integration_hub.syncs import changesets, claims, openrows, waiting
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -160,6 +160,7 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
             "made_at": repeat(now),
         }
         bulk.insert(Link, columns)
+        waiting.release(work.run.pair_id, *((sources, targets) if is_a else (targets, sources)), at=now)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
     bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
 

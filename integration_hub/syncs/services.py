@@ -21,11 +21,13 @@ from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
+from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
 from integration_hub.systems.models import Entity, System
 
 log = logging.getLogger(__name__)
+
+REPLAYED_AT_ONCE = 10_000
 
 
 class PairBusy(Exception):
@@ -181,7 +183,7 @@ def _advance_later(run: Run) -> None:
 
 _CHANGEABLE = (
     "name", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
-    "objective_seconds", "owner", "notes",
+    "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
 
@@ -372,7 +374,7 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
         for sync in syncs:
             audit.record("rejects.replayed", sync, by=by, note=str(count))
     for sync in syncs:
-        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:10_000])
+        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
             if keys:
                 _start_replay(sync, keys, by=by)
@@ -392,15 +394,21 @@ def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
 def start_waiting_replays() -> None:
     """Start what was asked to be replayed while a run was going that had read too far to meet it. Each is tried once; then the next run takes it up."""
     waiting = OpenRow.objects.open().filter(replay_at__isnull=False).exclude(key__regex=NO_KEY)
+    waiting = waiting.exclude(state=OpenState.PARKED, sync__paused_at__isnull=False)  # released by a link, not asked for by a person
     for sync_id, asked_at in waiting.values_list("sync").annotate(asked_at=Max("replay_at")):
         newest = Run.objects.filter(sync=sync_id, dry=False).order_by("-pk").first()
-        if newest is None or newest.ended_at is None or newest.made_at >= asked_at:
+        if newest is None or newest.ended_at is None or (newest.made_at >= asked_at and not _left_some(newest)):
             continue
-        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:10_000])
+        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
             _start_replay(Sync.objects.get(pk=sync_id), keys, by=Actor.schedule())
         except (PairBusy, NotPossible) as error:
             log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync_id})
+
+
+def _left_some(run: Run) -> bool:
+    """Whether a replay went through but could not take all that waited."""
+    return run.state in ENDED_WHOLE and run.trigger == Trigger.REPLAY and len(run.keys or ()) == REPLAYED_AT_ONCE
 
 
 def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:

@@ -46,7 +46,7 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "lookback_seconds", "compare_first", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
+            "lookback_seconds", "compare_first", "parked_days", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
             "next_due_at", "paused_at", "last_success_at", "made_at",
         )  # fmt: skip
         read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")

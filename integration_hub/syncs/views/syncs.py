@@ -10,9 +10,11 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from integration_hub.core import texts
 from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
+from integration_hub.mappings.references import entities_pointed_to
 from integration_hub.syncs import services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import Standing, last_runs, standing, standings_of
@@ -215,6 +217,9 @@ class SyncPage(OfSync):
         if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
             again = ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", sync.lookback_seconds)
             rows.insert(2, {"name": _("Reads again"), "value": again.format(n=sync.lookback_seconds)})
+        if pointed_to := entities_pointed_to(latest.definition) if latest else []:
+            waits = ngettext("{n} day for records of {entities}", "{n} days for records of {entities}", sync.parked_days)
+            rows.append({"name": _("Waits for links"), "value": waits.format(n=sync.parked_days, entities=texts.listed(pointed_to))})
         return rows
 
 
