@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 class Beating(threading.Thread):
     """Writes the row `name` every five seconds until it is told to stop."""
 
-    def __init__(self, name: str, *, kind: str, queues: list[str]) -> None:
+    def __init__(self, name: str, *, kind: str, queues: list[str], slots: int = 0) -> None:
         super().__init__(name="heartbeat", daemon=True)
-        self.row = {"kind": kind, "queues": queues, "host": socket.gethostname(), "version": __version__}
+        self.row = {"kind": kind, "queues": queues, "slots": slots, "host": socket.gethostname(), "version": __version__}
         self.row_name = name
         self.stopping = threading.Event()
 
@@ -66,7 +66,8 @@ def forget_lost() -> None:
 def _know_the_worker(sender: str, instance: Any, **kwargs: Any) -> None:
     global _worker, _parent
     _parent = os.getpid()
-    _worker = Beating(sender, kind=Heartbeat.Kind.WORKER, queues=sorted(instance.app.amqp.queues.consume_from))
+    queues = sorted(instance.app.amqp.queues.consume_from)
+    _worker = Beating(sender, kind=Heartbeat.Kind.WORKER, queues=queues, slots=instance.concurrency)
 
 
 @signals.worker_process_init.connect

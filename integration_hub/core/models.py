@@ -14,6 +14,10 @@ class HeartbeatQuerySet(models.QuerySet["Heartbeat"]):
         """Those seen lately, by the database's clock."""
         return self.filter(seen_at__gt=Now() - self.LOST_AFTER)
 
+    def slots(self, queue: str) -> int:
+        """How many tasks of this queue the living workers can do at once."""
+        return sum(slots for queues, slots in self.alive().values_list("queues", "slots") if queue in queues)
+
 
 class Heartbeat(models.Model):
     """A worker or scheduler that says every few seconds that it lives (core/heartbeat.py)."""
@@ -26,6 +30,7 @@ class Heartbeat(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     host = models.CharField(max_length=200)
     queues = models.JSONField(default=list)
+    slots = models.PositiveSmallIntegerField(default=0)  # how many tasks a worker does at once
     version = models.CharField(max_length=40)
     seen_at = models.DateTimeField()
 

@@ -33,13 +33,26 @@ class Problem:
         place = f"{self.field}, step {self.step}: " if self.step else f"{self.field}: " if self.field else ""
         return f"{place}{self.text}"
 
+    @property
+    def with_place(self) -> Text:
+        if self.step:
+            return Text(_("{field}, step {step}: {problem}"), {"field": self.field, "step": self.step, "problem": self.text})
+        return Text("{field}: {problem}", {"field": self.field, "problem": self.text}) if self.field else self.text
+
 
 class DefinitionError(ValueError):
-    """A definition that cannot be used, with all its problems."""
+    """A definition that cannot be used, with all its problems; `text` is the first of them with its place, and says how many there are more."""
 
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__("\n".join(map(str, problems)))
+
+    @property
+    def text(self) -> Text:
+        first = self.problems[0].with_place
+        if len(self.problems) == 1:
+            return first
+        return Text(_("{problem} There are {count} more."), {"problem": first, "count": len(self.problems) - 1})
 
 
 class _Strict(BaseModel):

@@ -1,6 +1,6 @@
 """The books of a run: everything that came in went out somewhere. Recomputed from page rows, change sets and open rows, not from the counters.
 
-In: read = mapped from + filtered + rejected + parked + duplicate.
+In: read = mapped from + filtered + rejected + parked + duplicate; of named records: named = read + absent.
 Out: produced + missing = created + updated + unchanged + deleted + kept + conflicting + withheld + moved + refused + unknown + not sent.
 """
 
@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 
 from integration_hub.syncs.models import COUNTS, ChangeSet, PageRow, Run
 from integration_hub.syncs.states import ChangeSetState
+from integration_hub.syncs.work import tellable
 
 _ENDS = ("created", "updated", "unchanged", "refused", "moved", "unknown", "not_sent")
 
@@ -37,7 +38,7 @@ def books_of(run: Run, *, ended: bool | None = None) -> Books:
     pages = PageRow.objects.filter(partition__run=run).aggregate(
         **{
             f"sum_{n}": Coalesce(Sum(n), 0)
-            for n in ("read", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+            for n in ("read", "absent", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
         }
     )
     sets = ChangeSet.objects.filter(run=run).aggregate(
@@ -50,6 +51,8 @@ def books_of(run: Run, *, ended: bool | None = None) -> Books:
     counts["not_sent"] += sets["under_way"]
     mapped_from = counts["produced"]  # one record makes one record; split records will make several
     in_difference = counts["read"] - (mapped_from + counts["filtered"] + counts["rejected"] + counts["parked"] + counts["duplicate"])
+    if run.keys is not None and not run.partitions.filter(read_done=False).exists():
+        in_difference += len(tellable(run.keys)) - counts["read"] - counts["absent"]
     out_difference = counts["produced"] - sum(counts[name] for name in _ENDS)
     counters = run.partitions.aggregate(**{n: Coalesce(Sum(f"{n}_count"), 0) for n in COUNTS if n != "not_sent"})
     differences = {name: counts[name] - counted for name, counted in counters.items() if counts[name] != counted}

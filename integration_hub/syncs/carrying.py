@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from connectors import base
@@ -18,6 +18,7 @@ from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
+from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
@@ -29,6 +30,7 @@ from integration_hub.systems.models import System
 log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 30.0
+RESTARTS_AT_MOST = 5  # of a reading whose position the source did not keep
 LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
 TRIES = {SystemBusy: 60, SystemDown: 10, BadAnswer: 4}  # in a row, without progress; being told to wait is hardly a failure, but not for ever
 WAIT_AT_MOST = 60.0
@@ -58,15 +60,15 @@ def carry_partition(partition_id: int) -> None:
         else:
             Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
             carry(partition, lease)
-    if Partition.objects.to_send().filter(pk=partition_id).exists():  # only now, for whoever takes it must find it free
-        stages.send(partition_id)
+    stages.feed(run.pk)  # only now, for whoever takes it must find it free
     stages.advance(run.pk)
 
 
 def carry(partition: Partition, lease: Lease) -> None:
     run = partition.run
     try:
-        if run.state == RunState.QUEUED:
+        begins = run.state == RunState.QUEUED
+        if begins:
             measure(run, opener(run, lease))
             stages.begin(run)
             if run.state not in LIVE:  # paused or cancelled while it was measured
@@ -74,6 +76,8 @@ def carry(partition: Partition, lease: Lease) -> None:
                 return
         work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
         settle_leftovers(work, lease, opener)
+        if begins:
+            divide(work, lease)
         done = pipeline.carry(work, lease)
         state = PartitionState.WAITING
         if done:
@@ -85,7 +89,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
         give_back(partition, lease)
     except DefinitionError as error:
-        fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": str(error)}))
+        fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text}))
     except ExpressionError as error:
         fail(run, lease, Text(_("The filter no longer fits: {problem} Change it in the settings of the sync."), {"problem": error.text}))
     except SettingsError as error:
@@ -151,13 +155,25 @@ def give_back(partition: Partition, lease: Lease) -> None:
 
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:
     """The source no longer knows where reading was to go on: from the start of the range. What was read is recognised as unchanged."""
-    partition.refresh_from_db(fields=["position"])
-    if partition.position is None:
+    partition.refresh_from_db(fields=["start", "position", "restarts"])
+    if partition.restarts >= RESTARTS_AT_MOST:
+        fail(
+            partition.run,
+            lease,
+            Text(
+                _(
+                    "{problem} Reading was begun anew {count} times and never ended. Let {system} keep its positions longer, or make its pages larger."
+                ),
+                {"problem": error.text, "count": partition.restarts, "system": partition.run.source.system.name},
+            ),
+        )
+        return
+    if partition.position == partition.start:
         wait_or_fail(partition, lease, error)
         return
     stages.say(partition.run, "{problem}", "warning", problem=error.text)
     try:
-        lease.fence(position=None, read_done=False)
+        lease.fence(position=partition.start, read_done=False, restarts=F("restarts") + 1)
     except LeaseLost:
         log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
         return

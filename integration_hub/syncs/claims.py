@@ -1,8 +1,8 @@
-"""Claims: of two runs that would create one record in the same target at once, one does.
+"""Claims: of two that would create one record in the same target at once, one does.
 
-A pair has one writing run at a time, but several pairs may fill one entity. Before creates are sent, their match keys are claimed until the creates are
-settled; what another run has claimed is left for the next run, which finds what became of it. A first load claims nothing: it has its target for
-itself (`carrying.measure`).
+A pair has one writing run at a time, but several pairs may fill one entity, and several workers carry one run. Before creates are sent, their match
+keys are claimed until the creates are settled; what another has claimed is left for the next run, which finds what became of it. A first load claims
+nothing: it has its target for itself (`carrying.measure`), and is divided only where no two of its parts can mean the same record (`dividing`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,12 @@ COMPARED_WITHIN = timedelta(seconds=60)  # what was looked up this long before i
 
 
 def claim(work: Work, lease: Lease, change_set: ChangeSet, rows: pl.DataFrame) -> set[int]:
-    """Claim the match keys of these creates: the rows of which another run holds one, which must not be sent."""
-    creates = rows.filter(rows["operation"] == "create")
-    wanted = {} if work.run.first_load else _hashes(creates)
+    """Claim the match keys of these creates, and of what is linked to a record that was found by one where other parts of the run are under way:
+    the rows of which another holds one, which must not be sent."""
+    new = rows["operation"] == "create"
+    if work.run.parts > 1:
+        new |= rows["found_by"].is_not_null()
+    wanted = {} if work.run.first_load else _hashes(rows.filter(new))
     if not wanted:
         return set()
     entity = work.run.target
@@ -38,7 +41,7 @@ def claim(work: Work, lease: Lease, change_set: ChangeSet, rows: pl.DataFrame) -
         Claim.objects.bulk_create(claims, batch_size=500, ignore_conflicts=True)
         lease.fence()
     held = bulk.fetch(Claim, ["match", "change_set"], key="match", values=list(wanted), entity=entity.pk)
-    ours = set(ChangeSet.objects.filter(pk__in={holder for __, holder in held}, run=work.run).values_list("pk", flat=True))
+    ours = set(ChangeSet.objects.filter(pk__in={holder for __, holder in held}, partition=work.partition).values_list("pk", flat=True))
     return {wanted[match] for match, holder in held if holder not in ours}
 
 

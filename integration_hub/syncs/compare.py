@@ -17,7 +17,7 @@ from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs.models import Link, OpenRow, Partition
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -73,10 +73,10 @@ class Seen:
         self._bits = np.zeros(1 << (self.BITS - 3), dtype=np.uint8)
 
     @classmethod
-    def of(cls, run: Run) -> Seen:
-        """The match keys of all that this run has planned so far."""
+    def of(cls, partition: Partition) -> Seen:
+        """The match keys of all that this partition has planned so far; no other part of a first load has any of them (see `dividing`)."""
         seen = cls()
-        for change_set in run.change_sets.order_by("pk").iterator(chunk_size=20):
+        for change_set in partition.change_sets.order_by("pk").iterator(chunk_size=20):
             seen.add(changesets.match_of(changesets.frame_of(change_set, columns=["match"])))
         return seen
 

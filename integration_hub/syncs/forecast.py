@@ -36,7 +36,7 @@ def forecast(rows: Sequence[OpenRow]) -> Forecast | None:
     try:
         work = rehearsal(rows[0].sync, version)
         page = kept_page(work, rows)
-        mapped = map_page(work, page, number=1, wanted=True)
+        mapped = map_page(work, page, number=1, asked=len(rows))
     except (DefinitionError, ExpressionError, SettingsError):
         return None
     only_here = rows[0].state in (OpenState.REJECTED, OpenState.PARKED) and rows[0].step != "match"

@@ -21,12 +21,16 @@ KEY_LENGTH = 500  # of the columns that hold keys
 WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
 
 
-def map_page(work: Work, page: Page, *, number: int, wanted: bool) -> MappedPage:
-    """Filter and map a page of source records. Every record read ends in exactly one of: mapped, filtered, rejected, duplicate."""
+def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -> MappedPage:
+    """Filter and map a page of source records. Every record read ends in exactly one of: mapped, filtered, rejected, duplicate.
+
+    `asked`: how many records were asked for by name, where they were.
+    """
     import numpy as np
     import polars as pl
 
-    counts = Counts(read=page.frame.height)
+    wanted = asked is not None
+    counts = Counts(read=page.frame.height, absent=asked - page.frame.height if asked is not None else 0)
     page_keys = keys = canonical_key(page.frame, work.source.key)
     left = dict(unreadable(work, page, keys))
     readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -169,7 +169,7 @@ class Sync(models.Model):
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
-    refusal = models.TextField(blank=True, default="")  # why it could not be started when it was due; "" once it could
+    refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
     last_success_at = models.DateTimeField(null=True)  # when the last run that succeeded had begun to read
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
     notes = models.TextField(_("notes"), blank=True)
@@ -221,6 +221,7 @@ class SyncCursor(models.Model):
 
 COUNTS = (
     "read",
+    "absent",
     "filtered",
     "rejected",
     "parked",
@@ -278,6 +279,7 @@ class Run(models.Model):
     since_key = models.CharField(max_length=500, blank=True)
     read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start
     expected_count = models.PositiveBigIntegerField(null=True)  # records the source said it has
+    parts = models.PositiveSmallIntegerField(default=1)  # partitions it is divided into, once it has begun
     error = models.JSONField(null=True)  # a text
     balanced = models.BooleanField(null=True)  # whether the books came out
     counts = models.JSONField(default=dict)  # the sums of its partitions, once it has ended
@@ -339,10 +341,17 @@ SEND_AGAIN_AFTER = timedelta(seconds=15)
 
 class PartitionQuerySet(LeasedQuerySet):
     def to_carry(self) -> Self:
-        """Partitions that a worker may take now."""
+        """Partitions that a worker may take now. Named records are those of every part, so the others wait until the first is done with them."""
+        busy_with_named = Partition.objects.filter(run=OuterRef("run"), number=1, wanted_done=False)
         waiting = Q(state=PartitionState.WAITING, not_before=None) | Q(state=PartitionState.WAITING, not_before__lte=Now())
         lost = Q(state=PartitionState.LEASED)
-        return self.free().filter(waiting | lost, run__state__in=LIVE, run__cancel_at=None)
+        free = self.free().filter(waiting | lost, run__state__in=LIVE, run__cancel_at=None, run__error__isnull=True)
+        return free.filter(Q(number=1) | ~Exists(busy_with_named))
+
+    def in_hand(self) -> Self:
+        """Partitions that a worker holds, or that a message is under way for."""
+        sent = Q(state=PartitionState.WAITING, sent_at__gte=Now() - SEND_AGAIN_AFTER)
+        return self.filter(Q(lease_until__gt=Now()) | sent)
 
     def to_send(self) -> Self:
         """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
@@ -359,16 +368,19 @@ class Partition(Leased):
     run = models.ForeignKey(Run, models.CASCADE, related_name="partitions")
     number = models.PositiveIntegerField(default=1)
     state = models.CharField(max_length=20, choices=PartitionState, default=PartitionState.WAITING)
-    position = models.JSONField(null=True)  # the connector's, behind the last page that was compared
+    start = models.JSONField(null=True)  # the connector's position from which this part of the source is read; null: from the beginning
+    position = models.JSONField(null=True)  # behind the last page that was compared
     wanted_done = models.BooleanField(default=False)  # the named records are compared
     read_done = models.BooleanField(default=False)
     page_number = models.PositiveIntegerField(default=0)  # of the last page that was compared
     not_before = models.DateTimeField(null=True)
     sent_at = models.DateTimeField(null=True)  # to a worker
     failures = models.PositiveSmallIntegerField(default=0)  # in a row, since the last progress
+    restarts = models.PositiveSmallIntegerField(default=0)  # of reading, from the start of its range, because the source no longer knew the position
     error = models.JSONField(null=True)  # the last, a text
     busy_seconds = models.FloatField(default=0)  # under leases that were given back
     read_count = models.PositiveBigIntegerField(default=0)
+    absent_count = models.PositiveBigIntegerField(default=0)
     filtered_count = models.PositiveBigIntegerField(default=0)
     rejected_count = models.PositiveBigIntegerField(default=0)
     parked_count = models.PositiveBigIntegerField(default=0)
@@ -400,6 +412,7 @@ class PageRow(models.Model):
     partition = models.ForeignKey(Partition, models.CASCADE, related_name="pages")
     number = models.PositiveIntegerField()
     read = models.PositiveIntegerField()
+    absent = models.PositiveIntegerField(default=0)  # asked for by name, and not there
     filtered = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
     parked = models.PositiveIntegerField(default=0)

@@ -71,10 +71,10 @@ def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
-def mapped(work: Work, pages: Iterable[tuple[Page, bool]]) -> Iterator[MappedPage]:
+def mapped(work: Work, pages: Iterable[tuple[Page, int | None]]) -> Iterator[MappedPage]:
     """Each page of source records as the target's records, with what was filtered out, doubled or rejected."""
-    for number, (page, wanted) in enumerate(pages, start=work.partition.page_number + 1):
-        yield map_page(work, page, number=number, wanted=wanted)
+    for number, (page, asked) in enumerate(pages, start=work.partition.page_number + 1):
+        yield map_page(work, page, number=number, asked=asked)
 
 
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
@@ -102,7 +102,7 @@ def seen_before(work: Work) -> Seen | None:
     newest = work.partition.pages.order_by("-number").values_list("at", flat=True).first()
     if newest is not None and (timezone.now() - newest).total_seconds() > FRESH_SECONDS:
         return None
-    return Seen.of(work.run)
+    return Seen.of(work.partition)
 
 
 def keys_of(page: MappedPage) -> Iterator[str]:
@@ -143,10 +143,9 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
         if not work.run.dry:
             openrows.close(work.sync, work.run.source_side, result.passed)
-        position = {} if page.wanted else {"position": page.position, "read_done": page.last}
+        position = {} if page.wanted else {"position": page.position, "read_done": page.last, "wanted_done": True}
         lease.fence(
             page_number=page.number,
-            wanted_done=not page.wanted or page.last,
             failures=0,
             **position,
             **{f"{name}_count": F(f"{name}_count") + getattr(counts, name) for name in _PAGE_COUNTS},
@@ -154,7 +153,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
     return change_set
 
 
-_PAGE_COUNTS = ("read", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+_PAGE_COUNTS = ("read", "absent", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
 
 
 def unsettled(work: Work):  # type: ignore[no-untyped-def]

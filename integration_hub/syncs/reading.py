@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -16,7 +15,7 @@ from integration_hub.syncs import openrows, waiting
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.work import NO_KEY, Work
+from integration_hub.syncs.work import Work, tellable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,20 +26,20 @@ PAGE_SECONDS = 0.5  # or until so long has passed
 WANTED_ROWS = 500
 
 
-def read(work: Work) -> Iterator[tuple[Page, bool]]:
-    """Pages with whether they hold named records. Ends when the source is read or the turn is over; the partition knows which. Behind its end: what
-    this run had to park and may go on by now."""
+def read(work: Work) -> Iterator[tuple[Page, int | None]]:
+    """Pages, those of named records with how many were asked for. Ends when the source is read or the turn is over; the partition knows which.
+    Behind its end: what this run had to park and may go on by now."""
     with work.open("source") as source:
         if work.partition.read_done:
-            yield from ((page, True) for page in named(work, source, list(waiting.released(work).order_by("pk").values_list("key", flat=True))))
+            yield from named(work, source, list(waiting.released(work).order_by("pk").values_list("key", flat=True)))
             return
         if not work.partition.wanted_done:
-            for page in wanted(work, source):
-                yield page, True
+            for page, asked in wanted(work, source):
+                yield page, asked
                 if work.run.keys is not None and work.turn_is_over():
                     return
         if work.run.keys is not None:
-            yield nothing(work), False
+            yield nothing(work), None
             return
         pages = source.read(
             work.source,
@@ -50,10 +49,11 @@ def read(work: Work) -> Iterator[tuple[Page, bool]]:
             fields=work.source_fields,
         )
         for page in joined(pages):
-            yield page, False
+            yield page, None
             if work.turn_is_over():
                 return
-            yield from ((joining, True) for joining in replayed(work, source))
+            if work.partition.number == 1:
+                yield from replayed(work, source)
 
 
 def since(work: Work) -> Cursor | None:
@@ -121,33 +121,33 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
     return pl.concat(parts)
 
 
-def wanted(work: Work, source: Connector) -> Iterator[Page]:
+def wanted(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
     """Named records: those the run was started for, or the open rows whose turn it is, read anew, or as they were kept where the source can't be asked."""
     if work.run.keys is None:
-        yield from named(work, source, _tellable(_open_keys(work)))
+        yield from named(work, source, tellable(_open_keys(work)))
     else:  # a page for every so many of them, so the number of the last page says how many are done
-        yield from named(work, source, _tellable(work.run.keys)[work.partition.page_number * WANTED_ROWS :])
+        yield from named(work, source, tellable(work.run.keys)[work.partition.page_number * WANTED_ROWS :])
 
 
-def _tellable(keys: Iterable[str]) -> list[str]:
-    """Without records that have no key: these can only be met again."""
-    return [key for key in keys if not re.match(NO_KEY, key)]
+def wants_named(work: Work) -> bool:
+    """Whether there are named records to take before the source itself is read."""
+    return work.run.keys is not None or bool(tellable(_open_keys(work)))
 
 
-def named(work: Work, source: Connector, keys: list[str]) -> Iterator[Page]:
-    """These records. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
+def named(work: Work, source: Connector, keys: list[str]) -> Iterator[tuple[Page, int]]:
+    """These records, with how many of them were asked for. An open row whose record the source no longer has is closed: there is nothing left to do for it."""
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
             frame = look_up(work, source, work.source, KEY, some, work.source_fields)
             if not work.run.dry and (gone := set(some) - set(canonical_key(frame, work.source.key))):
                 openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
-            yield Page(frame, position=None)
+            yield Page(frame, position=None), len(some)
         else:
-            yield as_kept(work, some)
+            yield as_kept(work, some), len(some)
 
 
-def replayed(work: Work, source: Connector) -> Iterator[Page]:
+def replayed(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
     """Records that somebody had replayed while this run was going: they join it as pages of their own."""
     rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, replay_at__gt=work.read_from)
     newest = rows.order_by("-replay_at").values_list("replay_at", flat=True).first()
@@ -155,7 +155,7 @@ def replayed(work: Work, source: Connector) -> Iterator[Page]:
         return
     keys = list(rows.filter(replay_at__lte=newest).order_by("pk").values_list("key", flat=True))
     work.read_from = newest
-    yield from named(work, source, _tellable(keys))
+    yield from named(work, source, tellable(keys))
 
 
 def _open_keys(work: Work) -> Iterable[str]:

@@ -13,7 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from connectors.base import Text
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
@@ -41,9 +43,16 @@ class PairBusy(Exception):
 
 
 class NotPossible(Exception):
-    """It cannot be done as things are; the text says why and what to do."""
+    """It cannot be done as things are; `text` says why and what to do, and is translated where it is shown."""
 
     http_status = 409
+
+    def __init__(self, template: str, /, **values: Any) -> None:
+        self.text = Text(template, values)
+        super().__init__(template)
+
+    def __str__(self) -> str:
+        return texts.render(self.text)
 
 
 # --- runs -------------------------------------------------------------------------------------------------------------
@@ -58,10 +67,10 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     by.require("syncs.run", sync)
     version = _published(sync)
     if not dry and sync.target.system.read_only:
-        raise NotPossible(_("{system} is read-only here. Allow writing on its page, or make a dry run.").format(system=sync.target.system))
+        raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, or make a dry run."), system=sync.target.system)
     for system in (sync.source.system, sync.target.system):
         if system.state == System.State.MAINTENANCE:
-            raise NotPossible(_("{system} is in maintenance. Run it when that is over.").format(system=system))
+            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
@@ -69,7 +78,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
-            Sync.objects.filter(pk=sync.pk).update(refusal="")
+            Sync.objects.filter(pk=sync.pk).update(refusal=None)
         return _create_run(
             sync,
             version,
@@ -87,7 +96,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
 def _published(sync: Sync) -> MappingVersion:
     version = sync.mapping.latest
     if version is None:
-        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+        raise NotPossible(gettext_noop("The mapping {name} has no published version yet. Publish it first."), name=sync.mapping)
     return version
 
 
@@ -109,7 +118,8 @@ def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequenc
                 **chosen,
             )
             audit.record("run.started", run, by=by)
-            stages.send(Partition.objects.create(run=run).pk)
+            Partition.objects.create(run=run)
+            stages.feed(run.pk)
     except IntegrityError:
         _refuse_while_going(pair=sync.pair, dry=False)
         raise
@@ -126,12 +136,12 @@ def _refuse_while_going(**of: Any) -> None:
 def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
     wanted = list(dict.fromkeys(key for key in keys if key))
     if not wanted:
-        raise NotPossible(_("Name at least one record by its key."))
+        raise NotPossible(gettext_noop("Name at least one record by its key."))
     if len(wanted) > 10_000:
-        raise NotPossible(_("At most 10,000 records can be named at once; these are {count}.").format(count=len(wanted)))
+        raise NotPossible(gettext_noop("At most 10,000 records can be named at once; these are {count}."), count=len(wanted))
     schema = sync.source.as_schema()
     if not schema.capabilities.lookup_by_key:
-        raise NotPossible(_("{entity} cannot be asked for single records, so a run cannot be limited to some.").format(entity=sync.source))
+        raise NotPossible(gettext_noop("{entity} cannot be asked for single records, so a run cannot be limited to some."), entity=sync.source)
     return wanted
 
 
@@ -151,7 +161,7 @@ def pause_run(run: Run, *, by: Actor) -> None:
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, state__in=LIVE, cancel_at=None).update(paused_from=F("state"), state=RunState.PAUSED):
-            raise NotPossible(_("Only a run that is going can be paused."))
+            raise NotPossible(gettext_noop("Only a run that is going can be paused."))
         audit.record("run.paused", run, by=by)
         stages.say(run, "{name} paused it", "warning", name=by.name)
 
@@ -160,11 +170,11 @@ def resume_run(run: Run, *, by: Actor) -> None:
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, state=RunState.PAUSED).update(state=F("paused_from"), paused_from=""):
-            raise NotPossible(_("Only a paused run can be resumed."))
+            raise NotPossible(gettext_noop("Only a paused run can be resumed."))
         audit.record("run.resumed", run, by=by)
         stages.say(run, "{name} resumed it", name=by.name)
-        for pk in run.partitions.filter(state__in=(PartitionState.WAITING, PartitionState.LEASED)).values_list("pk", flat=True):
-            stages.send(pk)
+        run.partitions.filter(state=PartitionState.WAITING).update(sent_at=None)
+        stages.feed(run.pk)
 
 
 def _unpaused(run: Run) -> Any:
@@ -280,7 +290,7 @@ def take_sync(sync: Sync, *, by: Actor) -> None:
     by.require("syncs.run", sync)
     with transaction.atomic():
         if not Sync.objects.filter(pk=sync.pk, owner=None).update(owner=by.user_id):
-            raise NotPossible(_("Somebody has {name} already.").format(name=sync.name))
+            raise NotPossible(gettext_noop("Somebody has {name} already."), name=sync.name)
         audit.record("sync.changed", sync, by=by, changes={"owner": [None, by.name]})
 
 
@@ -304,7 +314,7 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
     by.require("syncs.delete", pair)
     with transaction.atomic():
         if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
-            raise NotPossible(_("The links of {pair} are those of {syncs} too. Delete these first.").format(pair=pair, syncs=texts.listed(names)))
+            raise NotPossible(gettext_noop("The links of {pair} are those of {syncs} too. Delete these first."), pair=pair, syncs=texts.listed(names))
         _refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
@@ -345,12 +355,13 @@ def start_due_syncs() -> None:
         try:
             with transaction.atomic():
                 due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if due.update(next_due_at=schedule.next_due(sync), refusal=""):
+                if due.update(next_due_at=schedule.next_due(sync), refusal=None):
                     start_run(sync, by=Actor.schedule(), trigger="schedule")
         except PairBusy:
             continue  # the transaction is rolled back: it stays due
         except NotPossible as error:
-            Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at).update(next_due_at=schedule.next_due(sync), refusal=str(error))
+            due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
+            due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
         except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
             log.exception("a due sync could not be started", extra={"sync": sync.pk})

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from connectors.base import Text, _
 from integration_hub.core import dispatch, outbox, texts
+from integration_hub.core.models import Heartbeat
 from integration_hub.syncs import changesets, claims, openrows, tasks, waiting
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import ChangeSetState, Mode, PartitionState, RunState
+from integration_hub.syncs.states import LIVE, ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +66,20 @@ def _start_writing(run: Run) -> None:
             return
         run.partitions.update(state=PartitionState.WAITING, sent_at=None, not_before=None)
         say(run, _("everything is compared; writes now"))
-    for pk in run.partitions.values_list("pk", flat=True):
-        send(pk)
+    feed(run.pk)
 
 
-def send(partition_id: int) -> None:
-    """Hand a partition to the workers and note when."""
-    Partition.objects.filter(pk=partition_id).update(sent_at=timezone.now())
-    dispatch.send(tasks.carry_partition, partition_id)
+def feed(run_id: int) -> None:
+    """Hand partitions of a run to the workers: as many at once as is its share of them, so that a run of many does not keep the others waiting."""
+    working = Run.objects.filter(state__in=LIVE, partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)).distinct().count()
+    share = max(1, Heartbeat.objects.slots("bulk") // max(1, working))
+    free = share - Partition.objects.in_hand().filter(run=run_id).count()
+    if free > 0:
+        for pk in (
+            Partition.objects.to_send().filter(run=run_id).order_by(F("sent_at").asc(nulls_last=True), "number").values_list("pk", flat=True)[:free]
+        ):
+            Partition.objects.filter(pk=pk).update(sent_at=timezone.now())
+            dispatch.send(tasks.carry_partition, pk)
 
 
 def close(run: Run, state: str) -> None:
@@ -147,10 +154,12 @@ def _finish(run: Run) -> None:
 
 def sweep() -> None:
     """Send again what lost its worker or was never taken; move runs on."""
-    for partition in Partition.objects.to_send().order_by("sent_at")[:200]:
-        send(partition.pk)
+    for run_id in Partition.objects.to_send().values_list("run", flat=True).distinct()[:200]:
+        feed(run_id)
     idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED, cancel_at=None)
-    ready = idle.filter(Q(cancel_at__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)))
+    ready = idle.filter(
+        Q(cancel_at__isnull=False) | Q(error__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED))
+    )
     for run_id in ready.values_list("pk", flat=True).distinct()[:200]:
         try:
             advance(run_id)

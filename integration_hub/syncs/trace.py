@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.db.models import Q
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from connectors import base
 from connectors.base import KEY, ConnectorError, Page, Text
@@ -85,16 +86,16 @@ def trace_record(sync: Sync, key: str, *, by: Actor) -> Trace:
     by.require("records.view", sync)
     version = sync.mapping.latest
     if version is None:
-        raise NotPossible(_("The mapping {name} has no published version yet. Publish it first.").format(name=sync.mapping))
+        raise NotPossible(gettext_noop("The mapping {name} has no published version yet. Publish it first."), name=sync.mapping)
     source = sync.source.as_schema()
     if not source.capabilities.lookup_by_key:
-        raise NotPossible(_("{entity} cannot be asked for single records, so none can be traced.").format(entity=sync.source))
+        raise NotPossible(gettext_noop("{entity} cannot be asked for single records, so none can be traced."), entity=sync.source)
     try:
         return _traced(sync, version, key)
     except ConnectorError as error:
-        raise NotPossible(texts.render(error.text)) from error
+        raise NotPossible(error.text.template, **error.text.values) from error
     except (DefinitionError, ExpressionError) as error:
-        raise NotPossible(_("The mapping no longer fits: {problem}").format(problem=error)) from error
+        raise NotPossible(gettext_noop("The mapping no longer fits: {problem}"), problem=error.text) from error
 
 
 def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
@@ -103,9 +104,9 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     with connect(sync.source.system, deadline=lambda: ends) as system:
         frame = system.lookup(work.source, KEY, [key], work.source_fields)
     if not frame.height:
-        raise NotPossible(_("{system} has no record with the key {key}.").format(system=sync.source.system.name, key=key))
+        raise NotPossible(gettext_noop("{system} has no record with the key {key}."), system=sync.source.system.name, key=key)
     page = Page(frame.head(1), None)
-    mapped = map_page(work, page, number=1, wanted=True)
+    mapped = map_page(work, page, number=1, asked=1)
     left = mapped.left[0] if mapped.left else None
     fields = steps_of(work, page)
     link = Link.objects.filter(Q((work.source_key, key)), pair=sync.pair_id, ended_at=None).first()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from integration_hub.core.expressions.language import Expression
 
 NO_KEY = r"^#[0-9a-f]{16}$"  # how the open row of a record without a key is named
+
+
+def tellable(keys: Iterable[str]) -> list[str]:
+    """Without records that have no key: these can only be met again."""
+    return [key for key in keys if not re.match(NO_KEY, key)]
 
 
 @dataclass
@@ -65,11 +71,11 @@ class Work:
         return [f.name for f in self.source.fields if f.name in wanted]
 
     def turn_is_over(self) -> bool:
-        """Whether to stop at this safe point: the turn has passed, or the run was paused or cancelled. Asks the database once a second."""
+        """Whether to stop at this safe point: the turn has passed, or the run was paused, cancelled or has failed. Asks the database once a second."""
         now = time.monotonic()
         if now >= self._asked + 1.0:
             self._asked = now
-            self._stopped = not Run.objects.filter(pk=self.run.pk, state=self.run.state, cancel_at=None).exists()
+            self._stopped = not Run.objects.filter(pk=self.run.pk, state=self.run.state, cancel_at=None, error__isnull=True).exists()
         return self._stopped or now >= self.ends_at
 
     def open_keys_exist(self) -> bool:
@@ -183,6 +189,7 @@ class Counts:
     """What became of a page's records before anything is sent."""
 
     read: int = 0
+    absent: int = 0  # asked for by name, and not there
     filtered: int = 0
     rejected: int = 0
     parked: int = 0

@@ -131,7 +131,9 @@ def portions_of(
         yield Portion(planned.row, rows, first, end, done.outcomes, {row for row in moved or () if row <= end})
     if end == last:
         return
-    if not done.untold and not overtaken(done):
+    if isinstance(done.stop, NotYet):
+        mark_sending(lease, planned.row, end + 1, last)  # the time-out runs from the last request
+    elif not done.untold and not overtaken(done):
         mark_sending(lease, planned.row, end + 1, end)
     refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
     if done.stop is not None and (refused is None or type(done.stop) is not SystemDown):
@@ -198,7 +200,6 @@ def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFram
 
     Raises ConnectorError when none of these rows was sent, or when it cannot be found out what became of some.
     """
-    started = time.monotonic()
     done.unsent |= set(rows["row"])
     outcomes = target.write(work.target, changes_of(work, change_set, rows))
     done.outcomes.update({outcome.row: outcome for outcome in outcomes})
@@ -206,7 +207,8 @@ def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFram
     unknown = {outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN}
     if unknown:
         done.untold |= unknown
-        wait_out(work, since=started)
+        if not work.target.capabilities.idempotency_key:
+            raise arriving(work, work.run.target.system.time_out_seconds)
         found, resend = found_out(work, target, rows.filter(rows["row"].is_in(sorted(unknown))))
         done.untold -= unknown
         done.outcomes.update(found)
@@ -232,13 +234,6 @@ def changes_of(work: Work, change_set: ChangeSet, rows: pl.DataFrame) -> Changes
     send = rows["send"].struct.unnest()
     partly = [name for name in send.columns if not send[name].all()]
     return Changes(about, rows["after"].struct.unnest(), send.select(partly) if partly else None)
-
-
-def wait_out(work: Work, *, since: float) -> None:
-    """A request that was cut may still be on its way in the target: nobody may look before the system's time-out has passed."""
-    if work.target.capabilities.idempotency_key:
-        return
-    time.sleep(max(0.0, since + work.run.target.system.time_out_seconds - time.monotonic()))
 
 
 def found_out(work: Work, target: Connector, rows: pl.DataFrame) -> tuple[dict[int, Outcome], list[int]]:
@@ -316,7 +311,11 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     """
     old = (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
     compared_first = bool(work.run.settings.get("compare_first"))
-    moved: set[int] = relinked(work, rows) if compared_first else set()
+    moved: set[int] = set()
+    if compared_first:
+        moved = relinked(work, rows)
+    elif work.run.parts > 1 and not work.run.first_load:  # another part may have linked what was found by a match key
+        moved = relinked(work, rows.filter(rows["found_by"].is_not_null()))
     updates = rows.filter((rows["operation"] == "update") & rows["before_known"])
     if old and updates.height:
         result: dict[int, Outcome] = {}
@@ -355,13 +354,17 @@ def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Sending
 
 
 def wait_for_arrival(work: Work, change_set: ChangeSet) -> None:
-    """What a lost worker had sent may still be on its way in the target: nobody may look before the system's time-out has passed."""
+    """A request that was cut, or a lost worker had sent, may still be on its way in the target: nobody may look before the system's time-out has passed."""
     age = (timezone.now() - change_set.sent_at).total_seconds() if change_set.sent_at else 0.0
     wait = work.run.target.system.time_out_seconds - age
     if wait > 0 and not work.target.capabilities.idempotency_key:
-        raise NotYet(
-            _("Waits until {system} can no longer be busy with what was sent before the worker was lost."), retry_after=wait, system=work.system
-        )
+        raise arriving(work, wait)
+
+
+def arriving(work: Work, seconds: float) -> NotYet:
+    return NotYet(
+        _("Waits until {system} can no longer be busy with what was sent before the connection was lost."), retry_after=seconds, system=work.system
+    )
 
 
 def gone(work: Work, key: str) -> Text:

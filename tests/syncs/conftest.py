@@ -55,7 +55,7 @@ def crm(db, sandbox, by):
     return registered("CRM", users_settings("CRM", sandbox.url), by)
 
 
-def registered(name, settings, by, connector="rest"):
+def registered(name, settings, by, *, connector="rest"):
     cache.clear()  # the samples of an entity of before, which had the same number
     system = systems.register_system(name=name, connector=connector, settings=settings, by=by)
     systems.discover_entities(system, by=by)

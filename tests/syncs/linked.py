@@ -34,7 +34,7 @@ class Company:
             with sqlite3.connect(self.files[name]) as made:
                 made.executescript(tables)
         places = {name: {"database": {"type": "sqlite", "path": str(path)}} for name, path in self.files.items()}
-        self.crm, self.erp = (registered(name, place, by, "sql") for name, place in places.items())
+        self.crm, self.erp = (registered(name, place, by, connector="sql") for name, place in places.items())
 
     def run(self, system, statement, *rows):
         with sqlite3.connect(self.files[system]) as database:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from connectors.base import FieldType, Text
+from integration_hub.core import dispatch
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import carrying, openrows, pipeline, prints, reading, services, stages, write
 from integration_hub.syncs import mapping as mapping_step
@@ -59,7 +60,7 @@ def test_a_partition_is_sent_when_the_next_worker_can_take_it(users_sync, by, mo
     small_pages(monkeypatch)
     monkeypatch.setattr(carrying, "SLICE_SECONDS", 0.0)
     sent = []
-    monkeypatch.setattr(stages, "send", lambda pk: sent.append(Partition.objects.to_carry().filter(pk=pk).exists()))
+    monkeypatch.setattr(dispatch, "send", lambda task, pk: sent.append(Partition.objects.to_carry().filter(pk=pk).exists()))
 
     carrying.carry_partition(run.partitions.get().pk)
 

@@ -113,7 +113,7 @@ def test_a_run_over_named_records_touches_no_others(few, users_sync, run_now, by
 
     run = run_now(users_sync, keys=[users[3]["userId"], users[4]["userId"], users[3]["userId"], "nobody"])
 
-    assert (run.state, run.counts["read"], run.balanced) == ("succeeded", 2, True)
+    assert (run.state, run.counts["read"], run.counts["absent"], run.balanced) == ("succeeded", 2, 1, True)
     assert set(Link.objects.values_list("a_key", flat=True)) == {users[3]["userId"], users[4]["userId"]}
     with pytest.raises(services.NotPossible, match="Name at least one record by its key"):
         services.start_run(users_sync, by=by, keys=[""])

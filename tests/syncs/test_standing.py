@@ -1,7 +1,7 @@
 """What stays as a person decided it, and what says why it stands still."""
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import OpenRow, Run, Sync
@@ -43,3 +43,6 @@ def test_a_due_sync_that_cannot_start_says_why_on_its_page(client, person, users
     client.force_login(person("operator"))
     assert not Run.objects.exists()
     assert "CRM is read-only here" in client.get(users_sync.get_absolute_url()).content.decode()
+    client.cookies["django_language"] = "zh-hans"
+    with translation.override("zh-hans"):  # which also puts the language back behind the request
+        assert "CRM 在此为只读" in client.get(users_sync.get_absolute_url()).content.decode()

@@ -16,7 +16,7 @@ from integration_hub.syncs import carrying, pipeline, reading, record, services,
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import SEND_AGAIN_AFTER, ChangeSet, Link, Partition, Run, SyncCursor
 from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal
+from tests.syncs.equal import assert_equal, told
 from tests.syncs.test_takeover import carry_until_killed, dying_worker, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -304,3 +304,14 @@ def test_a_page_that_the_source_no_longer_knows_is_read_again_from_the_start(few
     assert (run.state, run.counts["read"]) == ("succeeded", 130)
     assert_books(run)
     assert_equal(few)
+
+
+def test_a_source_that_never_keeps_its_pages_fails_the_run_after_five_beginnings(few, users_sync, run_now, monkeypatch):
+    monkeypatch.setattr(reading, "PAGE_SECONDS", 0.0)
+    few.oa.fault("status", status=410, path="pageNo=2")
+
+    run = run_now(users_sync)
+
+    assert run.state == "failed"
+    assert "Reading was begun anew 5 times and never ended. Let OA keep its positions longer" in told(run)
+    assert_books(run)

@@ -25,9 +25,10 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
     mapped_from = counts["produced"]
     line_in = Sum(
         _("In"),
-        [Count(counts["read"], _("read"), title=_("read from {source}").format(source=entity_name(run.source)))],
+        [_read(run, counts)],
         [
-            Count(mapped_from, _("mapped"), "=", title=_("made into a record of the target")),
+            *([Count(counts["absent"], _("not there"), "=", "warn", title=_("named, and not in the source"))] if counts["absent"] else ()),
+            Count(mapped_from, _("mapped"), "+" if counts["absent"] else "=", title=_("made into a record of the target")),
             Count(counts["filtered"], _("filtered"), "+", title=_("left out by the sync's filter")),
             Count(counts["rejected"], _("rejected"), "+", "warn", f"{rejects}&state=rejected" if counts["rejected"] else ""),
             *_rare([("parked", _("parked"), "")], counts, rejects),
@@ -67,6 +68,12 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ],
     )
     return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+
+
+def _read(run: Run, counts: dict[str, int]) -> Count:
+    if counts["absent"]:
+        return Count(counts["read"] + counts["absent"], _("looked for"), title=_("named, or waiting since an earlier run"))
+    return Count(counts["read"], _("read"), title=_("read from {source}").format(source=entity_name(run.source)))
 
 
 def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects: str, *, extra: Sequence[tuple[int, str, str]] = ()) -> list[Count]:

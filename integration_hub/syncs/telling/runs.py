@@ -131,8 +131,8 @@ def _tell_unbalanced(run: Run) -> Words:
 
 def absent_words(run: Run, counts: dict[str, int]) -> str:
     """That some of the records a person named are not in the source; "" where all were found. Replayed records may be read as they were kept."""
-    absent = len(run.keys or ()) - counts["read"] if run.trigger != Trigger.REPLAY else 0
-    if absent <= 0:
+    absent = counts["absent"] if run.keys is not None and run.trigger != Trigger.REPLAY else 0
+    if not absent:
         return ""
     said = ngettext("{n} of the records that were named is not in {source}.", "{n} of the records that were named are not in {source}.", absent)
     return said.format(n=number(absent), source=run.source.system.name)

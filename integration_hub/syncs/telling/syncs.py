@@ -126,7 +126,7 @@ def _lower_first(sentence: str) -> str:
 
 def _tell_stuck(standing: Standing) -> Words:
     sync = standing.sync
-    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [sync.refusal], True
+    return _("{target} is not kept fresh: this sync could not start.").format(target=sync.target.system.name), [texts.render(sync.refusal)], True
 
 
 def _tell_paused(standing: Standing) -> Words:

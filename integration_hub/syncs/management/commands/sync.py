@@ -198,6 +198,7 @@ class _Bar:
 
 _COUNTS = {
     "read": _("read"),
+    "absent": _("not there"),
     "filtered": _("filtered"),
     "created": _("created"),
     "updated": _("updated"),
