@@ -55,9 +55,10 @@ def _take_up(pks: Iterable[int], at: datetime) -> None:
 
 
 def released(work: Work) -> OpenRowQuerySet:
-    """What this run has parked and its own writing has released since; the first of its partitions takes it up, what comes later is replayed."""
+    """What this run has parked and its own writing has released since. The first of its partitions takes it up; what comes later is replayed, and
+    so is what a run over named records releases, which reads each of these once."""
     rows: OpenRowQuerySet = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, run=work.run, replay_at__isnull=False)
-    return rows.filter(state=OpenState.PARKED) if work.partition.number == 1 else rows.none()
+    return rows.filter(state=OpenState.PARKED) if work.partition.number == 1 and work.run.keys is None else rows.none()
 
 
 def reject_overdue() -> None:
