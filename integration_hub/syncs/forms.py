@@ -115,6 +115,20 @@ class SyncForm(forms.Form):
             "A record that refers to another one waits until that has arrived, where its mapping says so. After so many days it becomes a reject."
         ),
     )
+    group = forms.CharField(
+        label=gettext_lazy("Group"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "sync-groups"}),
+        help_text=gettext_lazy("Syncs of one group are run and paused together."),
+    )
+    after = forms.ModelMultipleChoiceField(
+        Sync.objects.none(),
+        label=gettext_lazy("Runs after"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("When these are due or running, it waits for them: customers before their orders."),
+    )
     owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
     notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
@@ -124,6 +138,8 @@ class SyncForm(forms.Form):
         super().__init__(data, use_required_attribute=False, **kwargs)
         entities = Entity.objects.selected().select_related("system").order_by("system__name", "name")
         self.fields["owner"].queryset = get_user_model().objects.filter(is_active=True).order_by("first_name", "username")  # type: ignore[attr-defined]
+        others = Sync.objects.exclude(pk=sync.pk) if sync else Sync.objects.all()
+        self.fields["after"].queryset = others.order_by("name")  # type: ignore[attr-defined]
         mappings = Mapping.objects.order_by("name")
         if sync is not None:
             del self.fields["source"], self.fields["target"]
@@ -138,6 +154,10 @@ class SyncForm(forms.Form):
         for name in ("interval_seconds", "crontab", "time_zone"):
             self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
         self.has_mappings = mappings.exists()
+
+    @property
+    def groups(self) -> list[str]:
+        return list(Sync.objects.exclude(group="").order_by("group").values_list("group", flat=True).distinct())
 
     @property
     def zones(self) -> list[str]:
@@ -160,6 +180,7 @@ class SyncForm(forms.Form):
         """What the services take."""
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
         found["lookback_seconds"] = found["lookback_seconds"] or 0
+        found["after"] = list(found["after"])
         found["parked_days"] = found["parked_days"] or 7
         found["time_zone"] = found["time_zone"] or "UTC"
         return found
@@ -180,9 +201,11 @@ def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
     names = (
         "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
-        "notes",
+        "group", "notes",
     )  # fmt: skip
-    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id} | {name: getattr(sync, name) for name in names}
+    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
+        name: getattr(sync, name) for name in names
+    }
 
 
 class RecordsForm(forms.Form):

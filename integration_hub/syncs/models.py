@@ -32,7 +32,7 @@ from integration_hub.syncs.states import (
     Side,
     Trigger,
 )
-from integration_hub.systems.models import Entity
+from integration_hub.systems.models import Entity, System
 
 if TYPE_CHECKING:
     from integration_hub.accounts.actor import Actor
@@ -45,11 +45,18 @@ class VisibleQuerySet(models.QuerySet[Any]):
         return self if by.allows(self.permission) else self.none()
 
 
+class PairQuerySet(models.QuerySet[Any]):
+    def between(self, one: System, other: System) -> Self:
+        return self.filter(Q(a__system=one, b__system=other) | Q(a__system=other, b__system=one)).select_related("a", "b")
+
+
 class Pair(models.Model):
     """Two entities that hold the same things. It owns the links; all syncs over it share them."""
 
     a = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_a")
     b = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_b")
+
+    objects = PairQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["a", "b"], name="pair_once")]
@@ -155,6 +162,7 @@ class Sync(models.Model):
     """A pair, a direction, a mapping, a mode, a schedule and policies: what an administrator runs and watches."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
+    group = models.CharField(_("group"), max_length=200, blank=True, default="", db_index=True)  # run and paused together
     pair = models.ForeignKey(Pair, models.PROTECT, related_name="syncs")
     direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.A_TO_B)
     mapping = models.ForeignKey(Mapping, models.PROTECT, related_name="syncs", verbose_name=_("mapping"))
@@ -167,6 +175,7 @@ class Sync(models.Model):
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
     parked_days = models.PositiveSmallIntegerField(_("wait for links, days"), default=7, validators=[MinValueValidator(1), MaxValueValidator(365)])
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
+    after = models.ManyToManyField("self", symmetrical=False, related_name="before", blank=True, verbose_name=_("runs after"))
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could

@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import schedule, stages
+from integration_hub.syncs import order, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -192,12 +192,12 @@ def _advance_later(run: Run) -> None:
 # --- syncs ------------------------------------------------------------------------------------------------------------
 
 _CHANGEABLE = (
-    "name", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
+    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
 
-def create_sync(*, by: Actor, source: Entity, target: Entity, **settings: Any) -> Sync:
+def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sync] = (), **settings: Any) -> Sync:
     """Create a sync from `source` to `target`; the pair is shared with every sync between the two, in either direction. Raises ValidationError."""
     by.require("syncs.change")
     with transaction.atomic():
@@ -209,14 +209,16 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, **settings: Any) -
         _check(sync)
         sync.next_due_at = schedule.next_due(sync)
         sync.save()
+        sync.after.set(after)
         audit.record("sync.created", sync, by=by, changes={name: [None, _plain(getattr(sync, name))] for name in _CHANGEABLE})
     return sync
 
 
-def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
+def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, **settings: Any) -> Sync:
     """Change a sync's settings. Raises ValidationError; a run that is going stays on what it began with."""
     by.require("syncs.change", sync)
     with transaction.atomic():
+        changes = _change_order(sync, after) if after is not None else {}
         sync = Sync.objects.select_for_update().get(pk=sync.pk)
         before = {name: _plain(getattr(sync, name)) for name in _CHANGEABLE}
         for name, value in settings.items():
@@ -224,7 +226,7 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
                 raise TypeError(f"A sync has no setting {name}.")
             setattr(sync, name, value)
         _check(sync)
-        changes = {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
+        changes |= {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
         if not changes:
             return sync
         if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
@@ -232,6 +234,17 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
         sync.save()
         audit.record("sync.changed", sync, by=by, changes=changes)
     return sync
+
+
+def _change_order(sync: Sync, after: Sequence[Sync]) -> dict[str, list[str]]:
+    """Set which syncs it runs after; what changed, for the audit log. All syncs are held, so that two who change at once make no circle."""
+    list(Sync.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+    before = set(sync.after.all())
+    if before == set(after):
+        return {}
+    order.check(sync, after)
+    sync.after.set(after)
+    return {"after": [texts.listed(sorted(map(str, before))), texts.listed(sorted(map(str, after)))]}
 
 
 def _check(sync: Sync) -> None:
@@ -349,19 +362,21 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = 
 
 
 def start_due_syncs() -> None:
-    """Start every sync that is due. One that finds its pair busy stays due; one that cannot run says so once and waits for its next time."""
+    """Start every sync that is due, each behind those that it runs after. One that finds its pair busy stays due; one that cannot run says so once and
+    waits for its next time."""
     resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
-    for sync in Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
+    due = Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")
+    for sync in order.free_of(list(due))[:200]:
         try:
             with transaction.atomic():
-                due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if due.update(next_due_at=schedule.next_due(sync), refusal=None):
+                still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
+                if still_due.update(next_due_at=schedule.next_due(sync), refusal=None):
                     start_run(sync, by=Actor.schedule(), trigger="schedule")
         except PairBusy:
             continue  # the transaction is rolled back: it stays due
         except NotPossible as error:
-            due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
-            due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
+            still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
+            still_due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
         except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
             log.exception("a due sync could not be started", extra={"sync": sync.pk})
