@@ -312,8 +312,8 @@ def test_the_page_makes_a_group_of_two_systems(company, ends, browser):
     assert "Choose what contacts goes into." in refused
     assert made.status_code == 302
     assert list(Sync.objects.filter(group="All").order_by("pk").values_list("name", flat=True)) == [
-        "CRM accounts → ERP customers",
-        "CRM contacts → ERP people",
+        "CRM · accounts → ERP · customers",
+        "CRM · contacts → ERP · people",
     ]
 
 
