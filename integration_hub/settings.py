@@ -76,15 +76,19 @@ except Exception:
     raise ImproperlyConfigured("DATABASE_URL is not an address such as postgres://user:password@host:5432/hub.") from None
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     # WAL + IMMEDIATE: no "database is locked" among many processes. FULL: what was committed survives a power cut. No mmap_size: what is
-    # mapped of a growing database counts as memory of each worker, and made nothing quicker.
+    # mapped of a growing database counts as memory of each worker, and made nothing quicker. Tests have no power cut.
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 20,
         "transaction_mode": "IMMEDIATE",
-        "init_command": ("PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA journal_size_limit=27103364;PRAGMA cache_size=2000;"),
+        "init_command": (
+            f"PRAGMA journal_mode=WAL;PRAGMA synchronous={'OFF' if TESTING else 'FULL'};PRAGMA journal_size_limit=27103364;PRAGMA cache_size=2000;"
+        ),
     }
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # a file: workers and threads of the tests share it
 elif DATABASES["default"]["ENGINE"].endswith("postgresql"):
     DATABASES["default"].setdefault("OPTIONS", {})["connect_timeout"] = 10
+    if TESTING:
+        DATABASES["default"]["OPTIONS"]["options"] = "-c synchronous_commit=off"
     DATABASES["default"]["CONN_MAX_AGE"] = 60
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 else:

@@ -13,7 +13,7 @@ $python -m pytest -n 2 -q tests/browser --cov --cov-append --cov-report=
 
 if url=$($python -m tests.services postgresql); then
   echo "tests that use the database, on PostgreSQL"
-  DATABASE_URL="${url}_$$" $python -m pytest -n 2 -q --ignore tests/browser --only-database --cov --cov-append --cov-report=
+  DATABASE_URL="${url}_$$" $python -m pytest -n 2 -q --ignore tests/browser --only-database
 elif [ "${HUB_REQUIRE_SERVICES:-}" = 1 ]; then
   exit 1
 else

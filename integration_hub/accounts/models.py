@@ -45,6 +45,9 @@ class TokenQuerySet(models.QuerySet["Token"]):
     def live(self) -> TokenQuerySet:
         return self.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), revoked_at=None, user__is_active=True)
 
+    def expired(self) -> TokenQuerySet:
+        return self.filter(expires_at__lte=Now(), revoked_at=None)
+
     def visible_to(self, by: Actor) -> TokenQuerySet:
         """One's own; administrators and auditors see all."""
         if by.allows("accounts.view"):

@@ -79,9 +79,8 @@ def create_person(*, username: str, role: str, password: str, by: Actor, **profi
     by.require("accounts.change")
     person = User(username=username.strip(), role=role, is_staff=True)
     _set_profile(person, profile)
-    _check_password(password, person)
+    _refuse(problems_of(person, password=password))
     person.set_password(password)
-    person.full_clean(exclude=["last_login"])
     with transaction.atomic():
         person.save()
         _record("person.created", person, by=by, changes={"role": ["", role]})
@@ -101,10 +100,9 @@ def change_person(
         person.role = role if role is not None else person.role
         person.is_active = is_active if is_active is not None else person.is_active
         _set_profile(person, profile)
+        _refuse(problems_of(person, password=password or None))
         if password:
-            _check_password(password, person)
             person.set_password(password)
-        person.full_clean()
         _keep_an_administrator(person)
         person.save()
         changes = {name: [before[name], value] for name, value in _state(person).items() if value != before[name]}
@@ -134,13 +132,38 @@ def change_password(person: User, *, old: str, new: str, by: Actor) -> None:
     """One's own. Ends every session but keeps tokens, which are revoked one by one."""
     if by.kind != "person" or by.user_id != person.pk:
         raise ValidationError(_("Only the person themselves can do this."))
-    if not person.check_password(old):
-        raise ValidationError({"old_password": _("The old password is not right.")})
-    _check_password(new, person, place="new_password")
+    _refuse(problems_of_passwords(person, old=old, new=new))
     with transaction.atomic():
         person.set_password(new)
         person.save(update_fields=["password"])
         _record("person.changed", person, by=by, changes={"password": ["", "changed"]})
+
+
+def problems_of(person: User, *, password: str | None = None) -> dict[str, list[str]]:
+    """What is wrong with a person who is to be saved, and with the password they are to get, by field."""
+    problems: dict[str, list[str]] = {}
+    try:
+        person.full_clean(exclude=["last_login", "password"])
+    except ValidationError as error:
+        problems = error.message_dict
+    if password is not None and (said := _problems_of_password(password, person)):
+        problems["password"] = said
+    return problems
+
+
+def problems_of_passwords(person: User, *, old: str, new: str) -> dict[str, list[str]]:
+    """What stands against changing the old password into the new one, by field."""
+    problems: dict[str, list[str]] = {}
+    if not person.check_password(old):
+        problems["old_password"] = [_("The old password is not right.")]
+    if said := _problems_of_password(new, person):
+        problems["new_password"] = said
+    return problems
+
+
+def _refuse(problems: dict[str, list[str]]) -> None:
+    if problems:
+        raise ValidationError(problems)
 
 
 def _set_profile(person: User, profile: dict[str, Any]) -> None:
@@ -150,11 +173,12 @@ def _set_profile(person: User, profile: dict[str, Any]) -> None:
         setattr(person, name, value)
 
 
-def _check_password(password: str, person: User, *, place: str = "password") -> None:
+def _problems_of_password(password: str, person: User) -> list[str]:
     try:
         validate_password(password, person)
     except ValidationError as error:
-        raise ValidationError({place: error.messages}) from None
+        return error.messages
+    return []
 
 
 def _keep_an_administrator(person: User) -> None:

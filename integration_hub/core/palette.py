@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -32,29 +32,40 @@ searches: Registry[Search] = Registry("searches")  # (by, text) → at most MOST
 
 
 def find(by: Actor, text: str) -> list[Hit]:
-    """Pages first, then what the apps know of; without a text, all pages."""
-    hits = [
-        Hit(str(entry.title), pgettext("of the console", "Pages"), entry.href, entry.icon)
-        for _name, entry in entries_for(by)
-        if _fits(text, entry.title, entry.words)
-    ]
+    """The kind with the nearest hit first, in it what is called so before what begins so; pages first among equals. Without a text, all pages."""
+    found = []
+    for _name, entry in entries_for(by):
+        names = [*_names(entry.title), *entry.words.split()]
+        if any(text.casefold() in name.casefold() for name in names):
+            hit = Hit(str(entry.title), pgettext("of the console", "Pages"), entry.href, entry.icon)
+            found.append((_distance(text, names), hit))
     if text:
         for search in searches.values():
-            hits += search(by, text)[:MOST]
-    return hits
+            found += [(_distance(text, [hit.title]), hit) for hit in search(by, text)[:MOST]]
+    nearest: dict[str, int] = {}
+    for distance, hit in found:
+        nearest[hit.kind] = min(distance, nearest.get(hit.kind, distance))
+    kinds = sorted(nearest, key=nearest.__getitem__)
+    return [hit for __, hit in sorted(found, key=lambda pair: (kinds.index(pair[1].kind), pair[0]))]
 
 
-def _fits(text: str, title: StrOrPromise, words: str) -> bool:
+def _names(title: StrOrPromise) -> list[str]:
+    """As the reader knows it, and in English."""
     with override("en"):
         english = str(title)
-    return text.casefold() in f"{title}\n{english}\n{words}".casefold()
+    return [str(title), english]
+
+
+def _distance(text: str, names: Iterable[str]) -> int:
+    """0: one of the names is the text, 1: one begins with it, 2: it stands elsewhere."""
+    wanted = text.casefold()
+    return min(0 if name == wanted else 1 if name.startswith(wanted) else 2 for name in map(str.casefold, names))
 
 
 class PalettePage(Door):
     """The list under the search field, as a piece of HTML."""
 
     def get(self, request: Any) -> Any:
-
         text = request.GET.get("s", "").strip()[:100]
         hits = find(self.by, text)
         groups = [(kind, list(some)) for kind, some in groupby(hits, key=lambda hit: hit.kind)]

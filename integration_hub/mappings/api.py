@@ -3,7 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -15,7 +17,7 @@ from integration_hub.core.expressions.evaluator import EvaluationFailed
 from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
-from integration_hub.mappings import services
+from integration_hub.mappings import drafts, services
 from integration_hub.mappings.definition import DefinitionError, Problem
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.systems.api import EntityReference
@@ -89,14 +91,18 @@ class MappingViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, v
         return Response(MappingSerializer(self.get_queryset().get(pk=mapping.pk)).data, status=status.HTTP_201_CREATED)
 
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change the draft. Name and entities stay."""
+        """Change its name or its draft. The entities stay."""
         mapping = self.get_object()
         given = MappingSerializer(mapping, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        if kept := {"name", "source", "target"} & {name for name, value in given.validated_data.items() if value != getattr(mapping, name, None)}:
-            raise serializers.ValidationError(dict.fromkeys(kept, "A mapping keeps its name and its entities. Make another one."))
-        if "draft" in given.validated_data:
-            services.change_mapping(mapping, definition=given.validated_data["draft"], by=self.by)
+        facts = given.validated_data
+        if kept := [name for name in ("source", "target") if name in facts and facts[name] != getattr(mapping, name)]:
+            raise serializers.ValidationError({name: [_("A mapping keeps its entities. Make another one.")] for name in kept})
+        with transaction.atomic():
+            if "name" in facts:
+                drafts.rename_mapping(mapping, name=facts["name"], by=self.by)
+            if "draft" in facts:
+                services.change_mapping(mapping, definition=facts["draft"], by=self.by)
         return Response(MappingSerializer(self.get_object()).data)
 
     @extend_schema(responses={204: None})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from django.contrib import messages
@@ -12,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from integration_hub.core.pages import HubAction
+from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text
 from integration_hub.mappings import drafts, editor, services
@@ -122,13 +122,11 @@ class VersionsPage(UnderMapping):
         return _("Versions of {name}").format(name=self.mapping.name)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        versions = list(self.mapping.versions.all()[:200])
-        before = {newer.pk: older for newer, older in itertools.pairwise(versions)}
-        rows = [
-            {"version": version, "changes": differences(before[version.pk].definition if version.pk in before else None, version.definition)}
-            for version in versions
-        ]
-        return super().get_context_data(**kwargs) | {"mapping": self.mapping, "rows": rows}
+        pager = key_page(self.mapping.versions.all(), self.request, order=("-number",), size=20)
+        numbers = [version.number - 1 for version in pager.items]
+        before = {version.number: version.definition for version in self.mapping.versions.filter(number__in=numbers)}
+        rows = [{"version": each, "changes": differences(before.get(each.number - 1), each.definition)} for each in pager.items]
+        return super().get_context_data(**kwargs) | {"mapping": self.mapping, "latest": self.mapping.latest, "pager": pager, "rows": rows}
 
 
 class OfVersion(UnderMapping):

@@ -1,11 +1,12 @@
 from django.urls import path
 
-from integration_hub.mappings import publishing, views
+from integration_hub.mappings import lists, publishing, views
 
 app_name = "mappings"
 
 urlpatterns = [
-    path("", views.MappingsPage.as_view(), name="list"),
+    path("", lists.MappingsPage.as_view(), name="list"),
+    path("export.csv", lists.MappingExport.as_view(), name="export"),
     path("add/", views.AddMapping.as_view(), name="add"),
     path("<int:pk>/", views.EditorPage.as_view(), name="detail"),
     path("<int:pk>/preview/", views.PreviewPart.as_view(), name="preview"),

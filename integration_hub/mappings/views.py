@@ -1,4 +1,4 @@
-"""The pages of mappings: the list, a new one, and the editor with its preview on real records. Publishing and versions are in publishing.py."""
+"""The pages of mappings: a new one, and the editor with its preview on real records. The list is in lists.py, publishing and versions in publishing.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
@@ -14,8 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters, sentence_of
-from integration_hub.core.paging import key_page
+from integration_hub.core.pages import HubAction, HubPage, sentence_of
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.registry import uses_of
 from integration_hub.core.templatetags.hub import ABSENT, ago_text
@@ -23,60 +22,12 @@ from integration_hub.mappings import drafts, editor, services
 from integration_hub.mappings.differences import differences, step_words
 from integration_hub.mappings.forms import PairForm
 from integration_hub.mappings.look import Look, look
-from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.mappings.models import Mapping
 from integration_hub.mappings.samples import Samples, samples_of
 from integration_hub.mappings.suggest import suggest_fields
-from integration_hub.systems.models import Entity, System
+from integration_hub.systems.models import Entity
 
 Json = dict[str, Any]
-STATES = (("draft", gettext_lazy("Draft")), ("published", gettext_lazy("Published")), ("changed", gettext_lazy("Changed since published")))
-
-
-def with_version(rows: QuerySet[Mapping]) -> QuerySet[Any]:
-    """With what is known of the latest version, in one query."""
-    latest = MappingVersion.objects.filter(mapping=OuterRef("pk")).order_by("-number")
-    return rows.annotate(
-        version=Subquery(latest.values("number")[:1]),
-        version_at=Subquery(latest.values("published_at")[:1]),
-        version_definition=Subquery(latest.values("definition")[:1]),
-    )
-
-
-class MappingsPage(HubPage):
-    permission = "mappings.view"
-    title = gettext_lazy("Mappings")
-    nav = "mappings"
-    template_name = "mappings/list.html"
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        systems = [(system.slug, system.name) for system in System.objects.visible_to(self.by).order_by("name")[:200]]
-        filters = read_filters(
-            self.request, Filter("q", _("Name begins with")), Filter("system", _("System"), systems), Filter("state", _("State"), STATES)
-        )
-        named, system, state = (each.value for each in filters)
-        rows = with_version(Mapping.objects.visible_to(self.by)).select_related("source__system", "target__system")
-        rows = rows.prefetch_related("syncs")  # by the name of their relation: one query, where asking for each mapping's uses would be one a row
-        rows = rows.filter(name__istartswith=named) if named else rows
-        rows = rows.filter(Q(source__system__slug=system) | Q(target__system__slug=system)) if system else rows
-        match state:
-            case "draft":
-                rows = rows.filter(version=None)
-            case "published":
-                rows = rows.filter(version__isnull=False)
-            case "changed":
-                rows = rows.filter(changed_at__gt=F("version_at"))
-        pager = key_page(rows, self.request, order=("name", "pk"))
-        add = Act(_("Make a mapping"), href=reverse("mappings:add"), primary=True, icon="add") if self.by.allows("mappings.change") else None
-        return super().get_context_data(**kwargs) | {"filters": filters, "pager": pager, "rows": [_row(one) for one in pager.items], "add": add}
-
-
-def _row(mapping: Any) -> Json:
-    state, word = "idle", _("Draft")
-    if mapping.version is not None:
-        changed = bool(differences(mapping.version_definition, mapping.draft))
-        word = (_("v{n}, changed since") if changed else _("Published v{n}")).format(n=mapping.version)
-        state = "warn" if changed else "ok"
-    return {"mapping": mapping, "state": state, "word": word, "fields": len(mapping.draft.get("fields") or ()), "uses": mapping.syncs.all()}
 
 
 # --- a new one --------------------------------------------------------------------------------------------------------
@@ -234,8 +185,9 @@ class EditorPage(OfMapping):
 
     def _save(self, draft: editor.Draft, seen: str, do: str) -> HttpResponse:
         try:
-            drafts.rename_mapping(self.mapping, name=self.request.POST.get("name", self.mapping.name), by=self.by)
-            drafts.save_draft(self.mapping, definition=editor.definition_of(draft), seen=seen, by=self.by)
+            with transaction.atomic():
+                drafts.rename_mapping(self.mapping, name=self.request.POST.get("name", self.mapping.name), by=self.by)
+                drafts.save_draft(self.mapping, definition=editor.definition_of(draft), seen=seen, by=self.by)
         except drafts.DraftMoved as moved:
             self.moved = moved.mapping
             return self._draw(draft, seen, changed=True)

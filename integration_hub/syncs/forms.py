@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ValidationError
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping
-from integration_hub.syncs.models import Sync
+from integration_hub.syncs.models import Pair, Sync
+from integration_hub.syncs.schedule import cursor_value
 from integration_hub.syncs.states import Mode
 from integration_hub.systems.models import Entity
 
@@ -177,24 +178,28 @@ class SyncForm(forms.Form):
         return found
 
     def settings(self) -> dict[str, Any]:
-        """What the services take."""
+        """What the services take, as far as it is filled in."""
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
-        found["lookback_seconds"] = found["lookback_seconds"] or 0
-        found["after"] = list(found["after"])
-        found["parked_days"] = found["parked_days"] or 7
-        found["time_zone"] = found["time_zone"] or "UTC"
+        found["lookback_seconds"] = found.get("lookback_seconds") or 0
+        found["parked_days"] = found.get("parked_days") or 7
+        found["after"] = list(found.get("after") or ())
+        found["time_zone"] = found.get("time_zone") or "UTC"
         return found
+
+    def draft(self) -> Sync:
+        """The sync that this form would make, as far as it is filled in; not saved."""
+        settings = self.settings()
+        del settings["after"]  # an order is of syncs that are saved
+        ends = settings.pop("source", None), settings.pop("target", None)
+        sync = copy(self.sync) if self.sync else Sync(pair=Pair(a=ends[0], b=ends[1])) if all(ends) else Sync()
+        for name, value in settings.items():
+            setattr(sync, name, value)
+        return sync
 
     def scheduled(self) -> Sync:
         """An unsaved sync with the schedule of this form, as far as it is filled in."""
         known = getattr(self, "cleaned_data", {})
         return Sync(interval_seconds=known.get("interval_seconds"), crontab=known.get("crontab") or "", time_zone=known.get("time_zone") or "UTC")
-
-    def refuse(self, error: ValidationError) -> None:
-        """Put a service's problems beside their fields."""
-        for name, problems in (error.message_dict if hasattr(error, "error_dict") else {None: error.messages}).items():
-            for problem in problems:
-                self.add_error(name if name in self.fields else None, problem)
 
 
 def _initial(sync: Sync) -> dict[str, Any]:
@@ -233,3 +238,13 @@ class CursorForm(forms.Form):
         help_text=gettext_lazy("Empty removes the cursor, so that the next run reads everything."),
     )
     note = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, sync: Sync, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sync = sync
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if found.get("value"):
+            cursor_value(self.sync, found["value"])
+        return found

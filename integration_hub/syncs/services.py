@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from functools import partial
 from typing import Any
 
@@ -146,10 +146,16 @@ def _checked_keys(sync: Sync, keys: Sequence[str]) -> list[str]:
 
 
 def cancel_run(run: Run, *, by: Actor) -> None:
-    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor."""
+    """Ask a run to stop at its next safe point. What is written stays; the next run goes on from the cursor.
+
+    Asked again while it is stopping, it changes nothing. Raises NotPossible where the run has ended.
+    """
     by.require("syncs.cancel", run)
     with transaction.atomic():
         if not Run.objects.filter(pk=run.pk, ended_at=None, cancel_at=None).update(cancel_at=timezone.now(), state=_unpaused(run)):
+            run.refresh_from_db()
+            if run.ended_at is not None:
+                raise NotPossible(_("Run {number} has ended already: {state}.").format(number=run.pk, state=run.get_state_display()))
             return
         audit.record("run.cancelled", run, by=by)
         stages.say(run, "{name} asked to cancel it", "warning", name=by.name)
@@ -248,27 +254,45 @@ def _change_order(sync: Sync, after: Sequence[Sync]) -> dict[str, list[str]]:
 
 
 def _check(sync: Sync) -> None:
-    """Refuse what could not run: names taken, a mapping between other entities, a schedule or filter that cannot be understood."""
-    sync.clean_fields(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
-    sync.validate_unique()
+    """Refuse what could not run, with all that is wrong with it."""
+    if found := problems_of(sync):
+        raise ValidationError(found)
+
+
+def problems_of(sync: Sync) -> dict[str, list[str]]:
+    """What is wrong with a sync, by field: names taken, a mapping between other entities, a schedule or filter that cannot be understood.
+
+    The sync may be a draft, without a pair or a mapping yet: what rests on something that is missing or wrong itself is not judged.
+    """
+    found: dict[str, list[str]] = {}
+    try:
+        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+    except ValidationError as error:
+        found = error.message_dict
+    problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
+    if not {"interval_seconds", "crontab", "time_zone"} & found.keys():
+        problems |= schedule.problems(sync)
+    return found | {name: [problem] for name, problem in problems.items()}
+
+
+def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
+    """What of mapping, mode and filter does not go with the entities, except where that is `known` to be wrong anyway."""
     problems: dict[str, str] = {}
-    if (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
+    schema = sync.source.as_schema()
+    if "mapping" not in known and (sync.mapping.source_id, sync.mapping.target_id) != (sync.source.pk, sync.target.pk):
         problems["mapping"] = _("The mapping {name} goes from {source} to {target}, but this sync from {a} to {b}.").format(
             name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
         )
-    schema = sync.source.as_schema()
     if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
-    if sync.filter:
+    if sync.filter and "filter" not in known:
         from integration_hub.core.expressions import language
 
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = _with_place(error)
-    problems.update(schedule.problems(sync))
-    if problems:
-        raise ValidationError(problems)
+    return problems
 
 
 def _with_place(error: ExpressionError) -> str:
@@ -343,18 +367,27 @@ def _delete_files(names: list[str]) -> None:
         default_storage.delete(name)
 
 
-def set_cursor(sync: Sync, *, by: Actor, value: str, key: str = "", note: str = "") -> None:
+def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -> None:
     """Set the cursor back (or forward): the next incremental run reads from there. "" removes it, so that everything is read.
 
-    Raises PairBusy while a run of the sync is going, which would move it when it ends.
+    `note` is the reason, which the audit log keeps. Raises ValidationError by field, PairBusy while a run of the sync is going, which would
+    move the cursor when it ends.
     """
     by.require("syncs.change", sync)
+    problems: dict[str, list[str]] = {}
+    if not note.strip():
+        problems["note"] = [_("Say why the cursor is set.")]
+    try:
+        value = schedule.cursor_value(sync, value) if value else ""
+    except ValidationError as error:
+        problems |= error.message_dict
+    if problems:
+        raise ValidationError(problems)
     with transaction.atomic():
         _refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
-            value = schedule.cursor_value(sync, value)
             SyncCursor.objects.update_or_create(sync=sync, side=sync.source_side, defaults={"value": value, "key": key})
         elif known:
             known.delete()

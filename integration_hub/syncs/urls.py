@@ -4,6 +4,7 @@ from integration_hub.syncs.views import changes, pairs, rejects, runs, sync_form
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
+    path("export.csv", syncs.SyncExport.as_view(), name="export"),
     path("new/", sync_forms.NewSync.as_view(), name="new"),
     path("due/", sync_forms.DueTimes.as_view(), name="due"),
     path("pairs/<int:pk>/", pairs.PairPage.as_view(), name="pair"),

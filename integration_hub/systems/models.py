@@ -3,10 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils.functional import cached_property
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.core import texts
@@ -84,6 +86,16 @@ class System(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Tells, at its field, which of the constraints above people have broken."""
+        problems = {}
+        if self.check_interval_seconds is not None and self.check_interval_seconds < 10:
+            problems["check_interval_seconds"] = gettext("A system is asked every 10 seconds at the most.")
+        if self.requests_per_second is not None and self.requests_per_second <= 0:
+            problems["requests_per_second"] = gettext("It is more than 0; leave it empty for no limit.")
+        if problems:
+            raise ValidationError(problems)
 
     @property
     def error_text(self) -> str:

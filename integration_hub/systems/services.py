@@ -45,6 +45,7 @@ __all__ = [
     "delete_system",
     "discover_entities",
     "end_maintenance",
+    "problems_of_settings",
     "read_sample",
     "register_system",
     "select_entities",
@@ -148,6 +149,18 @@ def delete_system(system: System, *, by: Actor) -> None:
                     name=system, users=", ".join(sorted(str(row) for row in error.protected_objects)[:5])
                 )
             ) from None
+
+
+def problems_of_settings(*, connector: str, settings: Mapping[str, Any], system: System | None = None) -> dict[str, list[str]]:
+    """What is wrong with these settings, by place. With a registered `system`, its stored secrets stand in for those left out."""
+    try:
+        kind = _kind(connector)
+        if system is not None:
+            settings = keep_secrets(kind, system.settings, revealed(system), settings)
+        validate_settings(kind, settings, {})
+    except ValidationError as error:
+        return error.message_dict
+    return {}
 
 
 def try_settings(*, connector: str, settings: Mapping[str, Any], by: Actor, system: System | None = None, name: str = "") -> Text:

@@ -6,6 +6,7 @@ app_name = "systems"
 
 urlpatterns = [
     path("", systems.SystemsPage.as_view(), name="list"),
+    path("export.csv", systems.SystemExport.as_view(), name="export"),
     path("add/", settings.ChooseConnector.as_view(), name="add"),
     path("add/<str:kind>/", settings.RegisterSystem.as_view(), name="register"),
     path("connected/", settings.Connected.as_view(), name="connected"),

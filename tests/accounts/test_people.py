@@ -37,6 +37,20 @@ def test_a_person_that_makes_no_sense_is_refused(administrator, change, field):
     assert not User.objects.filter(username="ada").exists()
 
 
+def test_all_that_is_wrong_with_a_person_or_their_passwords_is_told_at_once(administrator, client):
+    client.force_login(User.objects.get(), backend="django.contrib.auth.backends.ModelBackend")
+
+    def wrong(name, *args, **values):
+        return client.post(reverse(name, args=args), values).context["form"].errors
+
+    assert wrong("accounts:add_person", username="a b", email="no", role="king", password="short").keys() == {"username", "email", "role", "password"}
+    assert wrong("accounts:person", administrator.user_id, email="no", role="viewer", password="12345678").keys() == {"email", "password"}
+    passwords = wrong("accounts:password", old_password="wrong", new_password="short", again="other")
+    assert passwords.keys() == {"old_password", "new_password", "again"}
+    assert wrong("accounts:password", old_password="", new_password="", again="") == {name: ["This field is required."] for name in passwords}
+    assert User.objects.get().check_password(GOOD)
+
+
 @pytest.mark.parametrize("role", ["integrator", "operator", "approver", "auditor", "viewer"])
 def test_nobody_else_changes_people(person, role):
     somebody = person(role)

@@ -52,7 +52,23 @@ def test_a_draft_is_changed_and_what_is_wrong_with_it_is_told_at_its_place(api, 
     assert refused.status_code == 400
     assert refused.json()["errors"][0]["pointer"].startswith("#/draft/fields/1")
     assert Mapping.objects.get().versions.count() == 1
-    assert client.patch(address, {"name": "Another"}, content_type=JSON).status_code == 400
+
+
+def test_a_mapping_is_renamed_and_keeps_its_entities(api, integrator, operator, users_sync):
+    client, address = api(integrator), f"{V1}/mappings/{users_sync.mapping_id}/"
+    taken = Mapping.objects.create(name="Taken", source=users_sync.source, target=users_sync.target)
+
+    renamed = client.patch(address, {"name": "Staff", "draft": {"fields": []}}, content_type=JSON).json()
+    refused = client.patch(address, {"name": taken.name, "draft": {}}, content_type=JSON)
+    turned = client.patch(address, {"source": {"system": "crm", "entity": "users"}}, content_type=JSON)
+
+    assert (renamed["name"], renamed["draft"]) == ("Staff", {"fields": []})
+    assert Entry.objects.get(event="mapping.renamed").changes == {"name": ["Users", "Staff"]}
+    assert (refused.status_code, [error["pointer"] for error in refused.json()["errors"]]) == (400, ["#/name"])
+    assert turned.json()["errors"] == [{"detail": "A mapping keeps its entities. Make another one.", "pointer": "#/source"}]
+    assert client.patch(address, {"name": " "}, content_type=JSON).status_code == 400
+    assert api(operator).patch(address, {"name": "Mine"}, content_type=JSON).status_code == 403
+    assert Mapping.objects.get(pk=users_sync.mapping_id).name == "Staff"
 
 
 def test_versions_are_kept_and_a_mapping_in_use_stays(api, integrator, users_sync):
@@ -150,8 +166,23 @@ def test_the_cursor_is_read_and_set_back(api, integrator, users_sync, run_now):
 
     body = {"value": "2026-02-01", "note": "once more"}
     assert client.put(address, body, content_type=JSON).json()["value"] == "2026-02-01T00:00:00.000000Z"
-    assert client.put(address, {"value": "never"}, content_type=JSON).status_code == 400
-    assert Entry.objects.filter(event="sync.cursor_set", note="once more").exists()
+    assert Entry.objects.get(event="sync.cursor_set").note == "once more"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"value": "2026-02-01"}, "#/note"),
+        ({"value": "2026-02-01", "note": "  "}, "#/note"),
+        ({"value": "2026-02-01", "note": "x" * 1_001}, "#/note"),
+        ({"value": "never", "note": "once more"}, "#/value"),
+    ],
+)
+def test_a_cursor_is_not_set_without_a_reason_or_to_what_is_none(api, integrator, users_sync, body, pointer):
+    answer = api(integrator).put(f"{V1}/syncs/{users_sync.pk}/cursor/", body, content_type=JSON)
+
+    assert (answer.status_code, [error["pointer"] for error in answer.json()["errors"]]) == (400, [pointer])
+    assert not users_sync.cursors.exists()
 
 
 def test_a_launch_under_a_key_takes_effect_once_and_a_busy_pair_is_a_conflict(api, operator, users_sync):
@@ -194,7 +225,19 @@ def test_a_run_is_paused_resumed_and_cancelled(api, operator, users_sync, by):
     assert client.post(f"{address}pause/").status_code == 409
     assert client.post(f"{address}resume/").json()["state"] == "queued"
     assert client.post(f"{address}cancel/").json()["is_cancelling"] is True
+    assert client.post(f"{address}cancel/").json()["is_cancelling"] is True
+    assert Entry.objects.filter(event="run.cancelled").count() == 1
     assert finish(Run.objects.get()).state == "cancelled"
+
+
+def test_a_run_that_has_ended_is_not_cancelled_any_more(api, operator, users_sync, run_now):
+    run = run_now(users_sync)
+
+    answer = api(operator).post(f"{V1}/runs/{run.pk}/cancel/")
+
+    assert (answer.status_code, answer["Content-Type"]) == (409, "application/problem+json")
+    assert answer.json()["detail"] == f"Run {run.pk} has ended already: With rejects."
+    assert not Entry.objects.filter(event="run.cancelled").exists()
 
 
 def test_a_run_tells_its_log_and_its_changes(api, viewer, users_sync, run_now):
@@ -210,6 +253,8 @@ def test_a_run_tells_its_log_and_its_changes(api, viewer, users_sync, run_now):
         after = answer["next"]
     assert sum(change["result"] == "written" for page in pages for change in page) == run.counts["created"]
     assert len(pages[0]) == 50
+    fewer = client.get(f"{address}changes/?limit=20").json()
+    assert [len(fewer["items"]), len(client.get(fewer["next"]).json()["items"])] == [20, 20]
     change = pages[0][0]
     assert (change["operation"], change["result"]) == ("create", "written")
     assert {field["name"] for field in change["fields"]} == {"employee_id", "full_name", "email"}

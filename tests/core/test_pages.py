@@ -4,6 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.http import Http404
 from django.test import RequestFactory
+from django.utils import translation
 
 from integration_hub.accounts.actor import NOBODY, Forbidden
 from integration_hub.core import overview, pages, palette
@@ -34,8 +35,8 @@ def asks(person):
     return ask
 
 
-class AuditPage(HubPage):
-    permission = "audit.view"
+class PeoplePage(HubPage):
+    permission = "accounts.view"
     template_name = "hub/bare.html"
 
 
@@ -45,13 +46,13 @@ class ApplyPage(HubPage):
 
 
 def test_a_stranger_is_led_to_the_sign_in_and_back(asks):
-    answer, _request = asks(AuditPage)
+    answer, _request = asks(PeoplePage)
 
     assert answer.url == "/login/?next=/x/"
 
 
 def test_a_live_part_whose_session_has_ended_leads_the_whole_page_to_the_sign_in(asks):
-    answer, _request = asks(AuditPage, hx_request="true", hx_current_url="http://testserver/runs/7/?a=b")
+    answer, _request = asks(PeoplePage, hx_request="true", hx_current_url="http://testserver/runs/7/?a=b")
 
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/login/?next=/runs/7/"
@@ -67,7 +68,7 @@ def test_a_button_pressed_after_the_session_ended_leads_back_to_its_page(client)
 
 def test_what_may_not_be_seen_does_not_exist_and_what_may_not_be_done_is_refused(asks):
     with pytest.raises(Http404):
-        asks(AuditPage, "operator")
+        asks(PeoplePage, "operator")
     with pytest.raises(Forbidden):
         asks(ApplyPage, "viewer")
 
@@ -98,7 +99,7 @@ def test_the_sidebar_shows_what_exists_and_may_be_seen(client, person, monkeypat
     monkeypatch.setattr(pages, "navigation", entries)
     entries.register("overview", NavEntry("overview", "Overview", "dashboard", "admin:index"))
     many = Badge("10,000+", "bad")
-    entries.register("audit", NavEntry("control", "Audit log", "history", "admin:password_change", "audit.view", badge=lambda by: many))
+    entries.register("audit", NavEntry("control", "Audit log", "history", "admin:password_change", "accounts.view", badge=lambda by: many))
     entries.register("later", NavEntry("events", "Inbox", "bolt", "events:inbox"))
 
     client.force_login(person("auditor"))
@@ -122,6 +123,23 @@ def test_the_palette_finds_pages_by_either_language_and_what_apps_register(clien
     assert "/systems/crm/" in client.get("/search/", {"s": "crm"}).content.decode()
     assert "总览" in client.get("/search/", {"s": "overv"}, headers={"accept-language": "zh-CN"}).content.decode()
     assert "Nothing is called “&lt;x&gt;”" in client.get("/search/", {"s": "<x>"}).content.decode()
+
+
+def test_the_palette_puts_what_is_called_so_before_what_only_has_the_letters(viewer, monkeypatch):
+    searches = Registry("searches")
+    monkeypatch.setattr(palette, "searches", searches)
+    titles = ["OA", "OAuth gateway", "Road works", "Syncs", "Sy"]
+    searches.register("systems", lambda by, text: [palette.Hit(t, "Systems of others", "/s/") for t in titles[::-1] if text in t.casefold()])
+
+    def found(text):
+        return [hit.title for hit in palette.find(viewer, text)]
+
+    assert found("oa") == ["OA", "OAuth gateway", "Road works", "Overview"]  # found by its word "dashboard"
+    assert found("sy")[:3] == ["Sy", "Syncs", "Systems"]
+    assert found("home") == ["Overview"]
+    assert found("") == [str(entry.title) for _name, entry in pages.entries_for(viewer)]
+    with translation.override("zh-hans"):
+        assert found("sys") == ["系统"]
 
 
 def test_an_empty_hub_shows_three_steps_and_a_started_one_the_next(client, person, monkeypatch):

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from integration_hub.accounts.models import User
 from integration_hub.mappings import services
-from integration_hub.mappings.models import Mapping
+from integration_hub.mappings.models import Mapping, MappingVersion
 from tests.forms import form_of as read_form
 from tests.syncs.conftest import USERS_TO_USERS
 
@@ -99,6 +99,23 @@ def test_a_mapping_is_made_from_the_suggestions_that_were_ticked(oa, crm, client
     assert made.url == f"/mappings/{mapping.pk}/"
     assert {(told["target"], told["source"]) for told in mapping.draft["fields"]} == {("email", "email"), ("full_name", "name")}
     assert mapping.draft["match"] == [["email"]]
+
+
+def test_versions_are_paged_and_each_says_what_it_changed(users, client):
+    draft, facts = users.draft, {"mapping": users, "source_schema": {}, "target_schema": {}, "published_by": "Ada"}
+    for number in range(1, 23):
+        fields = draft["fields"] if number % 2 else draft["fields"][1:]
+        MappingVersion.objects.create(number=number, definition=draft | {"fields": fields}, **facts)
+    browser, address = client("viewer"), reverse("mappings:versions", args=[users.pk])
+
+    first = browser.get(address)
+    second = browser.get(f"{address}?after={first.context['pager'].older}")
+
+    assert [len(answer.context["rows"]) for answer in (first, second)] == [20, 2]
+    assert [[change.name for change in row["changes"]] for row in first.context["rows"]] == [[draft["fields"][0]["target"]]] * 20
+    assert page(first).count("in use") == 1
+    assert "in use" not in page(second)
+    assert "the first, " in page(second)
 
 
 def test_an_entity_is_not_mapped_to_itself(oa, client):

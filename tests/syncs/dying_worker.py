@@ -1,8 +1,12 @@
-"""A worker that carries one partition and kills itself at one of the points of tests/dying.py: `dying_worker.py PARTITION POINT TIMES SIGNAL`."""
+"""A worker that carries one partition and kills itself at one of the points of tests/dying.py: `dying_worker.py PARTITION POINT TIMES SIGNAL`.
+
+One that stops itself goes on from that point once it is told to by the file that TEST_WAKE names, however often it is stopped until then.
+"""
 
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -26,6 +30,8 @@ def reached(name):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), how)
+            while not Path(os.environ["TEST_WAKE"]).exists():
+                time.sleep(0.02)
 
 
 watch(reached)

@@ -223,7 +223,7 @@ def test_the_cursor_cannot_be_set_while_a_run_is_going_that_would_move_it(users_
     services.start_run(users_sync, by=by)
 
     with pytest.raises(services.PairBusy):
-        services.set_cursor(users_sync, by=by, value="2026-01-01T00:00:00Z")
+        services.set_cursor(users_sync, by=by, value="2026-01-01T00:00:00Z", note="a correction")
 
 
 def test_books_that_do_not_balance_do_not_move_the_cursor(users_sync, run_now, monkeypatch):

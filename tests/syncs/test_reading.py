@@ -97,14 +97,14 @@ def test_the_cursor_can_be_set_back_and_removed(few, users_sync, run_now, by):
 
     services.set_cursor(users_sync, by=by, value=moment(users[40]), note="a correction")
     back = run_now(users_sync)
-    services.set_cursor(users_sync, by=by, value="")
+    services.set_cursor(users_sync, by=by, value="", note="all of it again")
     removed = run_now(users_sync)
 
     assert back.mode == "incremental"
     assert back.counts["read"] >= 40
     assert (removed.mode, removed.counts["read"]) == ("full", 80)
     with pytest.raises(ValidationError, match="“yesterday” is not a date and time"):
-        services.set_cursor(users_sync, by=by, value="yesterday")
+        services.set_cursor(users_sync, by=by, value="yesterday", note="a correction")
 
 
 @db

@@ -1,12 +1,15 @@
 """Runs that are cancelled, paused, taken over or met twice: they stop at a safe point, what is counted adds up, and the next one goes on."""
 
 import signal
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -187,27 +190,59 @@ def test_a_worker_that_slept_through_its_lease_commits_nothing(few, users_sync, 
 
 
 @pytest.fixture
-def stopped_worker(few, users_sync, by):
+def stopped_worker(few, users_sync, by, tmp_path):
     """A worker that is stopped when it has its answer, and whose lease has run out meanwhile."""
     run = services.start_run(users_sync, by=by)
     partition = run.partitions.get()
-    worker = dying_worker(partition, "after the answer", by="SIGSTOP")
-    status = Path(f"/proc/{worker.pid}/stat")
-    ends = time.monotonic() + 60
-    while status.read_text().rpartition(")")[2].split()[0] != "T":
-        assert worker.poll() is None
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    let_the_lease_run_out(partition)
+    told = tmp_path / "wake"
+    worker = dying_worker(partition, "after the answer", by="SIGSTOP", wake=told)
 
     def wake():
+        told.touch()
         worker.send_signal(signal.SIGCONT)
         worker.wait(60)
 
-    yield run, wake
-    if worker.poll() is None:
+    try:
+        wait_until(lambda: is_stopped(worker))
+        while is_locked(partition):  # another of its threads was in the middle of a commit, which nobody else could get past
+            worker.send_signal(signal.SIGCONT)
+            time.sleep(0.02)
+            worker.send_signal(signal.SIGSTOP)
+            wait_until(lambda: is_stopped(worker))
+        let_the_lease_run_out(partition)
+        yield run, wake
+    finally:
         worker.kill()
         worker.wait()
+
+
+def is_stopped(worker):
+    assert worker.poll() is None
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def is_locked(partition):
+    """Whether somebody holds the row; on SQLite, the one lock that there is for writing."""
+    if connection.vendor != "sqlite":
+        try:
+            with transaction.atomic():
+                Partition.objects.select_for_update(nowait=True).get(pk=partition.pk)
+        except OperationalError:
+            return True
+        return False
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+def wait_until(condition, seconds=60):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 WORKER = Path(__file__).parent / "dying_worker.py"
 
 
-def dying_worker(partition, point, *, at=1, by="SIGKILL"):
+def dying_worker(partition, point, *, at=1, by="SIGKILL", wake=""):
     """A worker in a process of its own that sends itself this signal when it reaches the point for the `at`-th time."""
-    environment = {**os.environ, "TEST_DATABASE": str(connection.settings_dict["NAME"])}
+    environment = {**os.environ, "TEST_DATABASE": str(connection.settings_dict["NAME"]), "TEST_WAKE": str(wake)}
     return subprocess.Popen([sys.executable, WORKER, str(partition.pk), point, str(at), by], env=environment)
 
 

@@ -59,3 +59,17 @@ def test_what_is_wrong_is_told_in_the_readers_language(browser, posted, english,
     assert chinese in translated
     assert english not in translated
     assert not System.objects.exists()
+
+
+def test_all_that_is_wrong_is_told_at_once(browser):
+    limits = {"check_interval_seconds": "5", "requests_per_second": "0", "requests_per_day": "-1"}
+    posted = {"name": "", "base_url": "", "connection/tries": "99", "entities/0/create/body": '["id"', **limits}
+
+    answer = browser.post(ADDRESS, SHOP | posted)
+
+    told = answer.content.decode()
+    assert answer.context["form"].errors.keys() == {"name", *limits}
+    assert "The address must begin with https:// or http://" in told
+    assert "tries must be at most 10." in told
+    assert "“[&quot;id&quot;” is not valid JSON." in told
+    assert not System.objects.exists()

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -17,13 +17,18 @@ class KeyPaging(BasePagination):
 
     size, largest = 50, 200
     parameters = ("after", "before", "limit")
+    limit: ClassVar[dict[str, Any]] = {"type": "integer", "minimum": 1, "maximum": largest, "default": size}
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
-        limit = request.query_params.get("limit", "")
-        size = min(self.largest, max(1, int(limit))) if limit.isdecimal() and len(limit) < 5 else self.size
-        self.page = key_page(queryset, request._request, order=getattr(view, "order", ("-pk",)), size=size, counted=False)
+        self.page = key_page(queryset, request._request, order=getattr(view, "order", ("-pk",)), size=self.size_of(request), counted=False)
         return list(self.page.items)
+
+    @classmethod
+    def size_of(cls, request: Request) -> int:
+        """How many items the caller wants on a page."""
+        limit = request.query_params.get("limit", "")
+        return min(cls.largest, max(1, int(limit))) if limit.isdecimal() and len(limit) < 5 else cls.size
 
     def get_paginated_response(self, data: Any) -> Response:
         return Response({"items": data, "next": self._address("after", self.page.older), "previous": self._address("before", self.page.newer)})
@@ -39,8 +44,7 @@ class KeyPaging(BasePagination):
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         said = {"after": "Mark of the page before, from its `next`.", "before": "Mark of the page behind, from its `previous`."}
         marks = [{"name": name, "in": "query", "schema": {"type": "string"}, "description": text} for name, text in said.items()]
-        limit = {"type": "integer", "minimum": 1, "maximum": self.largest, "default": self.size}
-        return [*marks, {"name": "limit", "in": "query", "schema": limit, "description": "Items on a page."}]
+        return [*marks, {"name": "limit", "in": "query", "schema": self.limit, "description": "Items on a page."}]
 
     def _address(self, name: str, mark: str) -> str | None:
         if not mark:

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from integration_hub.core import texts
 from integration_hub.core.rest.output import HasFields
+from integration_hub.core.rest.paging import KeyPaging
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.syncs import journal, services
@@ -146,7 +147,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     @extend_schema(request=None, responses=RunSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        """Ask it to stop at its next safe point. What is written stays."""
+        """Ask it to stop at its next safe point. What is written stays. Refused (409) where it has ended; asked twice, it is asked once."""
         return self._after(services.cancel_run)
 
     @extend_schema(request=None, responses=RunSerializer)
@@ -181,16 +182,17 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
             _query("operation", "Only these.", enum=["create", "update", "adopt"]),
             _query("key", "Only the record with this key, of source or target."),
             _query("after", "Mark of the page before, from its `next`."),
+            OpenApiParameter("limit", KeyPaging.limit, description="Items on a page."),
         ],
     )
     @action(detail=True, pagination_class=None, filterset_fields=None)
     def changes(self, request: Request, pk: str) -> Response:
-        """What it did, or a dry run would do, record by record: fifty at a time, in the order in which they were compared."""
+        """What it did, or a dry run would do, record by record, in the order in which they were compared."""
         run = self.get_object()
         operation, key, after = (request.query_params.get(name, "") for name in ("operation", "key", "after"))
         if operation not in ("", "create", "update", "adopt"):
             raise ValidationError({"operation": _("It is create, update or adopt.")})
-        page = journal.changes_of(run, operation=operation, key=key, after=after)
+        page = journal.changes_of(run, operation=operation, key=key, after=after, size=KeyPaging.size_of(request))
         address = None
         if page.after:
             parameters = request.query_params.copy()

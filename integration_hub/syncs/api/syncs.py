@@ -134,7 +134,7 @@ def _plain_record(record: Mapping[str, Any]) -> dict[str, Any]:
 class CursorSerializer(KnownNames, serializers.ModelSerializer[SyncCursor]):
     value = serializers.CharField(allow_blank=True, max_length=200, help_text="Empty: none, so that everything is read.")
     key = serializers.CharField(allow_blank=True, max_length=500, default="")
-    note = serializers.CharField(allow_blank=True, default="", write_only=True, help_text="Why; for the audit log.")
+    note = serializers.CharField(max_length=1_000, write_only=True, help_text="Why; for the audit log.")
 
     class Meta:
         model = SyncCursor

@@ -90,7 +90,7 @@ class RejectList(HubPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         chosen = Chosen(self.request, self.by)
-        context |= {"chosen": chosen, "filters": chosen.filters}
+        context |= {"chosen": chosen, "filters": chosen.filters, "export": reverse("rejects:export")}
         if chosen.is_closed:
             rows = chosen.rows(self.by).select_related("sync")
             context["pager"] = key_page(rows, self.request, order=("-closed_at", "-pk"))
@@ -101,15 +101,13 @@ class RejectList(HubPage):
         chosen.filters.append(*read_filters(self.request, Filter("field", _("Field"), [(name, name) for name in fields])))
         if chosen.filters[-1].value:
             causes = [cause for cause in causes if cause.example.field == chosen.filters[-1].value]
-        query = self.request.GET.urlencode()
-        acts = [Act(_("Export"), href=f"{reverse('rejects:export')}?{query}", icon="download")] if causes else []
         groups = [group_of(cause) for cause in causes[:MOST]]
         if groups:
             groups[0] |= opened(causes[0], self.request, self.by)
-        return context | {"groups": groups, "more": max(0, len(causes) - MOST), "verdict": verdict_of(causes, chosen, acts)}
+        return context | {"groups": groups, "more": max(0, len(causes) - MOST), "verdict": verdict_of(causes, chosen)}
 
 
-def verdict_of(causes: list[Cause], chosen: Chosen, acts: list[Act]) -> Verdict:
+def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     """What is wrong with these records, and how do I clear them together?"""
     total = sum(cause.count for cause in causes)
     if not total:
@@ -131,7 +129,7 @@ def verdict_of(causes: list[Cause], chosen: Chosen, acts: list[Act]) -> Verdict:
         since += [" · ", Link(_("Run {number}").format(number=number(chosen.run.pk)), chosen.run.get_absolute_url())]
     following = [_("correct the values in the source, or the mapping, then replay; or dismiss what may stay away, with a reason.")]
     state = "bad" if any(cause.example.state == OpenState.REFUSED for cause in causes) and len(causes) == 1 else "warn"
-    return Verdict(state, word, sentence, since=since, next=following, asks=True, acts=acts)
+    return Verdict(state, word, sentence, since=since, next=following, asks=True)
 
 
 def group_of(cause: Cause) -> dict[str, Any]:
@@ -403,7 +401,7 @@ class Export(Door):
             audit.record("rejects.exported", chosen.sync or request.user, by=self.by, note=request.GET.urlencode())  # type: ignore[arg-type]
         head = (
             _("Sync"), _("State"), _("Key"), _("Name"), _("Reason"), _("Field"), _("Step"), _("Value"), _("First"), _("Last"), _("Tries"), _("Run"),
-            _("Record"),
+            _("Record"), _("Closed"), _("How"), _("Closed by"), _("Why"),
         )  # fmt: skip
         return csv_answer("rejects", head, map(_cells, rows.iterator(chunk_size=500)))
 
@@ -413,4 +411,5 @@ def _cells(row: OpenRow) -> list[Any]:
     return [
         row.sync.name, row.get_state_display(), row.key, name_of(record), texts.render(row.reason), row.field, row.step, row.value,
         row.first_at.isoformat(), row.last_at.isoformat(), row.tries, row.run_id or "", json.dumps(record, ensure_ascii=False),
+        row.closed_at.isoformat() if row.closed_at else "", row.get_closed_as_display(), row.closed_by, row.closed_note,
     ]  # fmt: skip

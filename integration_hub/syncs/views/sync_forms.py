@@ -14,6 +14,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integration_hub.core.forms import add_refusal
 from integration_hub.core.pages import HubPage
 from integration_hub.core.parts import Link
 from integration_hub.core.templatetags.hub import clock
@@ -45,10 +46,12 @@ class SyncFormPage(HubPage):
             try:
                 saved = self.save(form.settings())
             except ValidationError as error:
-                form.refuse(error)
+                add_refusal(form, error)
             else:
                 messages.success(request, _("Saved."))
                 return HttpResponseRedirect(saved.get_absolute_url())
+        else:
+            add_refusal(form, ValidationError(services.problems_of(form.draft())))  # so that one answer tells all that is wrong
         return self.render_to_response(self.get_context_data(form=form))
 
     def save(self, settings: dict[str, Any]) -> Sync:
@@ -137,16 +140,14 @@ class CursorPage(OfSync):
         context = super().get_context_data(**kwargs)
         sync = self.get_sync()
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
-        context.setdefault("form", CursorForm(initial={"value": known.value if known else ""}))
+        context.setdefault("form", CursorForm(sync=sync, initial={"value": known.value if known else ""}))
         return context | {"sync": sync, "cursor": known, "field": sync.source.as_schema().cursor_field}
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        form = CursorForm(request.POST)
+        form = CursorForm(request.POST, sync=self.get_sync())
         if form.is_valid():
             try:
                 services.set_cursor(self.get_sync(), by=self.by, value=form.cleaned_data["value"], note=form.cleaned_data["note"])
-            except ValidationError as error:
-                form.add_error("value", error.messages[0])
             except PairBusy as refusal:
                 form.add_error(None, str(refusal))
             else:

@@ -68,12 +68,12 @@ class SettingsPage(HubPage):
         if do not in ("test", "save"):  # a part was added, removed or exchanged
             return self.draw(SystemForm(initial=_typed(form), instance=form.instance), settings, typed=again["typed"])
         try:
-            if errors:
-                raise ValidationError(errors)
-            if do == "test":
+            if do == "test" and not errors:
                 again["tested"] = self._test(settings)
-            elif form.is_valid():
+            elif do == "save" and not errors and form.is_valid():
                 return self.save(form, settings)
+            else:  # one answer tells all that is wrong
+                raise ValidationError(services.problems_of_settings(connector=self.kind.kind, settings=settings, system=self.system) | errors)
         except ValidationError as refused:
             again["errors"] = _by_place(refused)
             for message in again["errors"].pop("", []):

@@ -6,17 +6,20 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from integration_hub.audit import texts as audit_texts
 from integration_hub.audit.models import Entry
 from integration_hub.core import texts
-from integration_hub.core.pages import Filter, HubAction, HubPage, read_filters
+from integration_hub.core.exports import csv_answer
+from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Fact, Verdict
 from integration_hub.core.registry import uses_of
@@ -37,14 +40,20 @@ class SystemsPage(HubPage):
     template_name = "systems/list.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        filters = read_filters(self.request, Filter("q", _("Name begins with")), Filter("state", _("State"), State.choices))
-        named, in_state = (each.value for each in filters)
-        rows = System.objects.visible_to(self.by).select_related("owner").prefetch_related("entities")
-        rows = rows.filter(name__istartswith=named) if named else rows
-        rows = rows.filter(state=in_state) if in_state else rows
-        pager = key_page(rows, self.request, order=("name", "pk"))
+        filters, systems = chosen_systems(self.request, self.by)
+        pager = key_page(systems, self.request, order=("name", "pk"))
         add = Act(_("Register a system"), href=reverse("systems:add"), primary=True, icon="add") if self.by.allows("systems.change") else None
-        return super().get_context_data(**kwargs) | {"filters": filters, "pager": pager, "rows": [_row(s) for s in pager.items], "add": add}
+        context = {"filters": filters, "export": reverse("systems:export"), "pager": pager, "rows": [_row(s) for s in pager.items], "add": add}
+        return super().get_context_data(**kwargs) | context
+
+
+def chosen_systems(request: HttpRequest, by: Any) -> tuple[list[Filter], QuerySet[System]]:
+    """The filters of the list, and the systems that fit them."""
+    filters = read_filters(request, Filter("q", _("Name begins with")), Filter("state", _("State"), State.choices))
+    named, in_state = (each.value for each in filters)
+    rows = System.objects.visible_to(by).select_related("owner").prefetch_related("entities")
+    rows = rows.filter(name__istartswith=named) if named else rows
+    return filters, rows.filter(state=in_state) if in_state else rows
 
 
 def _row(system: System) -> dict[str, Any]:
@@ -57,6 +66,29 @@ def _row(system: System) -> dict[str, Any]:
         "entities": len(entities),
         "drifted": sum(entity.has_drift for entity in entities),
     }
+
+
+class SystemExport(Door):
+    """The systems as chosen, by name."""
+
+    permission = "systems.view"
+
+    def get(self, request: HttpRequest) -> HttpResponseBase:
+        _filters, systems = chosen_systems(request, self.by)
+        head = (
+            _("System"), _("State"), pgettext("of a state", "Since"), _("Last error"), _("Connector"), _("Read-only"), _("Latency, ms"), _("Entities"),
+            _("Changed entities"), _("Last answer"), _("Owner"),
+        )  # fmt: skip
+        return csv_answer("systems", head, map(_cells, systems.order_by("name", "pk").iterator(chunk_size=200)))
+
+
+def _cells(system: System) -> list[Any]:
+    row = _row(system)
+    since, answered = (moment.isoformat() if moment else "" for moment in (system.state_since, system.last_answer_at))
+    return [
+        system.name, system.get_state_display(), since, system.error_text, row["connector"], "1" if system.read_only else "0",
+        system.latency_ms, row["entities"], row["drifted"], answered, str(system.owner or ""),
+    ]  # fmt: skip
 
 
 class SystemPage(OfSystem):

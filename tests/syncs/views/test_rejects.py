@@ -1,5 +1,8 @@
 """Rejects by cause, replayed, dismissed and exported."""
 
+import csv
+import io
+
 import pytest
 from django.urls import reverse
 
@@ -62,6 +65,20 @@ def test_the_export_runs_nothing_in_a_spreadsheet(enter, users_sync, run_now):
     assert answer["Content-Type"].startswith("text/csv")
     assert "'=cmd|" in body
     assert body.count("\n") == OpenRow.objects.open().count() + 1
+
+
+def test_closed_rejects_are_exported_with_how_they_ended(enter, users_sync, run_now):
+    client = enter("operator")
+    run_now(users_sync)
+    row = OpenRow.objects.open().first()
+    press(client, "rejects:dismiss", ids=row.pk, reason="a leaver")
+
+    link = f"{reverse('rejects:export')}?state=closed"
+    page = client.get(reverse("rejects:list"), {"state": "closed"}).content.decode()
+    lines = list(csv.DictReader(io.StringIO(b"".join(client.get(link).streaming_content).decode().removeprefix("\ufeff"))))
+
+    assert link in page
+    assert [(line["Key"], line["How"], line["Closed by"], line["Why"]) for line in lines] == [(row.key, "Dismissed", "operator", "a leaver")]
 
 
 def test_a_value_that_could_not_be_read_stays_so_in_the_forecast(users_sync, run_now):

@@ -88,6 +88,31 @@ def test_a_sync_is_created_with_its_schedule_and_its_problems_stand_by_their_fie
     assert sync.next_due_at.astimezone(timezone.get_fixed_timezone(480)).hour == 2
 
 
+def test_all_that_is_wrong_with_a_sync_is_told_at_once_each_at_its_field(enter, users_sync, by):
+    client = enter("integrator")
+    wrong = {
+        "mode": "full",
+        "filter": "nothing = 1",
+        "schedule": "crontab",
+        "crontab": "never",
+        "time_zone": "Mars/Olympus",
+        "lookback_seconds": "-1",
+    }
+    ends = {"source": users_sync.source.pk, "target": users_sync.target.pk}
+
+    new = press(client, "syncs:new", **wrong, **ends, name=users_sync.name).context["form"].errors
+    without_ends = press(client, "syncs:new", **wrong, name="").context["form"].errors
+    edited = press(client, "syncs:edit", users_sync.pk, **wrong | {"time_zone": "UTC"}, mapping=users_sync.mapping_id, name="x" * 201)
+
+    assert new.keys() == {"mapping", "name", "filter", "time_zone", "lookback_seconds"}
+    assert new["name"] == ["Sync with this Name already exists."]
+    assert new["mapping"] == ["This field is required."]
+    assert new["time_zone"] == ["There is no time zone Mars/Olympus; names look like Asia/Shanghai."]
+    assert without_ends.keys() == {"source", "target", "mapping", "name", "time_zone", "lookback_seconds"}
+    assert edited.context["form"].errors.keys() == {"name", "filter", "crontab", "lookback_seconds"}
+    assert f"Edit {users_sync.name}" in edited.content.decode()
+
+
 def test_only_mappings_between_source_and_target_are_offered(enter, users_sync):
     client = enter("integrator")
 
@@ -113,8 +138,12 @@ def test_the_cursor_is_set_back_with_a_reason(enter, users_sync, run_now):
     client = enter("integrator")
     run_now(users_sync)
 
-    without = press(client, "syncs:cursor", users_sync.pk, value="2026-01-01T00:00:00Z")
+    without = press(client, "syncs:cursor", users_sync.pk, value="never")
     assert without.redirect_chain == []
+    assert without.context["form"].errors == {
+        "value": ["“never” is not a date and time, such as 2026-11-22T08:00:00Z."],
+        "note": ["This field is required."],
+    }
     press(client, "syncs:cursor", users_sync.pk, value="2026-01-01T00:00:00Z", note="wrong import")
 
     assert SyncCursor.objects.get().value == "2026-01-01T00:00:00.000000Z"

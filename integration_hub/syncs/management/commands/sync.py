@@ -130,9 +130,10 @@ class Command(BaseCommand):
 
     def _cancel(self, options: dict[str, Any]) -> int:
         run = self._find(options["run"])
-        if not run.is_live:
-            raise CommandError(_("Run {number} has ended already: {state}.").format(number=run.pk, state=run.get_state_display()), returncode=WRONG)
-        services.cancel_run(run, by=self.by)
+        try:
+            services.cancel_run(run, by=self.by)
+        except services.NotPossible as error:
+            raise CommandError(str(error), returncode=WRONG) from None
         run.refresh_from_db()
         if self.as_json:
             self._print_run(run)
