@@ -63,7 +63,7 @@ def create_together(
     """
     by.require("syncs.change")
     if not chosen:
-        raise ValidationError(_("Choose at least two entities that belong together."))
+        raise ValidationError(_("Choose which entities belong together."))
     if not group.strip():
         raise ValidationError(_("Give the group a name."))
     made: dict[str, Sync] = {}

@@ -8,8 +8,10 @@ from django.utils import timezone
 from integration_hub.core import texts
 from integration_hub.syncs import mapping, pipeline, services, waiting
 from integration_hub.syncs.models import OpenRow, Run
+from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.linked import accounts_sync, company, contacts_sync
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 __all__ = ["accounts_sync", "company", "contacts_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -400,3 +402,25 @@ def test_what_can_never_be_linked_is_a_reject(company, accounts_sync, run_now, k
 
     assert [state for state, __ in left().values()] == ["rejected"]
     assert run.balanced
+
+
+# --- workers that die -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("point", [point for point in POINTS if point != "after send"])
+def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, tmp_path, monkeypatch, point, at):
+    monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
+    company.employees(*CHAINS["four generations, upside down"])
+    run = services.start_run(employees_sync, by=by)
+    partition = run.partitions.get()
+
+    assert carry_until_killed(partition, point, at=at)
+    let_the_lease_run_out(partition)
+    run = finish(run)
+
+    assert run.balanced
+    finish_replays()
+    assert company.bosses() == {"1": "2", "2": "3", "3": "4", "4": None}
+    assert len(company.run("ERP", "SELECT * FROM staff WHERE crm_id <> 'old'")) == 4
+    assert left() == {}

@@ -276,7 +276,7 @@ def test_syncs_made_together_follow_each_others_references_in_order(company, end
 
 @pytest.mark.parametrize(
     ("group", "taken", "problem"),
-    [("G", 0, "Choose at least two entities that belong together."), (" ", 1, "Give the group a name.")],
+    [("G", 0, "Choose which entities belong together."), (" ", 1, "Give the group a name.")],
 )
 def test_what_makes_no_group_is_refused(ends, by, group, taken, problem):
     with pytest.raises(ValidationError, match=problem):

@@ -165,7 +165,7 @@ def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
     if not waiting:
         return []
     said = ngettext("{n} record waits for another one’s link", "{n} records wait for another one’s link", waiting).format(n=number(waiting))
-    return [Link(said, f"{reverse('rejects:list')}?run={run.pk}&state=parked"), _(" and goes on by itself. ")]
+    return [Link(said, f"{reverse('rejects:list')}?run={run.pk}&state=parked"), _(". Parked records go on by themselves. ")]
 
 
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
