@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth import get_user_model
+from django.urls import reverse
 from django.utils import timezone
 
 from integration_hub.core import texts
@@ -240,6 +242,21 @@ def test_what_another_mapping_no_longer_parks_is_taken_up_by_the_next_run(compan
 
     assert company.customers_of_people() == {"1": None}
     assert left() == {}
+
+
+def test_what_a_record_waits_for_is_told_on_its_page_and_over_the_api(company, accounts_sync, contacts_sync, run_now, api, operator, client):
+    company.contacts(c1=42)
+    run = run_now(contacts_sync)
+    row = OpenRow.objects.get()
+
+    told = api(operator).get(f"/api/v1/rejects/{row.pk}/").json()
+    client.force_login(get_user_model().objects.get(pk=operator.user_id), backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get(reverse("rejects:detail", args=[row.pk])).content.decode()
+
+    assert {name: told["waits_for"][name] for name in ("system", "entity", "key")} == {"system": "CRM", "entity": "accounts", "key": "42"}
+    assert "Waits for accounts 42 of CRM, which has no record in ERP yet." in page
+    assert "goes on by itself once" in page
+    assert "1 record waits for another one’s link" in client.get(run.get_absolute_url()).content.decode()
 
 
 # --- how long it waits ------------------------------------------------------------------------------------------------

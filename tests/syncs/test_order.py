@@ -86,13 +86,11 @@ def test_a_sync_that_is_always_due_does_not_keep_the_next_from_its_turn(ordered)
     assert contacts.name in sweep_and_finish()
 
 
-@pytest.mark.parametrize("state", ["paused", "in maintenance", "paused run", "not published"])
+@pytest.mark.parametrize("state", ["paused", "paused run", "not published"])
 def test_what_cannot_run_holds_up_nothing(ordered, company, by, state):
     accounts, contacts, __ = ordered
     if state == "paused":
         services.pause_sync(accounts, by=by)
-    elif state == "in maintenance":
-        return  # both rest, for they share their systems
     elif state == "paused run":
         services.pause_run(services.start_run(accounts, by=by), by=by)
     else:

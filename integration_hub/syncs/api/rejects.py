@@ -53,7 +53,7 @@ class RejectSerializer(serializers.ModelSerializer[OpenRow]):
 
     @extend_schema_field(AwaitedSerializer(allow_null=True))
     def get_waits_for(self, row: OpenRow) -> dict[str, Any] | None:
-        if row.waits_pair is None:
+        if row.waits_pair is None or row.closed_at is not None:
             return None
         entity = row.waits_pair.side(row.waits_side)
         return {"system": entity.system.name, "entity": entity.name, "key": row.waits_key, "since": row.waits_since}
