@@ -150,7 +150,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
 
     draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
     kept = draft.keep_what_waits(open_rows)
-    replayed = {key for key, row in open_rows.items() if row.replay_at is not None}
+    replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
     draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met)
     page.counts.produced = len(page.keys)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, openrows
+from integration_hub.syncs import changesets, claims, openrows, waiting
 from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -180,6 +180,7 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
             made_at=pl.lit(now),
         )
         bulk.insert(Link, links)
+        waiting.release(work.run.pair_id, links["a_key"], links["b_key"], at=now)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
     if changed:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
