@@ -209,18 +209,22 @@ def ended_run(sync: Any) -> tuple[Any, float]:
 
 
 def family_of(pid: int) -> list[int]:
-    children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in map(int, (task / "children").read_text().split())]
+    children = [int(child) for place in Path(f"/proc/{pid}").glob("task/*/children") for line in told_by(place) for child in line.split()]
     return [pid, *(one for child in children for one in family_of(child))]
+
+
+def told_by(path: Path) -> list[str]:
+    """The lines of a file of /proc; none where its thread or process has just ended."""
+    try:
+        return path.read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def mib_of(pid: int) -> float:
     """Memory of a process and its children, shared pages counted in proportion (PSS)."""
-    total = 0
-    for one in family_of(pid):
-        for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+    lines = [line for one in family_of(pid) for line in told_by(Path(f"/proc/{one}/smaps_rollup"))]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def cpu_seconds_of(pid: int) -> float:
