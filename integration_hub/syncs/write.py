@@ -211,14 +211,18 @@ def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFram
 
     Raises ConnectorError when none of these rows was sent, or when it cannot be found out what became of some.
     """
-    done.unsent |= set(rows["row"].to_list())
-    outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    try:
+        outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    except ConnectorError:
+        done.unsent.update(rows["row"].to_list())
+        raise
     if isinstance(outcomes, AllWritten) and not done.outcomes and len(outcomes) == rows.height:
         done.whole = outcomes
         done.unsent.clear()
         return []
     done.outcomes.update({outcome.row: outcome for outcome in outcomes})
-    done.unsent -= {outcome.row for outcome in outcomes if outcome.sent}
+    done.unsent.update(rows["row"].to_list())
+    done.unsent.difference_update(outcome.row for outcome in outcomes if outcome.sent)
     unknown = {outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN}
     if unknown:
         done.untold |= unknown
