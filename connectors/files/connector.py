@@ -9,11 +9,11 @@ from typing import ClassVar
 import polars as pl
 from pydantic import BaseModel
 
-from connectors.base import Capabilities, Changes, Connector, Cursor, Entity, Field, Host, Outcome, Page, Position, SettingsError, Text, _
+from connectors.base import KEY, Capabilities, Changes, Connector, Cursor, Entity, Field, Host, Outcome, Page, Position, SettingsError, Text, _
 from connectors.files.kinds import place_of, reader_of
 from connectors.files.looking_up import looked_up
 from connectors.files.reading import Reading, found_files, virtual
-from connectors.files.settings import MODIFIED, FileSettings, FilesSettings, Parquet
+from connectors.files.settings import MODIFIED, Csv, FileSettings, FilesSettings, Parquet, Sftp
 from connectors.files.tables import Table
 
 BULK = 8000
@@ -41,6 +41,19 @@ class FilesConnector(Connector):
                 table.bring_in()
         finally:
             self._place.close()
+
+    @classmethod
+    def advice(cls, settings: BaseModel) -> list[Text]:
+        if not isinstance(settings, FilesSettings):
+            return []
+        said = []
+        for declared in settings.files:
+            names = {"name": declared.name}
+            if declared.is_pattern and isinstance(settings.place, Sftp):
+                said.append(Text(_("{name}: a file that is moved into the folder with an old time is met by full runs alone."), names))
+            if declared.write and isinstance(declared.format, Csv) and declared.format.formulas == "as they are":
+                said.append(Text(_("{name}: a spreadsheet that opens the file runs the texts in it that are formulas."), names))
+        return said
 
     def check(self) -> Text:
         started = time.monotonic()
@@ -108,20 +121,28 @@ class FilesConnector(Connector):
         fields: Sequence[str] | None = None,
         keys_only: bool = False,
     ) -> Iterator[Page]:
+        yield from self._pages(entity, since, position=position, fields=fields, keys_only=keys_only)
+
+    def _pages(
+        self,
+        entity: Entity,
+        since: Cursor | None = None,
+        *,
+        position: Position | None = None,
+        fields: Sequence[str] | None = None,
+        keys_only: bool = False,
+    ) -> Iterator[Page]:
         declared = self._declared(entity)
         if declared.write:
-            yield from self._table(entity).pages(since, position=position, fields=fields, keys_only=keys_only)
-        else:
-            yield from Reading(self._place, declared, entity, since=since, fields=fields, keys_only=keys_only).pages(position)
+            return self._table(entity).pages(since, position=position, fields=fields, keys_only=keys_only)
+        return Reading(self._place, declared, entity, since=since, fields=fields, keys_only=keys_only).pages(position)
+
+    def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
+        return Reading(self._place, self._declared(entity), entity, since=since, fields=None, keys_only=False).split(parts)
 
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
-        declared = self._declared(entity)
-        pages = (
-            self._table(entity).pages(None)
-            if declared.write
-            else Reading(self._place, declared, entity, since=None, fields=None, keys_only=False).pages(None)
-        )
-        return looked_up(pages, entity, by, values, fields)
+        names = None if fields is None else [*fields, *(entity.key if by == KEY else [by])]
+        return looked_up(self._pages(entity, fields=names), entity, by, values, fields)
 
     def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
         if not self._declared(entity).write:
@@ -152,6 +173,7 @@ def capabilities(declared: FileSettings, fields: Sequence[Field]) -> Capabilitie
         delete=declared.write,
         bulk=BULK if declared.write else 0,
         incremental=True,
+        partitions=isinstance(declared.format, Parquet) and not declared.write and not declared.is_pattern,
         count=declared.write or isinstance(declared.format, Parquet),
         lookup_by_key=not declared.is_pattern,
         lookup_by=() if declared.is_pattern else tuple(f.name for f in fields),

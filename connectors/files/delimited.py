@@ -198,14 +198,15 @@ class CsvReader(Reader):
             wrong.append(row)
             return "skip"
 
-        table = self._table(block.text, names, pa.string(), note)
-        if table is None:  # some bytes are no text: which, is found out column by column
-            wrong.clear()
-            table = self._table(block.text, names, pa.binary(), note)
-        frame = pl.DataFrame(pl.from_arrow(table)) if table is not None else pl.DataFrame(schema=dict.fromkeys(names, pl.String))
-        return frame.rename(dict(zip(frame.columns, names, strict=False))), list(self._told(block, wrong))
+        is_text = _is_text(block.text)
+        text = block.text if is_text else block.text.decode("latin-1").encode()  # each byte as a character of its own: they are looked at below
+        frame = pl.DataFrame(pl.from_arrow(self._table(text, names, note)))
+        frame = frame.rename(dict(zip(frame.columns, names, strict=False)))
+        if not is_text:
+            frame = frame.select(pl.Series(c.name, [None if v is None else v.encode("latin-1") for v in c], dtype=pl.Binary) for c in frame)
+        return frame, list(self._told(block, wrong, "utf-8" if is_text else "latin-1"))
 
-    def _table(self, text: bytes, names: Sequence[str], type_: pa.DataType, note: Any) -> pa.Table | None:
+    def _table(self, text: bytes, names: Sequence[str], note: Any) -> pa.Table:
         everything = [str(n) for n in range(len(self.names))]
         places = [str(self.names.index(name)) for name in names] or ["0"]
         try:
@@ -216,7 +217,7 @@ class CsvReader(Reader):
                     delimiter=self.dialect.separator, quote_char=self.dialect.quote, newlines_in_values=True, invalid_row_handler=note
                 ),
                 convert_options=pa_csv.ConvertOptions(
-                    column_types=dict.fromkeys(everything, type_),
+                    column_types=dict.fromkeys(everything, pa.string()),
                     include_columns=places,
                     null_values=[""],
                     strings_can_be_null=True,
@@ -224,18 +225,16 @@ class CsvReader(Reader):
                 ),
             )
         except pa.ArrowInvalid as error:
-            if "UTF8" in str(error):
-                return None
             if "Empty CSV" in str(error):
-                return pa.table({place: pa.array([], type_) for place in places})
+                return pa.table({place: pa.array([], pa.string()) for place in places})
             raise BadAnswer(
                 _("{path} of {system} cannot be taken apart: {reason}"), path=self.file.path, system=self.system, reason=str(error)[:200]
             ) from None
 
-    def _told(self, block: Block, rows: Sequence[Any]) -> Iterator[tuple[str, Text]]:
+    def _told(self, block: Block, rows: Sequence[Any], encoding: str) -> Iterator[tuple[str, Text]]:
         at, line = 0, block.line
         for row in rows:
-            raw = row.text if isinstance(row.text, bytes) else row.text.encode("utf-8", "surrogateescape")
+            raw = row.text.encode(encoding)
             found = block.text.find(raw, at)
             line += block.text.count(b"\n", at, max(found, at))
             at = max(found, at)
@@ -253,3 +252,10 @@ class CsvReader(Reader):
             return [Field(name=name) for name in self.names]
         sample, _broken = self._parsed(block, self.names)
         return [inferred(name, sample[name].head(SAMPLE_ROWS), self.style) for name in self.names]
+
+
+def _is_text(text: bytes) -> bool:
+    try:
+        return text.isascii() or bool(codecs.utf_8_decode(text, "strict", True))
+    except UnicodeDecodeError:
+        return False

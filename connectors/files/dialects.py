@@ -54,11 +54,11 @@ def _encoding(head: bytes) -> str:
         return "utf-16-le"
     if pairs and pairs[::2].count(0) > len(pairs) // 5 and not pairs[1::2].count(0):
         return "utf-16-be"
-    try:
-        codecs.utf_8_decode(head, "strict", False)
-    except UnicodeDecodeError:
-        return "gb18030" if _looks_chinese(head) else "cp1252"
-    return "utf-8"
+    text = codecs.utf_8_decode(head, "replace", False)[0]
+    beyond, broken = len(text) - len(text.encode("ascii", "ignore")), text.count("\ufffd")
+    if broken <= beyond // 10:  # some broken bytes do not make it another encoding: they are told
+        return "utf-8"
+    return "gb18030" if _looks_chinese(head) else "cp1252"
 
 
 def _looks_chinese(head: bytes) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -24,7 +25,7 @@ from connectors.files.settings import Csv, Excel, FileSettings
 from connectors.files.values import Column, inferred, shown
 
 LARGEST_INSIDE = 1024 * 1024 * 1024  # bytes of what is packed in a workbook
-BAD = (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, EOFError)
+BAD = (zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, KeyError, ValueError, EOFError)
 ERROR = "e"  # openpyxl's type of a cell that shows one
 
 Row = tuple[Any, ...]

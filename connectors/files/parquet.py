@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, Text, _, frame_type
 from connectors.files.readers import Opened, Part, Reader
-from connectors.files.settings import FileSettings, Parquet
+from connectors.files.settings import Csv, FileSettings, Parquet
 from connectors.files.values import Column, fit_to_store, in_calendar, only, shown
+from connectors.rest.parsing import canonical_json
 
 T = FieldType
 READ_AHEAD = 4 * 1024 * 1024
@@ -51,16 +53,23 @@ class ParquetReader(Reader):
         super().__init__(file, declared, system=system, page_rows=page_rows)
         assert isinstance(declared.format, Parquet)  # noqa: S101
         self._zone = declared.format.zone
-        try:
+        with self._understood():
             self._parquet = pq.ParquetFile(io.BufferedReader(Seekable(file), READ_AHEAD))
             self._schema: pa.Schema = self._parquet.schema_arrow
+
+    @contextlib.contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
         except (pa.ArrowException, OSError) as error:
-            if isinstance(error.__cause__ or error.__context__, Exception) and not isinstance(error, pa.ArrowException):
-                raise
-            raise self.not_what_it_claims(Text(_("{reason}"), {"reason": str(error).splitlines()[0][:200]})) from None
+            reason = Text(_("it cannot be opened, or is damaged ({reason})"), {"reason": str(error).partition("\n")[0][:200]})
+            raise self.not_what_it_claims(reason) from None
 
     def count(self) -> int:
         return int(self._parquet.metadata.num_rows)
+
+    def edges(self) -> list[Mapping[str, Any]]:
+        return [{"group": group, "skip": 0} for group in range(self._parquet.metadata.num_row_groups)]
 
     def learnt(self) -> list[Field]:
         return [_field(column) for column in self._schema]
@@ -75,13 +84,18 @@ class ParquetReader(Reader):
             done = at.get("skip", 0) if group == at.get("group", 0) else 0
             total = self._parquet.metadata.row_group(group).num_rows
             behind = {"group": group + 1, "skip": 0} if group + 1 < groups else None
+            batches = self._parquet.iter_batches(self.page_rows, [group], [f.name for f in fields], use_threads=False)
             passed = 0
-            for batch in self._parquet.iter_batches(self.page_rows, [group], [f.name for f in fields], use_threads=False):
+            while (batch := self._next(batches)) is not None:
                 start, passed = passed, passed + batch.num_rows
                 if passed <= done:
                     continue
                 some = batch.slice(max(0, done - start))
                 yield self._part(some, fields, behind if passed >= total else {"group": group, "skip": passed})
+
+    def _next(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        with self._understood():
+            return next(batches, None)
 
     def _part(self, batch: pa.RecordBatch, fields: Sequence[Field], at: Mapping[str, Any] | None) -> Part:
         if not fields:
@@ -99,7 +113,7 @@ class ParquetReader(Reader):
         if raw.dtype in (pl.Categorical, pl.Enum):
             raw = raw.cast(pl.String)
         if raw.dtype == pl.String and field.type is not T.TEXT:
-            return Column(field, _style(self._zone)).fitted(raw)
+            return Column(field, Csv(zone=self._zone)).fitted(raw)
         made = self._made(field, raw).alias(field.name)
         lost = (made.is_null() & raw.is_not_null()).arg_true().to_list()
         return made, [Misfit(row, field.name, shown(raw[row]), Text(_("is no {type}"), {"type": str(field.type)})) for row in lost]
@@ -151,12 +165,4 @@ def _field(column: pa.Field) -> Field:
 
 def _as_json(raw: pl.Series) -> pl.Series:
     """Lists and structs as the JSON text they stand for."""
-    from connectors.rest.parsing import canonical_json
-
     return pl.Series(raw.name, [None if value is None else canonical_json(value) for value in raw.to_list()], dtype=pl.String)
-
-
-def _style(zone: str) -> Any:
-    from connectors.files.settings import Csv
-
-    return Csv(zone=zone)

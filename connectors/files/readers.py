@@ -60,6 +60,10 @@ class Reader(abc.ABC):
         """How many records there are; None where that cannot be told without reading them all."""
         return None
 
+    def edges(self) -> list[Mapping[str, Any]]:
+        """Places at which a part of the file may begin, told without reading it; each is one that `parts` names on its way."""
+        return []
+
     def fields(self) -> list[Field]:
         """Those learnt, each as the settings declare it where they do; and those that only the settings name."""
         declared = {f.name: Field(name=f.name, type=f.type, label=f.label, scale=f.scale) for f in self.declared.fields}

@@ -1,7 +1,7 @@
 """One pass through the files of an entity, in the order in which they were modified: what is read later is the newer.
 
-A position is {"modified", "path", "version": of a file, "at": a place inside it, made by its reader}. Where that file is no longer the same, reading
-starts anew. What changed since a cursor are whole files: a file that is written again is read again. That a file is gone is not seen.
+A position is {"path", "version": of a file, "at": a place inside it, made by its reader, "upto": where a part of it ends}. Where that file is no longer
+the same, reading starts anew. What changed since a cursor are whole files: a file that is written again is read again. That a file is gone is not seen.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import polars as pl
 
-from connectors.base import Cursor, Entity, Field, Misfit, Page, Position, SettingsError, Text, _, frame_type
-from connectors.canonical import canonical_text, from_canonical
+from connectors.base import Cursor, Entity, Field, FieldType, Misfit, Page, Position, SettingsError, Text, _, frame_type
+from connectors.canonical import from_canonical
 from connectors.files.kinds import reader_of
 from connectors.files.local import changed
 from connectors.files.places import Found, Place
@@ -55,13 +55,15 @@ class Reading:
 
     def _all(self, position: Position | None) -> Iterator[tuple[Page, Position]]:
         """Each page, with the position that it begins at."""
+        upto = (position or {}).get("upto")
         for found, at in self._files(position):
             with self._place.open(found) as file:
                 reader = reader_of(file, self._declared, system=self._place.system, page_rows=self._place.connection.page_rows)
                 own = [f for f in self._fields if f.name != MODIFIED]
                 for part in reader.parts(own, at):
-                    here = {"modified": canonical_text(found.modified), "path": found.path, "version": found.version, "at": dict(at)}
-                    yield self._page(part, found), here
+                    yield self._page(part, found), _position(found, at, upto)
+                    if upto is not None and part.at == upto:
+                        return
                     at = part.at or {}
 
     def _files(self, position: Position | None) -> Iterator[tuple[Found, Mapping[str, Any]]]:
@@ -75,6 +77,15 @@ class Reading:
         yield begun, position["at"]
         yield from ((f, {}) for f in files if f > begun)
 
+    def split(self, parts: int) -> list[Position]:
+        """Parts of the one file with about as many of its edges each."""
+        (found,) = found_files(self._place, self._declared)
+        with self._place.open(found) as file:
+            edges = reader_of(file, self._declared, system=self._place.system, page_rows=self._place.connection.page_rows).edges()
+        count = min(parts, len(edges))
+        chosen = [edges[len(edges) * number // count] for number in range(count)]
+        return [_position(found, at, upto) for at, upto in zip(chosen, [*chosen[1:], None], strict=True)] if chosen else []
+
     def _page(self, part: Part, found: Found) -> Page:
         modified = pl.Series(MODIFIED, [found.modified], dtype=frame_type(self._entity.field(MODIFIED).type))  # type: ignore[union-attr]
         frame = (
@@ -82,6 +93,10 @@ class Reading:
         )
         frame = frame.select([f.name for f in self._fields])
         return Page(frame, None, [*part.misfits, *without_key(frame, self._entity, part.misfits)], part.absent)
+
+
+def _position(found: Found, at: Mapping[str, Any], upto: Mapping[str, Any] | None) -> Position:
+    return {"path": found.path, "version": found.version, "at": dict(at), **({"upto": dict(upto)} if upto is not None else {})}
 
 
 def found_files(place: Place, declared: FileSettings) -> list[Found]:
@@ -105,6 +120,4 @@ def without_key(frame: pl.DataFrame, entity: Entity, told: Sequence[Misfit]) -> 
 
 def virtual() -> Field:
     """When its file was written: the cursor of every record."""
-    from connectors.base import FieldType
-
     return Field(name=MODIFIED, type=FieldType.DATETIME, label=_("File modified"), read_only=True)

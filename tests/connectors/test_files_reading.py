@@ -90,6 +90,15 @@ def test_encoding_separator_and_line_ends_are_found_out_or_told(content, setting
     assert frame["name"][0] == "王小明"
 
 
+def test_a_broken_byte_does_not_make_it_another_encoding(read):
+    names = "".join(f"{n},王小明\n" for n in range(1, 20))
+
+    frame, told = read(f"id,name\n{names}".encode() + b"20,\xff\n")
+
+    assert frame["name"].to_list() == ["王小明"] * 19 + [None]
+    assert list(told) == [(19, "name")]
+
+
 def test_western_letters_are_not_taken_for_chinese(read):
     frame, told = read("id;name\n1;Müller\n2;Jürgen Größe, Café\n".encode("cp1252"))
 
@@ -325,6 +334,39 @@ def test_lines_that_are_no_json_are_told_with_their_number(read):
     assert told[2, ""][1] == "is no record: an object with names and values was expected"
     assert told[3, "name"][0] == "5"
     assert len(told) == 3
+
+
+@pytest.mark.parametrize("form", ["parquet", "excel"])
+def test_a_file_that_is_damaged_inside_is_told(form, there, connect):
+    out = io.BytesIO()
+    if form == "parquet":
+        pl.DataFrame({"id": range(10_000), "name": [f"{n * 7919 % 10_007}" for n in range(10_000)]}).write_parquet(out)
+    else:
+        book = openpyxl.Workbook()
+        for row in [["id", "name"], *([n, f"{n * 7919 % 10_007}"] for n in range(3_000))]:
+            book.active.append(row)
+        book.save(out)
+    content = bytearray(out.getvalue())
+    if form == "excel":
+        sheet = content.index(b"xl/worksheets/sheet1.xml")
+        content[sheet + 9000 : sheet + 9100] = b"\0" * 100
+    else:
+        content[9000:9100] = b"\0" * 100
+    there.put("in.file", bytes(content))
+    connector = connect(there.of("in.file", format={"type": form}))
+
+    with pytest.raises(BadAnswer, match=f"in.file of Shop is no {form} file: it .* damaged"):
+        list(connector.read(connector.discover()[0]))
+
+
+def test_a_broken_line_with_bytes_that_are_no_text_is_told(read):
+    frame, told = read(b"id,name\n1,a\n2,\xff,x\n3,\xfe\n", format={"type": "csv", "encoding": "utf-8"})
+
+    assert [reason for _text, reason in told.values()] == [
+        "holds bytes that are no text in the encoding utf-8",
+        "line 3 of in.csv has 3 columns instead of 2",
+    ]
+    assert frame["id"].to_list() == [1, 3, None]
 
 
 def test_nested_columns_of_parquet_are_json_and_what_does_not_fit_is_told(read):
