@@ -53,6 +53,8 @@ def _rows(changes: Changes, fields: Sequence[Field], key: Sequence[str]) -> pl.D
 
 def _as_they_are(creates: pl.DataFrame, records: pl.DataFrame, fields: Sequence[Field]) -> pl.Series:
     """The rows of creates whose record is there just as they say: they came before."""
+    if creates.is_empty():
+        return creates[ROW]
     both = creates.join(records, on=KEY, how="inner", suffix="#now")
     names = [f.name for f in fields if f.name in creates.columns]
     return both.filter(pl.all_horizontal(pl.col(n).eq_missing(pl.col(f"{n}#now")) | ~sent(creates, n) for n in names))[ROW]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from connectors.base import Host, Stopped, SystemDown, _
@@ -12,6 +12,22 @@ from connectors.files.places import Place
 from connectors.files.settings import Connection
 
 T = TypeVar("T")
+AHEAD_BYTES = 8 * 1024 * 1024  # what one request fetches at least, for each costs a way there and back
+
+
+class OpenedRemotely:
+    """A file of one version, of which `fetch(start, length)` gets a part."""
+
+    def __init__(self, path: str, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        self.path, self.size = path, size
+        self._fetch = fetch
+        self._start, self._held = 0, b""
+
+    def read(self, start: int, length: int) -> bytes:
+        length = max(min(length, self.size - start), 0)
+        if length and not self._start <= start <= start + length <= self._start + len(self._held):
+            self._start, self._held = start, self._fetch(start, min(max(length, AHEAD_BYTES), self.size - start))
+        return self._held[start - self._start : start - self._start + length]
 
 
 class RemotePlace(Place):

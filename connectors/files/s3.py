@@ -21,7 +21,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from connectors.base import BadAnswer, ConnectorError, Host, SettingsError, SystemBusy, SystemDown, _
 from connectors.files.local import changed
 from connectors.files.places import Found, Overtaken, Writer
-from connectors.files.remote import RemotePlace
+from connectors.files.remote import OpenedRemotely, RemotePlace
 from connectors.files.settings import S3, Connection
 from connectors.rest.dialling import Guard, trusting
 
@@ -29,15 +29,6 @@ T = TypeVar("T")
 GONE = ("404", "NoSuchKey", "NotFound")
 OVERTAKEN = ("412", "PreconditionFailed", "409", "ConditionalRequestConflict")
 BUSY = ("SlowDown", "503", "ServiceUnavailable", "RequestLimitExceeded", "TooManyRequests", "429")
-
-
-class OpenedInBucket:
-    def __init__(self, place: S3Place, found: Found) -> None:
-        self._place, self.path, self.size, self._version = place, found.path, found.size, found.version
-
-    def read(self, start: int, length: int) -> bytes:
-        end = min(start + length, self.size) - 1
-        return self._place.read(self.path, self._version, start, end) if end >= start else b""
 
 
 class S3Place(RemotePlace):
@@ -157,24 +148,23 @@ class S3Place(RemotePlace):
         return Found(head["LastModified"], path, head["ContentLength"], head["ETag"])
 
     @contextlib.contextmanager
-    def open(self, found: Found) -> Iterator[OpenedInBucket]:
-        yield OpenedInBucket(self, found)
+    def open(self, found: Found) -> Iterator[OpenedRemotely]:
+        def fetch(start: int, length: int) -> bytes:
+            try:
+                data: bytes = self._ask("get_object", Key=self._key(found.path), Range=f"bytes={start}-{start + length - 1}", IfMatch=found.version)
+            except ClientError:
+                raise changed(found.path, self.system) from None
+            if len(data) != length:
+                raise BadAnswer(
+                    _("{system} answered with {got} bytes of {path} instead of {asked}."),
+                    system=self.system,
+                    got=len(data),
+                    asked=length,
+                    path=found.path,
+                )
+            return data
 
-    def read(self, path: str, version: str, start: int, end: int) -> bytes:
-        """The bytes from start to end, both included, of this version."""
-        try:
-            data: bytes = self._ask("get_object", Key=self._key(path), Range=f"bytes={start}-{end}", IfMatch=version)
-        except ClientError:
-            raise changed(path, self.system) from None
-        if len(data) != end - start + 1:
-            raise BadAnswer(
-                _("{system} answered with {got} bytes of {path} instead of {asked}."),
-                system=self.system,
-                got=len(data),
-                asked=end - start + 1,
-                path=path,
-            )
-        return data
+        yield OpenedRemotely(found.path, found.size, fetch)
 
     # --- writing ---
 

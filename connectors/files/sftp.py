@@ -22,7 +22,7 @@ import asyncssh
 from connectors.base import AddressRefused, Host, SettingsError, SystemDown, _
 from connectors.files.local import changed
 from connectors.files.places import Found, Overtaken, Writer
-from connectors.files.remote import RemotePlace
+from connectors.files.remote import OpenedRemotely, RemotePlace
 from connectors.files.settings import Connection, Sftp
 
 T = TypeVar("T")
@@ -44,16 +44,6 @@ class Known(asyncssh.SSHClient):
         if self._told.startswith("SHA256:"):
             return bool(key.get_fingerprint() == self._told.strip())
         return bool(key.export_public_key().split()[:2] == self._told.encode().split()[:2])
-
-
-class OpenedOnServer:
-    def __init__(self, place: SftpPlace, file: Any, found: Found) -> None:
-        self._place, self._file, self._found = place, file, found
-        self.path, self.size = found.path, found.size
-
-    def read(self, start: int, length: int) -> bytes:
-        length = min(length, self.size - start)
-        return self._place.read(self._file, self._found, start, length) if length > 0 else b""
 
 
 class SftpPlace(RemotePlace):
@@ -191,7 +181,7 @@ class SftpPlace(RemotePlace):
             return None
 
     @contextlib.contextmanager
-    def open(self, found: Found) -> Iterator[OpenedOnServer]:
+    def open(self, found: Found) -> Iterator[OpenedRemotely]:
         async def opened() -> Any:
             file = await (await self._sftp()).open(self._full(found.path), "rb", encoding=None)
             if _version(await file.stat()) != found.version:
@@ -204,12 +194,12 @@ class SftpPlace(RemotePlace):
         except GONE:
             raise changed(found.path, self.system) from None
         try:
-            yield OpenedOnServer(self, file, found)
+            yield OpenedRemotely(found.path, found.size, lambda start, length: self._read(file, found, start, length))
         finally:
             with contextlib.suppress(asyncssh.Error, OSError):
                 self.run(file.close())
 
-    def read(self, file: Any, found: Found, start: int, length: int) -> bytes:
+    def _read(self, file: Any, found: Found, start: int, length: int) -> bytes:
         async def got() -> bytes:
             data = await file.read(length, start)
             if len(data) != length or _version(await file.stat()) != found.version:
