@@ -24,7 +24,7 @@ from connectors.files.dialects import Dialect, found_out
 from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader
 from connectors.files.records import is_open, whole_records
 from connectors.files.settings import Csv, FileSettings
-from connectors.files.values import Column, inferred, shown
+from connectors.files.values import LARGEST_VALUE, Column, inferred, shown
 
 BLOCK_BYTES = 1024 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
@@ -159,8 +159,9 @@ class CsvReader(Reader):
             behind = None if ends else {"byte": block.next_byte, "line": block.next_line, "skip": 0}
             raw, broken = self._parsed(block, [c.field.name for c in columns])
             series, misfits = [], []
+            is_plain = len(block.text) <= LARGEST_VALUE and b"\0" not in block.text
             for column in columns:
-                made, wrong = column.fitted(raw[column.field.name])
+                made, wrong = column.fitted(raw[column.field.name], is_plain=is_plain)
                 series.append(made)
                 misfits += wrong
             frame = pl.DataFrame(series) if series else pl.DataFrame({"": pl.Series([None] * raw.height)})

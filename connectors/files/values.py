@@ -31,16 +31,19 @@ class Column:
     def dtype(self) -> pl.DataType:
         return frame_type(self.field.type, self.field.scale)
 
-    def fitted(self, raw: pl.Series) -> tuple[pl.Series, list[Misfit]]:
-        """A column of texts (or of bytes, where some are no text) as the field's type, and what of it does not fit."""
+    def fitted(self, raw: pl.Series, *, is_plain: bool = False) -> tuple[pl.Series, list[Misfit]]:
+        """A column of texts (or of bytes, where some are no text) as the field's type, and what of it does not fit.
+
+        `is_plain`: no text of it holds a NUL or is too large, which a whole block tells sooner than each of its columns.
+        """
         texts, broken = _decoded(raw) if raw.dtype == pl.Binary else (raw, [])
         if self.texts.null_values:
             texts = pl.select(pl.when(~texts.is_in(list(self.texts.null_values))).then(texts)).to_series()
             raw = pl.select(pl.when(texts.is_not_null() | pl.Series(range(raw.len())).is_in(broken)).then(raw)).to_series()
-        made = self._made(texts).alias(self.field.name)
-        lost = made.is_null() & raw.is_not_null()
-        if not lost.any():
+        made = (texts if is_plain and self.field.type is T.TEXT else self._made(texts)).alias(self.field.name)
+        if made.null_count() == raw.null_count():
             return made, []
+        lost = made.is_null() & raw.is_not_null()
         no_text = set(broken)
         return made, [Misfit(row, self.field.name, shown(raw[row]), self._reason(raw[row], row in no_text)) for row in lost.arg_true().to_list()]
 
@@ -164,7 +167,10 @@ def _time(texts: pl.Series, pattern: str) -> pl.Series:
 def in_calendar(moments: pl.Series) -> pl.Series:
     """Null for what lies outside the years that every part of the hub can name."""
     years = moments.dt.year()
-    return only(moments, (years >= dt.MINYEAR) & (years <= dt.MAXYEAR))
+    first, last = years.min(), years.max()
+    if isinstance(first, int) and isinstance(last, int) and (first < dt.MINYEAR or last > dt.MAXYEAR):
+        return only(moments, (years >= dt.MINYEAR) & (years <= dt.MAXYEAR))
+    return moments
 
 
 def _decoded(raw: pl.Series) -> tuple[pl.Series, list[int]]:
