@@ -24,7 +24,9 @@ from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader
 from connectors.files.settings import Csv, Excel, FileSettings
 from connectors.files.values import Column, inferred, shown
 
-LARGEST_INSIDE = 1024 * 1024 * 1024  # bytes of what is packed in a workbook
+LARGEST_INSIDE = 2048 * 1024 * 1024  # bytes of what is packed in a workbook,
+LARGEST_HELD = 128 * 1024 * 1024  # and of what is held in memory of it: all but the sheets
+SHEETS = "xl/worksheets/"
 BAD = (zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, KeyError, ValueError, EOFError)
 ERROR = "e"  # openpyxl's type of a cell that shows one
 
@@ -67,13 +69,15 @@ class ExcelReader(Reader):
         if not zipfile.is_zipfile(stream):
             raise self.not_what_it_claims(Text(_("it is no workbook, or a damaged one ({reason})"), {"reason": ".xlsx"}))
         with zipfile.ZipFile(stream) as packed:
-            if sum(entry.file_size for entry in packed.infolist()) > LARGEST_INSIDE:
-                raise BadAnswer(
-                    _("{path} of {system} holds more than {limit} MiB unpacked. It is not opened."),
-                    path=self.file.path,
-                    system=self.system,
-                    limit=LARGEST_INSIDE >> 20,
-                )
+            sizes = {entry.filename: entry.file_size for entry in packed.infolist()}
+        held = sum(size for name, size in sizes.items() if not name.startswith(SHEETS))
+        if held > LARGEST_HELD or sum(sizes.values()) > LARGEST_INSIDE:
+            raise BadAnswer(
+                _("{path} of {system} holds more than {limit} MiB unpacked. It is not opened."),
+                path=self.file.path,
+                system=self.system,
+                limit=(LARGEST_HELD if held > LARGEST_HELD else LARGEST_INSIDE) >> 20,
+            )
         return load_workbook(io.BufferedReader(Seekable(self.file), READ_AHEAD), read_only=True, data_only=True, keep_links=False)
 
     def _records(self) -> Iterator[Row]:

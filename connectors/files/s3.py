@@ -107,9 +107,9 @@ class S3Place(RemotePlace):
             return SettingsError(_("{system} has no bucket {bucket}."), system=self.system, bucket=self._settings.bucket)
         if code in BUSY:
             return SystemBusy(_("{system} is busy: {reason}"), retry_after=2.0, **names)
-        if status >= 500:
+        if status >= 500 and code != "NotImplemented":
             return SystemDown(_("{system} does not answer: {reason}"), **names)
-        if 400 <= status < 500:
+        if status >= 400:
             return SettingsError(_("{system} refuses what it is asked: {reason}"), **names)
         return BadAnswer(_("{system} gave an answer that is not understood: {reason}"), **names)
 

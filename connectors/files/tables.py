@@ -96,10 +96,13 @@ class Table:
             yield Page(page, {"row": end, "version": version} if end < records.height else None, list(without_key(page, self._entity, ())))
 
     def _fresh(self) -> pl.DataFrame:
-        """The records as they now are. Only what came since the last time is read."""
+        """The records as they now are. Only what came since the last time is read.
+
+        The file is named first and read last, so that the segments listed in between are those that this very version does not hold yet.
+        """
         for _try in range(TRIES):
-            segments = sorted(self._place.listed(self._parts), key=lambda f: f.path)  # before the file: what is brought in between is there twice
             file = self._place.find(self._declared.path)
+            segments = sorted(self._place.listed(self._parts), key=lambda f: f.path)
             try:
                 if self._records is None or file != self._file or segments[: len(self._segments)] != self._segments:
                     self._records, self._file, self._segments = self._loaded(file), file, []
@@ -115,6 +118,8 @@ class Table:
     def _loaded(self, file: Found | None) -> pl.DataFrame:
         schema = {f.name: frame_type(f.type, f.scale) for f in self._fields}
         if file is None:
+            if self._place.find(self._declared.path) is not None:
+                raise changed(self._declared.path, self._place.system)
             return pl.DataFrame(schema={**schema, KEY: pl.String})
         values: dict[str, Any] = {"path": self._declared.path, "system": self._place.system}
         if file.size > LARGEST_FILE:

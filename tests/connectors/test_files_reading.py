@@ -291,9 +291,10 @@ def test_a_file_that_is_not_what_it_claims_is_named(form, content, said, there, 
         connect(there.of("in.file", format={"type": form})).discover()
 
 
-def test_a_workbook_that_would_fill_the_memory_is_not_opened(there, connect, monkeypatch):
-    monkeypatch.setattr("connectors.files.excel.LARGEST_INSIDE", 10_000_000)
-    there.put("in.xlsx", zipped(**{"xl/workbook.xml": "<x/>", "xl/worksheets/sheet1.xml": b"0" * 20_000_000}))
+@pytest.mark.parametrize(("inside", "limit"), [("xl/worksheets/sheet1.xml", "LARGEST_INSIDE"), ("xl/sharedStrings.xml", "LARGEST_HELD")])
+def test_a_workbook_that_would_fill_the_memory_is_not_opened(inside, limit, there, connect, monkeypatch):
+    monkeypatch.setattr(f"connectors.files.excel.{limit}", 10_000_000)
+    there.put("in.xlsx", zipped(**{"xl/workbook.xml": "<x/>", inside: b"0" * 20_000_000}))
 
     with pytest.raises(BadAnswer, match=r"holds more than 9 MiB unpacked\. It is not opened"):
         connect(there.of("in.xlsx", format={"type": "excel"})).discover()
