@@ -20,6 +20,7 @@ from connectors.files.settings import Connection, Folder
 
 LOCK = ".lock"
 LOCK_WAIT_SECONDS = 0.05
+DRAFT_SECONDS = 3600.0  # nobody is still writing what has lain so long
 
 
 class OpenedLocally:
@@ -120,7 +121,12 @@ class LocalPlace(Place):
     @contextlib.contextmanager
     def alone(self, folder: str) -> Iterator[None]:
         with self._asked(folder):
-            descriptor = os.open(self._allowed(folder) / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            inside = self._allowed(folder)
+            descriptor = os.open(inside / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            for draft in inside.glob(".*.draft"):  # of those who were killed over it
+                with contextlib.suppress(FileNotFoundError):  # it was finished just now
+                    if time.time() - draft.stat().st_mtime > DRAFT_SECONDS:
+                        draft.unlink()
         try:
             while True:
                 try:

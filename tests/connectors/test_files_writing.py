@@ -197,6 +197,18 @@ def test_bringing_in_twice_changes_nothing(there):
     assert there.names() == {"out.csv"}
 
 
+def test_the_drafts_of_those_who_were_killed_go_in_time(there):
+    entity = entity_of(there)
+    there.put(".out.csv.parts/.old.draft", b"half")
+    there.put(".out.csv.parts/.new.draft", b"half")
+    os.utime(there.folder / ".out.csv.parts/.old.draft", (1_700_000_000, 1_700_000_000))
+
+    with target(there) as connector:
+        connector.write(entity, changes(entity, [created(1)]))
+
+    assert there.names() == {"out.csv", ".out.csv.parts/.new.draft"}
+
+
 class Late(FreeHost):
     """Its time is over as soon as it is said to be."""
 
