@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_at_any_instant_loses_nothing_and_writes_nothing
     entity = entity_of(there, form=form, path="out.file")
     told = there.folder / "../told"
     spawn, first = multiprocessing.get_context("spawn"), 0
-    for kill in range(4):
+    for kill in range(3):
         worker = spawn.Process(target=work_until_killed, args=(there.of("out.file", **settings), entity, first))
         worker.start()
         lines = len(told.read_text().splitlines()) if told.exists() else 0
