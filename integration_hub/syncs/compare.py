@@ -530,9 +530,8 @@ class _Draft:
         import polars as pl
 
         prints = pl.Series(packed(self.prints[rows]), dtype=pl.Binary)
-        differ = (self.prints[rows] != self.source_prints[rows]).any(axis=1)
-        other = [one if differs else None for one, differs in zip(packed(self.source_prints[rows]), differ, strict=True)] if differ.any() else None
-        return {"print": prints, "source_print": pl.Series(other or [None] * len(rows), dtype=pl.Binary)}
+        other = pl.Series(packed(self.source_prints[rows]), dtype=pl.Binary)
+        return {"print": prints, "source_print": other.to_frame("o").select(pl.when(pl.col("o") != prints).then(pl.col("o"))).to_series()}
 
     def _of(self, rows: np.ndarray, whole: Any) -> Any:
         """These rows of a column or frame of the page; nothing is copied where they are all of them."""
