@@ -22,6 +22,7 @@ from connectors.sql.columns import Column
 from connectors.sql.settings import SqlSettings
 
 WATCH_SECONDS = 0.2
+PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 REASON_LENGTH = 400
 
 
@@ -111,8 +112,7 @@ class Database(abc.ABC):
     def request(self) -> Iterator[None]:
         """Around whatever is asked of the database at once: permits before it, the deadline over it, the breaker told after it. Raises ConnectorError."""
         self._permit()
-        if time.monotonic() >= self.host.deadline():
-            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
+        self._check_deadline()
         self.host.before_request()
         started, ok, self._cut = time.monotonic(), True, ""
         try:
@@ -134,13 +134,20 @@ class Database(abc.ABC):
             self.host.after_request(ok=ok, seconds=time.monotonic() - started)
 
     def _permit(self) -> None:
-        now = time.monotonic()
-        if self._permits <= 0 or now > self._permits_until:
+        while self._permits <= 0 or time.monotonic() > self._permits_until:
             self._permits, wait = self.host.permit()
-            self._permits_until = now + 1.0
-            if self._permits <= 0:
-                raise SystemBusy(_("All requests that {system} may be sent for now are used up."), retry_after=max(wait, 0.1), system=self.system)
+            self._permits_until = time.monotonic() + 1.0
+            if self._permits:
+                break
+            if wait > PATIENCE_SECONDS:
+                raise SystemBusy(_("All requests that {system} may be sent for now are used up."), retry_after=wait, system=self.system)
+            time.sleep(max(wait, 0.01))
+            self._check_deadline()
         self._permits -= 1
+
+    def _check_deadline(self) -> None:
+        if time.monotonic() >= self.host.deadline():
+            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
