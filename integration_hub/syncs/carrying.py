@@ -22,7 +22,7 @@ from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
-from integration_hub.syncs.states import LIVE, PartitionState, RunState
+from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, NotYet, prepare
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
@@ -120,7 +120,7 @@ def measure(run: Run, open: Any) -> None:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
-    if target.capabilities.count and not shared and not Link.objects.filter(pair=run.pair_id).exists():
+    if target.capabilities.count and not shared and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
     cursor = source.field(source.cursor_field or "")
@@ -168,10 +168,13 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
             ),
         )
         return
-    if partition.position == partition.start:
+    is_at_start = partition.position == partition.start
+    if is_at_start and not partition.run.since_value:
         wait_or_fail(partition, lease, error)
         return
     stages.say(partition.run, "{problem}", "warning", problem=error.text)
+    if is_at_start:  # not even the cursor is known: everything is read
+        Run.objects.filter(pk=partition.run_id).update(since_value="", since_key="", mode=Mode.FULL)
     try:
         lease.fence(position=partition.start, read_done=False, restarts=F("restarts") + 1)
     except LeaseLost:
