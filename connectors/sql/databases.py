@@ -18,11 +18,11 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.base import ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from connectors.permits import Permits, check_time
 from connectors.sql.columns import Column
 from connectors.sql.settings import SqlSettings
 
 WATCH_SECONDS = 0.2
-PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 REASON_LENGTH = 400
 
 
@@ -62,7 +62,7 @@ class Database(abc.ABC):
         self.settings, self.host, self.system = settings, host, host.system
         self._reader: sa.Connection | None = None
         self._writer: sa.Connection | None = None
-        self._permits, self._permits_until = 0, 0.0
+        self._permits = Permits(host)
         self._cut = ""
 
     # --- connections ---
@@ -111,8 +111,8 @@ class Database(abc.ABC):
     @contextmanager
     def request(self) -> Iterator[None]:
         """Around whatever is asked of the database at once: permits before it, the deadline over it, the breaker told after it. Raises ConnectorError."""
-        self._permit()
-        self._check_deadline()
+        self._permits.use()
+        check_time(self.host)
         self.host.before_request()
         started, ok, self._cut = time.monotonic(), True, ""
         try:
@@ -132,22 +132,6 @@ class Database(abc.ABC):
             raise
         finally:
             self.host.after_request(ok=ok, seconds=time.monotonic() - started)
-
-    def _permit(self) -> None:
-        while self._permits <= 0 or time.monotonic() > self._permits_until:
-            self._permits, wait = self.host.permit()
-            self._permits_until = time.monotonic() + 1.0
-            if self._permits:
-                break
-            if wait > PATIENCE_SECONDS:
-                raise SystemBusy(_("All requests that {system} may be sent for now are used up."), retry_after=wait, system=self.system)
-            time.sleep(max(wait, 0.01))
-            self._check_deadline()
-        self._permits -= 1
-
-    def _check_deadline(self) -> None:
-        if time.monotonic() >= self.host.deadline():
-            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
