@@ -36,7 +36,7 @@ migrations: development
 bench: development ## Measure speed and memory beside their limits, into benchmarks/results.json
 	@exec $(RUN) -m benchmarks
 
-faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away (SEED=7 repeats one)
+faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away (SEED=7 repeats one, ROWS=100000 makes those between databases smaller)
 	@exec $(RUN) -m pytest -m faults -s -v
 
 pictures: development ## Take the pictures of README anew, from the demo after some minutes of work

@@ -19,6 +19,16 @@ class Full(FreeHost):
         return 0, 60.0
 
 
+class Slow(FreeHost):
+    """A host that grants one request at a time, each after a moment."""
+
+    asked = 0
+
+    def permit(self, wanted: int = 1) -> tuple[int, float]:
+        self.asked += 1
+        return (0, 0.05) if self.asked % 2 else (1, 0.0)
+
+
 class Late(FreeHost):
     """A host whose time is over."""
 
@@ -47,6 +57,15 @@ class Hosting(Kit):
 
         assert caught.value.retry_after
         assert time.monotonic() - started < 3
+
+    def test_a_permit_that_comes_soon_is_waited_for(self, connect: Callable[..., Connector], entity: Entity, prepared: Prepared) -> None:
+        if not prepared.is_remote:
+            pytest.skip("is not remote")
+        host = Slow("System")
+
+        assert list(connect(host).read(entity))
+
+        assert host.asked >= 2
 
     def test_nothing_is_started_after_the_deadline(self, connect: Callable[..., Connector], entity: Entity, prepared: Prepared) -> None:
         if not prepared.is_remote:

@@ -13,9 +13,10 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from connectors.base import ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, _
+from connectors.base import ConnectorError, Host, SettingsError, SystemBusy, SystemDown, _
 from connectors.files.readers import Opened
 from connectors.files.settings import Connection
+from connectors.permits import Permits, check_time
 
 Writer = Callable[[BinaryIO], object]  # writes a file's content into what it is given
 
@@ -41,7 +42,7 @@ class Place(abc.ABC):
 
     def __init__(self, host: Host, connection: Connection) -> None:
         self.host, self.system, self.connection = host, host.system, connection
-        self._permits, self._permits_until = 0, 0.0
+        self._permits = Permits(host)
 
     def close(self) -> None:  # noqa: B027  not every place has something to close
         """Give back connections."""
@@ -86,9 +87,8 @@ class Place(abc.ABC):
     def request(self) -> Iterator[None]:
         """Around whatever is asked of a place at once: permits before it, the breaker told after it. Raises ConnectorError."""
         if self.is_remote:
-            self._permit()
-        if time.monotonic() >= self.host.deadline():
-            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
+            self._permits.use()
+        check_time(self.host)
         self.host.before_request()
         started, ok = time.monotonic(), True
         try:
@@ -98,15 +98,6 @@ class Place(abc.ABC):
             raise
         finally:
             self.host.after_request(ok=ok, seconds=time.monotonic() - started)
-
-    def _permit(self) -> None:
-        now = time.monotonic()
-        if self._permits <= 0 or now > self._permits_until:
-            self._permits, wait = self.host.permit()
-            self._permits_until = now + 1.0
-            if self._permits <= 0:
-                raise SystemBusy(_("All requests that {system} may be sent for now are used up."), retry_after=max(wait, 0.1), system=self.system)
-        self._permits -= 1
 
     def missing(self, path: str) -> SettingsError:
         return SettingsError(_("{system} has no file {path}."), system=self.system, path=path)

@@ -18,6 +18,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.base import ConnectorError, Host, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from connectors.permits import Permits, check_time
 from connectors.sql.columns import Column
 from connectors.sql.settings import SqlSettings
 
@@ -61,7 +62,7 @@ class Database(abc.ABC):
         self.settings, self.host, self.system = settings, host, host.system
         self._reader: sa.Connection | None = None
         self._writer: sa.Connection | None = None
-        self._permits, self._permits_until = 0, 0.0
+        self._permits = Permits(host)
         self._cut = ""
 
     # --- connections ---
@@ -110,9 +111,8 @@ class Database(abc.ABC):
     @contextmanager
     def request(self) -> Iterator[None]:
         """Around whatever is asked of the database at once: permits before it, the deadline over it, the breaker told after it. Raises ConnectorError."""
-        self._permit()
-        if time.monotonic() >= self.host.deadline():
-            raise Stopped(_("The time to work on {system} is over; the next worker goes on."), system=self.system)
+        self._permits.use()
+        check_time(self.host)
         self.host.before_request()
         started, ok, self._cut = time.monotonic(), True, ""
         try:
@@ -132,15 +132,6 @@ class Database(abc.ABC):
             raise
         finally:
             self.host.after_request(ok=ok, seconds=time.monotonic() - started)
-
-    def _permit(self) -> None:
-        now = time.monotonic()
-        if self._permits <= 0 or now > self._permits_until:
-            self._permits, wait = self.host.permit()
-            self._permits_until = now + 1.0
-            if self._permits <= 0:
-                raise SystemBusy(_("All requests that {system} may be sent for now are used up."), retry_after=max(wait, 0.1), system=self.system)
-        self._permits -= 1
 
     @contextmanager
     def _watched(self) -> Iterator[None]:

@@ -23,6 +23,7 @@ from django.db.models.functions import Now
 LEASE_SECONDS = 20.0
 HEARTBEAT_SECONDS = 5.0
 STOP_EARLY_SECONDS = 5.0
+GIVE_BACK_AGAIN_SECONDS = 1.0  # when the database was away
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +72,8 @@ class Lease:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._ended.set()
         self._heart.join()
-        try:
-            self._mine().update(lease_until=None, lease_holder="")
-        except DatabaseError:  # the row is free anyhow once the lease runs out
-            log.warning("lease not given back", extra={"row": self.row_id}, exc_info=True)
+        while not self._given_back() and time.monotonic() < self.deadline:
+            time.sleep(GIVE_BACK_AGAIN_SECONDS)
 
     def fence(self, **changes: Any) -> None:
         """The last statement of a commit: renews the lease and sets `changes` on its row. Raises LeaseLost, which rolls the transaction back."""
@@ -91,6 +90,16 @@ class Lease:
 
     def _mine(self) -> models.QuerySet[Leased]:
         return self.model._default_manager.filter(pk=self.row_id, lease_number=self.number, lease_until__isnull=False)
+
+    def _given_back(self) -> bool:
+        """Whether the row is free again. It is worth another try: a lease that just runs out keeps others waiting and counts as lost."""
+        try:
+            self._mine().update(lease_until=None, lease_holder="")
+        except DatabaseError:
+            log.warning("lease not given back", extra={"row": self.row_id}, exc_info=True)
+            close_old_connections()
+            return False
+        return True
 
     def _beat(self) -> None:
         try:

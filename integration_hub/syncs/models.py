@@ -377,12 +377,14 @@ class PartitionQuerySet(LeasedQuerySet):
         return self.filter(Q(lease_until__gt=Now()) | sent)
 
     def to_send(self) -> Self:
-        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since.
+        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since, or given
+        back in the middle of the work.
 
         A message may be lost with the worker that had just fetched it, so the while is short enough for the work to go on within half a minute;
         one that is sent twice does nothing.
         """
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | Q(sent_at__lt=F("lease_until")))
+        left = Q(sent_at__lt=F("lease_until")) | Q(state=PartitionState.LEASED, lease_until=None)
+        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | left)
 
 
 class Partition(Leased):

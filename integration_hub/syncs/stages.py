@@ -78,7 +78,7 @@ def feed(run_id: int) -> None:
         for pk in (
             Partition.objects.to_send().filter(run=run_id).order_by(F("sent_at").asc(nulls_last=True), "number").values_list("pk", flat=True)[:free]
         ):
-            Partition.objects.filter(pk=pk).update(sent_at=timezone.now())
+            Partition.objects.free().filter(pk=pk).update(sent_at=timezone.now(), state=PartitionState.WAITING)
             dispatch.send(tasks.carry_partition, pk)
 
 

@@ -1,9 +1,10 @@
 """A row is worked on by one holder at a time, and a holder that slept past its lease changes nothing."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from integration_hub.core import leases
@@ -45,6 +46,22 @@ def test_a_row_that_was_given_back_is_free_again_and_nothing_was_lost(row):
     with leases.take(seen(row)):
         assert not Partition.objects.free().exists()
 
+    assert Partition.objects.free().get().lost_leases == 0
+
+
+def test_a_row_is_given_back_as_soon_as_the_database_is_there_again(row, monkeypatch):
+    monkeypatch.setattr(leases, "GIVE_BACK_AGAIN_SECONDS", 0.01)
+    tries_while_away = iter(range(2))
+
+    def away(execute, *asked):
+        if next(tries_while_away, None) is not None:
+            raise OperationalError("server closed the connection unexpectedly")
+        return execute(*asked)
+
+    with ExitStack() as stack, leases.take(seen(row)):
+        stack.enter_context(connection.execute_wrapper(away))
+
+    assert next(tries_while_away, None) is None
     assert Partition.objects.free().get().lost_leases == 0
 
 

@@ -1,4 +1,4 @@
-"""The whole hub as `make run` starts it, in a data folder of its own, seen from outside: its processes, its database, its sandbox."""
+"""The whole hub as `manage.py start` starts it, in a data folder of its own, seen from outside: its processes, its database, its sandbox."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from sandbox.testing import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,22 +27,23 @@ OURS = ("HUB_TESTING", "DATA_DIR", "BROKER_URL", "SECRET_KEY", "CREDENTIAL_KEYS"
 
 
 class Hub:
-    """`manage.py start --demo` with all of its programs, until closed."""
+    """`manage.py start` with all of its programs, until closed: with the demo, and with what it is told by `environ`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, demo: bool = True, **environ: str) -> None:
         self.folder, self.port, sandbox_port = folder, free_port(), free_port()
         self.dies_at = folder / "dies-at"  # a file named after a point: the next worker to reach it removes the file and kills itself
         self.dies_at.mkdir()
         self.environ = {name: value for name, value in os.environ.items() if name not in OURS}
         self.environ |= {"DATA_DIR": str(folder / "data"), "PORT": str(self.port), "SANDBOX_PORT": str(sandbox_port), "LOG_FORMAT": "json"}
         self.environ |= {"DIES_AT": str(self.dies_at), "PYTHONPATH": os.pathsep.join((str(HERE / "dying"), str(ROOT)))}
+        self.environ |= {"ALLOWED_NETWORKS": "127.0.0.0/8", **environ}
         self.sandbox = Sandbox(f"http://127.0.0.1:{sandbox_port}")
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "log"
         with self.log.open("wb") as log:
-            command = [sys.executable, "manage.py", "start", "--demo"]
+            command = [sys.executable, "manage.py", "start", *(["--demo"] if demo else [])]
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-        self.environ |= {"SANDBOX_URL": self.sandbox.url, "ALLOWED_NETWORKS": "127.0.0.0/8"}
+        self.environ["SANDBOX_URL"] = self.sandbox.url
         self.wait_for(self._is_ready, seconds=120, what="the hub to be ready")
 
     def _is_ready(self) -> bool:
@@ -62,9 +65,9 @@ class Hub:
     def tail(self, lines: int = 60) -> str:
         """What there is to go by when something went wrong: the last lines said, the work that is not done, and what its runs say."""
         said = [line[:400] for line in self.log.read_text(errors="replace").splitlines()[-lines:]]
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error, psycopg.Error):
             live = "run_id IN (SELECT id FROM syncs_run WHERE ended_at IS NULL)"
-            said += [f"now {self.rows('SELECT datetime()')}"]
+            said += [f"now {self.rows('SELECT CURRENT_TIMESTAMP')}"]
             columns = "id, state, page_number, lease_number, lease_until, lease_holder, lost_leases, not_before, sent_at, failures, error"
             said += [str(row) for row in self.rows(f"SELECT {columns} FROM syncs_partition WHERE {live}")]
             said += [str(row) for row in self.rows(f"SELECT at, text FROM syncs_logline WHERE {live}")]
@@ -83,6 +86,9 @@ class Hub:
     # --- what it keeps ------------------------------------------------------------------------------------------------
 
     def rows(self, question: str, *values: Any) -> list[tuple[Any, ...]]:
+        if "DATABASE_URL" in self.environ:
+            with psycopg.connect(self.environ["DATABASE_URL"]) as server:
+                return server.execute(question.replace("?", "%s"), values).fetchall()
         with contextlib.closing(sqlite3.connect(f"file:{self.folder}/data/hub.sqlite3?mode=ro", uri=True, timeout=20)) as database:
             return database.execute(question, values).fetchall()
 
@@ -130,9 +136,9 @@ class Hub:
 
 
 @contextlib.contextmanager
-def running_hub() -> Iterator[Hub]:
+def running_hub(*, demo: bool = True, **environ: str) -> Iterator[Hub]:
     with tempfile.TemporaryDirectory(prefix="hub-faults-") as folder:
-        hub = Hub(Path(folder))
+        hub = Hub(Path(folder), demo=demo, **environ)
         try:
             yield hub
         finally:

@@ -1,4 +1,4 @@
-"""What a person orders of a hub that runs: `order.py pause | hurry SECONDS | run NAME | replay | compare NAME | books`. The answer is the last line, as JSON."""
+"""What a person orders of a hub that runs: `order.py pause | hurry SECONDS | sync NAME ABOUT | run NAME | replay | compare NAME | books`. The answer is the last line, as JSON."""
 
 import json
 import os
@@ -17,6 +17,7 @@ from integration_hub.syncs import services
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from tests.faults.comparing import compared
+from tests.syncs.conftest import published, registered
 
 by = Actor.hub()
 
@@ -24,6 +25,18 @@ by = Actor.hub()
 def pause():
     for sync in Sync.objects.all():
         services.pause_sync(sync, by=by)
+
+
+def sync(name, about):
+    """Set up a full sync between two databases, as customers.py says it."""
+    about = json.loads(about)
+
+    def entity(side):
+        return registered(side, about[side]["settings"], by, connector="sql", **about[side]["options"]).entities.get(name=about[side]["table"])
+
+    source, target = entity("source"), entity("target")
+    mapping = published(name, source, target, about["mapping"])
+    services.create_sync(by=by, source=source, target=target, name=name, mapping=mapping, mode="full")
 
 
 def run(name, *options):

@@ -55,9 +55,9 @@ def crm(db, sandbox, by):
     return registered("CRM", users_settings("CRM", sandbox.url), by)
 
 
-def registered(name, settings, by, *, connector="rest"):
+def registered(name, settings, by, *, connector="rest", **options):
     cache.clear()  # the samples of an entity of before, which had the same number
-    system = systems.register_system(name=name, connector=connector, settings=settings, by=by)
+    system = systems.register_system(name=name, connector=connector, settings=settings, by=by, **options)
     systems.discover_entities(system, by=by)
     systems.select_entities(system, [e.name for e in system.entities.all()], by=by)
     return system

@@ -152,6 +152,10 @@ def test_the_sweep_sends_again_what_lost_its_message_or_its_worker(few, users_sy
     assert not Partition.objects.to_send().exists()  # somebody works on it
     mine.update(lease_until=Now() - timedelta(seconds=1))
     assert Partition.objects.to_send().get() == partition
+    mine.update(lease_until=None, sent_at=timezone.now())  # given back before its work was
+    assert Partition.objects.to_send().get() == partition
+    stages.sweep()
+    assert not Partition.objects.to_send().exists()
 
 
 def test_a_page_that_costs_three_workers_their_lives_fails_the_run_and_is_named(few, users_sync, by):
