@@ -11,7 +11,7 @@ import abc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, overload
 
 import polars as pl
 from pydantic import BaseModel
@@ -157,6 +157,7 @@ class Capabilities(BaseModel, frozen=True):
     stable_order: bool = False  # nothing is missed or seen twice while others write
     snapshot: bool = False
     tombstones: bool = False  # what was deleted is told by an incremental read
+    own_cursor: bool = False  # how far it was read is a text of the system's own (`Page.cursor`), not a value of a field
     idempotency_key: bool = False  # a write sent again under the same key takes effect once
     returns_record: bool = False  # the answer to a write holds the record as it now is
 
@@ -184,7 +185,10 @@ class Entity(BaseModel, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone: many records may share it."""
+    """How far a source has been read: the greatest (cursor field, key), both in canonical text. Never a value alone: many records may share it.
+
+    Where the entity has a cursor of its own, `value` is the text that the last page gave, and there is no key.
+    """
 
     value: str
     key: str
@@ -209,7 +213,8 @@ class Page:
 
     `frame` has a column for each field asked for, in the entity's schema. A misfit's cell is null in the frame and listed in `misfits`, so it is
     never taken for an empty one. `absent` (Boolean columns, only for fields that were missing from some record) tells absent from null.
-    `position` is where to go on after this page; None: it was the last. `deleted` holds the keys of tombstones.
+    `position` is where to go on after this page; None: it was the last. `deleted` holds the keys of tombstones. `cursor` is told by the last page
+    alone, where the entity has a cursor of its own: the next reading since then begins with it.
     """
 
     frame: pl.DataFrame
@@ -217,6 +222,7 @@ class Page:
     misfits: list[Misfit] = field(default_factory=list)
     absent: pl.DataFrame | None = None
     deleted: list[str] = field(default_factory=list)
+    cursor: str = ""
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -286,6 +292,32 @@ class Outcome(NamedTuple):
     reason: Text | None = None
     again: bool = False
     sent: bool = True
+
+
+class AllWritten(Sequence[Outcome]):
+    """The outcomes of a portion of which every record was written, as columns: making an object of each costs more than writing them does.
+
+    `keys`: the records' keys in the target, in the order of `rows`; None: those that were sent.
+    """
+
+    def __init__(self, rows: pl.Series, keys: pl.Series | None = None) -> None:
+        self.rows, self.keys = rows, keys
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Outcome: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Outcome]: ...
+    def __getitem__(self, place: int | slice) -> Outcome | list[Outcome]:
+        if isinstance(place, slice):
+            return [self[n] for n in range(*place.indices(len(self)))]
+        return Outcome(self.rows[place], Result.WRITTEN, self.keys[place] if self.keys is not None else None)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        keys = self.keys.to_list() if self.keys is not None else [None] * len(self)
+        return (Outcome(row, Result.WRITTEN, key) for row, key in zip(self.rows.to_list(), keys, strict=True))
 
 
 # --- what a connector is given ----------------------------------------------------------------------------------------
@@ -433,7 +465,8 @@ class Connector(abc.ABC):
         """Page after page, from `position` where one is given (None: from the start), only what changed at or after `since` and up to `until`.
 
         Where the entity's order is stable, what changed since a cursor comes in the order (cursor field, key). The last page says so by
-        `position=None`; an empty source is one empty page. Closing the generator ends the reading.
+        `position=None`; an empty source is one empty page. Closing the generator ends the reading. Raises PositionExpired where the system no
+        longer knows the position, or the cursor of its own.
         """
 
     def split(self, entity: Entity, parts: int, since: Cursor | None = None, *, until: str | None = None) -> list[Position]:
@@ -451,7 +484,7 @@ class Connector(abc.ABC):
         """
 
     @abc.abstractmethod
-    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+    def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
         """Send a portion and return an outcome for each of its rows, in any order. Raises ConnectorError only when nothing at all
         was sent; after the first request everything is an outcome."""
 

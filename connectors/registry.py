@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from connectors.base import Connector
 
 GROUP = "integration_hub.connectors"
-BUILT_IN = {"rest": "connectors.rest:RestConnector", "sql": "connectors.sql:SqlConnector"}
+BUILT_IN = {"odata": "connectors.odata:ODataConnector", "rest": "connectors.rest:RestConnector", "sql": "connectors.sql:SqlConnector"}
 
 
 class UnknownConnector(LookupError):

@@ -20,9 +20,12 @@ os.environ.setdefault("ALLOWED_NETWORKS", "127.0.0.0/8")  # the systems that tes
 os.environ["DJANGO_SETTINGS_MODULE"] = "integration_hub.settings"
 
 import django
+import hypothesis
 import pytest
 
 django.setup()
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")  # how long an example takes says more of what else runs than of what is tested
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import Role

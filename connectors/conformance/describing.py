@@ -51,4 +51,4 @@ class Describing(Kit):
         assert set(entity.key) <= set(names)
         assert entity.cursor_field is None or entity.cursor_field in names
         assert set(entity.capabilities.lookup_by) <= set(names)
-        assert entity.cursor_field is not None or not entity.capabilities.incremental
+        assert entity.cursor_field is not None or entity.capabilities.own_cursor or not entity.capabilities.incremental

@@ -39,7 +39,7 @@ def by_key(entity: Entity, pages: Iterator[Page]) -> dict[str, dict[str, Any]]:
     return {canonical_key([row[k] for k in entity.key]): row for page in pages for row in page.frame.iter_rows(named=True)}
 
 
-def by_row(outcomes: list[Outcome], count: int) -> list[Outcome]:
+def by_row(outcomes: Sequence[Outcome], count: int) -> list[Outcome]:
     """The outcomes by row; each row has exactly one."""
     assert sorted(o.row for o in outcomes) == list(range(count))
     return sorted(outcomes, key=lambda o: o.row)

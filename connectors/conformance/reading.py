@@ -10,7 +10,7 @@ import pytest
 
 from connectors.base import Connector, Cursor, Entity
 from connectors.canonical import canonical_text
-from connectors.conformance.frames import keys_of, whole
+from connectors.conformance.frames import changes, keys_of, whole
 from connectors.conformance.kit import Kit, Prepared
 
 
@@ -102,6 +102,23 @@ class Reading(Kit):
         expected = everything.filter(pl.col(entity.cursor_field) < bound)
         assert set(expected.select(entity.key).rows()) <= set(until.select(entity.key).rows())
         assert until.height < everything.height or everything[entity.cursor_field].max() == bound
+
+    def test_what_changed_since_a_cursor_of_its_own_is_read(
+        self, connect: Callable[..., Connector], connector: Connector, entity: Entity, prepared: Prepared
+    ) -> None:
+        if not entity.capabilities.own_cursor:
+            pytest.skip("has no cursor of its own")
+        pages = list(connector.read(entity))
+        since = Cursor(pages[-1].cursor, "")
+
+        nothing = list(connect().read(entity, since))
+
+        assert since.value
+        assert not any(page.cursor for page in [*pages[:-1], *nothing[:-1]])
+        assert keys_of(entity, nothing) == []
+        if entity.capabilities.create and prepared.new is not None:
+            outcomes = connector.write(entity, changes(entity, [("create", None, prepared.new(1))]))
+            assert keys_of(entity, connect().read(entity, Cursor(nothing[-1].cursor, ""))) == [outcomes[0].key]
 
     def test_a_value_that_does_not_fit_is_told_and_never_null_in_silence(self, connector: Connector, entity: Entity, prepared: Prepared) -> None:
         if prepared.misfit is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -17,11 +17,18 @@ _exact = msgspec.json.Decoder(float_hook=Decimal)
 _lists = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def at(tree: Any, path: str) -> Any:
-    """The value at a dotted path of decoded JSON, or ABSENT."""
+Path = str | tuple[str, ...]  # names joined by dots, or the names themselves where one of them has a dot in it
+
+
+def steps(path: Path) -> Sequence[str]:
+    return path if isinstance(path, tuple) else path.split(".") if path else ()
+
+
+def at(tree: Any, path: Path) -> Any:
+    """The value at a path of decoded JSON, or ABSENT."""
     if type(tree) is dict and path in tree and "." not in path:  # the usual case, and millions of times
         return tree[path]
-    for name in path.split(".") if path else ():
+    for name in steps(path):
         if isinstance(tree, Mapping):
             tree = tree.get(name, ABSENT)
         elif isinstance(tree, list) and name.lstrip("-").isdigit() and -len(tree) <= int(name) < len(tree):
@@ -34,14 +41,14 @@ def at(tree: Any, path: str) -> Any:
 
 
 class Answer:
-    """Status, headers and body of one answer. Values are looked up by dotted paths."""
+    """Status, headers and body of one answer. Values are looked up by paths."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes, *, system: str, place: str) -> None:
         self.status, self.headers, self.body = status, headers, body
         self.system, self.place = system, place  # for messages: the place is method and path, never a query
         self._tree: Any = ABSENT
 
-    def value(self, path: str) -> Any:
+    def value(self, path: Path) -> Any:
         """The decoded value at a path, ABSENT where there is none. Raises BadAnswer if the body is no JSON."""
         if self._tree is not ABSENT:
             return at(self._tree, path)
@@ -53,11 +60,11 @@ class Answer:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return at(self.tree(), path)
 
-    def raw(self, path: str) -> bytes | msgspec.Raw | None:
+    def raw(self, path: Path) -> bytes | msgspec.Raw | None:
         """The bytes of the value at a path without decoding it; None where that cannot be done (absent, or no strict JSON)."""
         piece: bytes | msgspec.Raw = self.body
         try:
-            for name in path.split(".") if path else ():
+            for name in steps(path):
                 if name.isdigit() and bytes(piece[:1] if isinstance(piece, bytes) else memoryview(piece)[:1]) == b"[":
                     piece = _lists.decode(piece)[int(name)]
                 else:

@@ -8,19 +8,20 @@ from typing import ClassVar
 import polars as pl
 from pydantic import BaseModel
 
-from connectors.base import BadAnswer, Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, SettingsError, Text, Token, _
+from connectors.base import BadAnswer, Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, SettingsError, Text, _
 from connectors.rest.answers import ABSENT, Answer
-from connectors.rest.auth import authorization_url, credentials_of, exchange_code
+from connectors.rest.auth import credentials_of
 from connectors.rest.client import Client
+from connectors.rest.consent import AsksPerson
 from connectors.rest.discovery import discovered, entity_of, fields_of
 from connectors.rest.looking_up import looked_up
 from connectors.rest.reading import Reading
-from connectors.rest.settings import EntitySettings, OAuthAuthorizationCode, RestSettings
+from connectors.rest.settings import EntitySettings, RestSettings
 from connectors.rest.templates import as_text
 from connectors.rest.writing import Writing
 
 
-class RestConnector(Connector):
+class RestConnector(AsksPerson, Connector):
     """Speaks JSON over HTTP. Any thread may call, one call at a time: a second one waits for the first. A reading holds nothing between its pages."""
 
     kind: ClassVar[str] = "rest"
@@ -33,7 +34,7 @@ class RestConnector(Connector):
             raise TypeError("RestConnector takes RestSettings")
         super().__init__(settings, host)
         self.rest = settings
-        self.client = Client(settings, host, credentials_of(settings.auth))
+        self.auth, self.client = settings.auth, Client(settings, host, credentials_of(settings.auth))
 
     @classmethod
     def declared(cls, settings: BaseModel, *, system: str) -> list[Entity]:
@@ -114,26 +115,6 @@ class RestConnector(Connector):
     def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
         writing = Writing(self.client, self._declared(entity), entity, changes)
         return self.client.run(writing.send_all())
-
-    # --- the Connect button (OAuth 2, authorization code) ---
-
-    @property
-    def is_connected_by_person(self) -> bool:
-        """A person has to agree in the system itself before it can be spoken to."""
-        return isinstance(self.rest.auth, OAuthAuthorizationCode)
-
-    def authorization_url(self, *, redirect_uri: str, state: str, code_challenge: str) -> str:
-        """Where to send that person; the system sends them back to `redirect_uri` with `state` and a code."""
-        return authorization_url(self._consent(), redirect_uri=redirect_uri, state=state, code_challenge=code_challenge)
-
-    def exchange_code(self, *, code: str, redirect_uri: str, code_verifier: str) -> Token:
-        """The tokens for the code that came back, for the host to keep. Raises ConnectorError."""
-        return self.client.run(exchange_code(self.client, self._consent(), code=code, redirect_uri=redirect_uri, code_verifier=code_verifier))
-
-    def _consent(self) -> OAuthAuthorizationCode:
-        if not isinstance(self.rest.auth, OAuthAuthorizationCode):
-            raise SettingsError(_("{system} is not connected by a person's consent; there is nothing to connect."), system=self.host.system)
-        return self.rest.auth
 
     def _declared(self, entity: Entity) -> EntitySettings:
         declared = self.rest.entity(entity.name)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import orjson
 
-from connectors.base import Changes, Entity, SettingsError, Text, _
+from connectors.base import CHANGE_COLUMNS, Changes, Entity, SettingsError, Text, _
 from connectors.canonical import from_canonical, key_parts
 from connectors.rest.answers import ABSENT
 from connectors.rest.client import Call, Client
@@ -60,6 +60,14 @@ class Row:
     def values(self) -> dict[str, Any]:
         """Field → value, for the fields to send."""
         return self._values.of(self._place)
+
+
+def rows_of(forms: Mapping[str, Form], changes: Changes) -> Iterator[tuple[str, Row]]:
+    """A portion's records, each with what is to be done with it."""
+    values = Values(forms, changes)
+    about = [changes.about[name].to_list() for name in CHANGE_COLUMNS]
+    for place, (row, operation, key, idempotency_key, whole) in enumerate(zip(*about, values.encoded(), strict=True)):
+        yield operation, Row(row, key, idempotency_key, whole, values, place)
 
 
 class Endpoint:

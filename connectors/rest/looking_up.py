@@ -8,10 +8,11 @@ from typing import Any
 import polars as pl
 
 from connectors.base import KEY, BadAnswer, Entity, SettingsError, _
-from connectors.canonical import canonical_key, canonical_text, from_canonical, key_parts
+from connectors.canonical import canonical_key, from_canonical, key_parts
+from connectors.rest.answers import Answer
 from connectors.rest.client import Client, together
 from connectors.rest.reading import forms_of
-from connectors.rest.records import Decoder
+from connectors.rest.records import Decoder, Records
 from connectors.rest.settings import EntitySettings, Lookup
 from connectors.rest.templates import JsonTemplate, TextTemplate, as_text
 
@@ -80,16 +81,8 @@ class _Looking:
         if answer is None:
             return None
         records = self._decoder.decode(answer, self._record_path, single=True)
-        if records.misfits:
-            misfit = records.misfits[0]
-            raise BadAnswer(
-                _("{system} answered {place} with a record whose {field} {reason}."),
-                system=self._client.host.system,
-                place=answer.place,
-                field=misfit.field,
-                reason=misfit.reason,
-            )
-        self._check_match(portion, records.frame, answer.place)
+        check_found(records, portion, self._by, answer)
+        check_fit(records, answer)
         return records.frame.select(self._wanted)
 
     def _placeholders(self, written: list[list[Any]]) -> dict[str, Any]:
@@ -106,19 +99,30 @@ class _Looking:
         except (ValueError, KeyError, ArithmeticError):
             return None
 
-    def _check_match(self, portion: Iterable[str], frame: pl.DataFrame, place: str) -> None:
-        """A system that ignores the parameter answers with anything: then "not found" would make twins."""
-        asked = {value.strip().casefold() for value in portion}
-        for row in frame.select(self._by).iter_rows():
-            if all(part is not None for part in row) and self._canonical(row) in asked:
-                continue
-            raise BadAnswer(
-                _("{system} answered {place} with records other than those looked up by {field}. Check the lookup's parameters in its settings."),
-                system=self._client.host.system,
-                place=place,
-                field=", ".join(self._by),
-            )
 
-    @staticmethod
-    def _canonical(row: Sequence[Any]) -> str:
-        return (canonical_key(row) if len(row) > 1 else canonical_text(row[0])).strip().casefold()
+def check_found(records: Records, asked: Iterable[str], by: Sequence[str], answer: Answer) -> None:
+    """Raise BadAnswer for records that were not looked up: a system that ignores the parameter answers with anything, and then "not found" would make
+    twins. `asked` are the canonical texts of `by`.
+    """
+    wanted = {value.strip().casefold() for value in asked}
+    for row in records.frame.select(by).iter_rows():
+        if all(part is not None for part in row) and canonical_key(row).strip().casefold() in wanted:
+            continue
+        raise BadAnswer(
+            _("{system} answered {place} with records other than those looked up by {field}. Check the lookup's parameters in its settings."),
+            field=", ".join(by),
+            system=answer.system,
+            place=answer.place,
+        )
+
+
+def check_fit(records: Records, answer: Answer) -> None:
+    """Raise BadAnswer for a record that cannot be read: nobody could compare with it."""
+    for misfit in records.misfits[:1]:
+        raise BadAnswer(
+            _("{system} answered {place} with a record whose {field} {reason}."),
+            system=answer.system,
+            place=answer.place,
+            field=misfit.field,
+            reason=misfit.reason,
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 T = FieldType
 EPOCHS = {"epoch_seconds": 1_000_000, "epoch_milliseconds": 1_000}
+JSON_DATE = re.compile(r"/Date\((-?\d{1,17})(?:[+-]\d{4})?\)/")  # milliseconds since 1970; what follows is where the clock hung
 INTEGER_LIMIT = 2**63
 _canonical = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
@@ -45,7 +47,7 @@ def _text(form: Form, value: Any) -> str:
 
 def _integer(form: Form, value: Any) -> int:
     number: Any = value  # what it may stand for
-    if form.format == "text" and isinstance(value, str):
+    if form.format in ("text", "any") and isinstance(value, str):
         try:
             number = int(value)
         except ValueError:
@@ -62,7 +64,11 @@ def _integer(form: Form, value: Any) -> int:
 
 
 def _number(form: Form, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str) or (isinstance(value, str) and form.format != "text"):
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | Decimal | str)
+        or (isinstance(value, str) and form.format not in ("text", "any"))
+    ):
         raise Unfit(_("is {kind}, not a number"), kind=_kind(value))
     try:
         number = float(value)
@@ -109,6 +115,8 @@ def _datetime(form: Form, value: Any) -> dt.datetime:
         return _from_epoch(form, value)
     if not isinstance(value, str):
         raise Unfit(_("is {kind}, not a date and time"), kind=_kind(value))
+    if form.format == "json_date":
+        return _from_json_date(form, value)
     try:
         moment = (
             dt.datetime.fromisoformat(value.strip())
@@ -117,6 +125,10 @@ def _datetime(form: Form, value: Any) -> dt.datetime:
         )
     except ValueError:
         raise Unfit(_("is no date and time in the format {format}"), format=form.format) from None
+    return _in_zone(form, moment)
+
+
+def _in_zone(form: Form, moment: dt.datetime) -> dt.datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=form.zone)
         if moment.astimezone(dt.UTC).astimezone(form.zone).replace(tzinfo=None) != moment.replace(tzinfo=None):
@@ -124,6 +136,17 @@ def _datetime(form: Form, value: Any) -> dt.datetime:
     try:
         return moment.astimezone(dt.UTC)
     except (OverflowError, ValueError):
+        raise Unfit(_("is outside the years 1 to 9999")) from None
+
+
+def _from_json_date(form: Form, value: str) -> dt.datetime:
+    """/Date(1763805600000)/: what a clock in the form's time zone showed then."""
+    found = JSON_DATE.fullmatch(value)
+    if found is None:
+        raise Unfit(_("is no date and time in the format {format}"), format="/Date(…)/")
+    try:
+        return _in_zone(form, dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=int(found[1])))  # noqa: DTZ001
+    except OverflowError:
         raise Unfit(_("is outside the years 1 to 9999")) from None
 
 
@@ -143,6 +166,8 @@ def _date(form: Form, value: Any) -> dt.date:
         return _from_epoch(form, value).astimezone(form.zone).date()
     if not isinstance(value, str):
         raise Unfit(_("is {kind}, not a date"), kind=_kind(value))
+    if form.format == "json_date":
+        return _from_json_date(form, value).astimezone(form.zone).date()
     try:
         return dt.date.fromisoformat(value.strip()) if form.format == "iso" else dt.datetime.strptime(value, form.format).date()  # noqa: DTZ007
     except ValueError:
@@ -180,7 +205,13 @@ def _holds_not_a_number(value: Any) -> bool:
     return isinstance(value, list) and any(map(_holds_not_a_number, value))
 
 
+_TO_BASE64 = str.maketrans("-_", "+/")
+
+
 def _binary(form: Form, value: Any) -> bytes:
+    if isinstance(value, str):  # in either alphabet, with its padding or without
+        value = value.translate(_TO_BASE64).rstrip("=")
+        value += "=" * (-len(value) % 4)
     try:
         return msgspec.convert(value, bytes)
     except (msgspec.ValidationError, ValueError):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,19 +11,17 @@ import orjson
 import polars as pl
 from yarl import URL
 
-from connectors.base import BadAnswer, Cursor, Entity, Field, FieldType, Page, Position, PositionExpired, SettingsError, _
-from connectors.canonical import canonical_key, from_canonical
+from connectors.base import Cursor, Entity, Field, FieldType, Page, SettingsError, _
+from connectors.canonical import from_canonical
 from connectors.rest.answers import Answer
 from connectors.rest.client import Call, Client
-from connectors.rest.pagination import Parameters, next_step, parameters
+from connectors.rest.pages import Pages, without
+from connectors.rest.pagination import Parameters, Step, next_step, parameters
 from connectors.rest.parsing import EPOCHS
 from connectors.rest.records import Decoder
 from connectors.rest.settings import ByLastRecord, ChangedSince, EntitySettings
 from connectors.rest.templates import TextTemplate
 from connectors.rest.values import Form, zone_of
-
-MOST_PAGES = 10_000_000
-AFTER = "after"  # of a position: the digest of the page before, so that whoever goes on from there notices a list that repeats itself
 
 
 def forms_of(client: Client, declared: EntitySettings, entity: Entity, names: Sequence[str] | None = None) -> dict[str, Form]:
@@ -34,8 +31,10 @@ def forms_of(client: Client, declared: EntitySettings, entity: Entity, names: Se
     return {f.name: Form.of(f, by_name.get(f.name), formats, limit) for f in entity.fields if names is None or f.name in names}
 
 
-class Reading:
-    """One pass over a list. `pages()` yields what the connector's `read` promises."""
+class Reading(Pages):
+    """One pass over a list, by the settings of its entity."""
+
+    repeats = _("{system} answered two pages of {entity} with the same records. Check the page parameter in its settings.")
 
     def __init__(
         self,
@@ -48,26 +47,17 @@ class Reading:
         fields: Sequence[str] | None,
         keys_only: bool,
     ) -> None:
-        self._client, self._declared, self._entity, self._list = client, declared, entity, declared.list
-        wanted = (
-            list(entity.key)
-            if keys_only
-            else [f.name for f in entity.fields]
-            if fields is None
-            else [f.name for f in entity.fields if f.name in set(fields)]
-        )
-        self._wanted = wanted
+        super().__init__(client, entity, fields, keys_only=keys_only)
+        self._declared, self._list = declared, declared.list
         way = self._list.pagination
         extra = [way.field] if isinstance(way, ByLastRecord) else []
         if self._list.deleted_field:
             extra += [self._list.deleted_field, *entity.key]
-        self._read = list(dict.fromkeys([*wanted, *(n for n in extra if entity.field(n))]))
+        self._read = list(dict.fromkeys([*self._wanted, *(n for n in extra if entity.field(n))]))
         self._forms = forms_of(client, declared, entity, self._read)
         self._decoder = Decoder([self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path)
         self._path = self._list.keys_path if keys_only and self._list.keys_path else self._list.path
         self._base = self._base_parameters(since, until)
-        self._seen: set[bytes] = set()
-        self._before = b""
 
     @classmethod
     async def first_answer(cls, client: Client, declared: EntitySettings) -> Answer:
@@ -77,43 +67,15 @@ class Reading:
         reading._base.query.pop(declared.list.fields_parameter, None)
         return await client.ask(reading._call(None))
 
-    def pages(self, position: Position | None) -> Iterator[Page]:
-        for _number in range(MOST_PAGES):
-            step = dict(position) if position is not None else None
-            self._before = bytes.fromhex(step.pop(AFTER, "")) if step is not None else b""
-            page = self._client.run(self._page(step))
-            yield page
-            position = page.position
-            if position is None:
-                return
-        raise BadAnswer(_("{system} never ends its list of {entity}."), **self._names())
-
-    async def _page(self, step: Mapping[str, Any] | None) -> Page:
-        call = self._call(step)
-        answer = await self._answered(call, step)
+    async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         records = self._decoder.decode(answer, self._list.record_path)
-        frame = records.frame
-        last = self._last(frame)
-        following = next_step(self._list.pagination, step, answer, count=frame.height, last=last)
+        page = Page(records.frame, None, records.misfits, records.absent)
+        following = next_step(self._list.pagination, step, answer, count=page.frame.height, last=self._last(page.frame))
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
-        self._notice_loops(step, following, answer, frame.height)
-        if following is not None and self._before:
-            following = {**following, AFTER: self._before.hex()}
-        page = Page(frame, following, records.misfits, records.absent)
-        return self._without_deleted(page) if self._list.deleted_field else self._narrowed(page)
+        return (self._without_deleted(page) if self._list.deleted_field else page), following
 
-    async def _answered(self, call: Call, step: Mapping[str, Any] | None) -> Answer:
-        expired = self._client.answers.position_expired_statuses
-        answer = await self._client.ask(call, accept=expired if step is not None else ())
-        if step is not None and answer.status in expired:
-            raise PositionExpired(
-                _("{system} no longer knows the page of {entity} where reading was to go on. It is read again from the start of this range."),
-                **self._names(),
-            )
-        return answer
-
-    def _call(self, step: Mapping[str, Any] | None) -> Call:
+    def _call(self, step: Step | None) -> Call:
         page = parameters(self._list.pagination, step)
         headers = dict(self._list.headers)
         if page.url:
@@ -176,52 +138,9 @@ class Reading:
             raise SettingsError(_("{entity} of {system} is paged by {field}, which is none of its fields."), field=way.field, **self._names())
         return self._forms[way.field].outgoing(frame[way.field].tail(1))[0]
 
-    def _notice_loops(self, step: Mapping[str, Any] | None, following: Mapping[str, Any] | None, answer: Answer, count: int) -> None:
-        """A next page that was there before, or a page that repeats the one before it, would never end."""
-        body = hashlib.blake2b(answer.body, digest_size=16).digest() if count else b""
-        if count and body == self._before:
-            raise BadAnswer(
-                _("{system} answered two pages of {entity} with the same records. Check the page parameter in its settings."), **self._names()
-            )
-        self._before = body
-        if step is not None:
-            self._seen.add(_mark(step))
-        if following is not None and _mark(following) in self._seen:
-            raise BadAnswer(_("{system} has a page of {entity} whose next page was read before: the list has no end."), **self._names())
-
-    def _narrowed(self, page: Page) -> Page:
-        if len(self._wanted) == len(page.frame.columns):
-            return page
-        wanted = set(self._wanted)
-        absent = page.absent.select([c for c in page.absent.columns if c in wanted]) if page.absent is not None else None
-        return Page(
-            page.frame.select(self._wanted), page.position, [m for m in page.misfits if not m.field or m.field in wanted], absent, page.deleted
-        )
-
     def _without_deleted(self, page: Page) -> Page:
-        """Tombstones leave the frame; their keys are told."""
         flag = page.frame[self._list.deleted_field]
-        gone = (flag if flag.dtype == pl.Boolean else flag.is_not_null()).fill_null(value=False)
-        if not gone.any():
-            return self._narrowed(page)
-        page.deleted = [canonical_key(key) for key in page.frame.filter(gone).select(self._entity.key).iter_rows()]
-        place = (~gone).cum_sum() - 1
-        dead = set(gone.arg_true().to_list())
-        page.misfits = [_moved(m, int(place[m.row])) for m in page.misfits if m.row not in dead]
-        page.frame = page.frame.filter(~gone)
-        page.absent = page.absent.filter(~gone) if page.absent is not None else None
-        return self._narrowed(page)
-
-    def _names(self) -> dict[str, Any]:
-        return {"system": self._client.host.system, "entity": self._entity.name}
-
-
-def _moved(misfit: Any, row: int) -> Any:
-    return type(misfit)(row, misfit.field, misfit.text, misfit.reason)
-
-
-def _mark(step: Mapping[str, Any]) -> bytes:
-    return hashlib.blake2b(orjson.dumps(step, option=orjson.OPT_SORT_KEYS), digest_size=8).digest()
+        return without(page, (flag if flag.dtype == pl.Boolean else flag.is_not_null()).fill_null(value=False), self._entity.key)
 
 
 def _unit(format_: str) -> dt.timedelta:
@@ -230,4 +149,6 @@ def _unit(format_: str) -> dt.timedelta:
         return dt.timedelta(microseconds=1)
     if format_ in EPOCHS:
         return dt.timedelta(microseconds=EPOCHS[format_])
+    if format_ == "json_date":
+        return dt.timedelta(milliseconds=1)
     return dt.timedelta(seconds=1) if "%S" in format_ else dt.timedelta(minutes=1) if "%M" in format_ else dt.timedelta(days=1)

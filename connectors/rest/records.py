@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 
 from connectors.base import BadAnswer, Misfit, Text, _
-from connectors.rest.answers import ABSENT, Answer, at
+from connectors.rest.answers import ABSENT, Answer, Path, at
 from connectors.rest.values import Form, shown
 
 Tree = dict[str, Any]  # name → Form of a leaf, or a Tree
@@ -48,17 +48,20 @@ class Decoder:
         self._smallest = min((form.max_bytes for form in self.forms), default=0)
         self._order = {form.field.name: number for number, form in enumerate(self.forms)}
 
-    def decode(self, answer: Answer, path: str, *, single: bool = False) -> Records:
+    def decode(self, answer: Answer, path: Path, *, single: bool = False) -> Records:
         """The records at a path of the answer. Raises BadAnswer where there is no list of records."""
         raw = answer.raw(path)
         if raw is not None and self._strict and not single:
             columns = self._typed(raw)
             if columns is not None:
                 return self._frame(columns, [], trusted=len(answer.body) <= self._smallest)
-        rows = _rows(answer, path, single=single)
+        return self.of(_rows(answer, path, single=single), answer)
+
+    def of(self, rows: list[Any], answer: Answer) -> Records:
+        """Records of this answer that are decoded already."""
         return self._frame(*self._patient(rows, answer))
 
-    def count(self, answer: Answer, path: str) -> int:
+    def count(self, answer: Answer, path: Path) -> int:
         return len(_rows(answer, path))
 
     def _typed(self, raw: bytes | msgspec.Raw) -> list[Sequence[Any]] | None:
@@ -119,7 +122,7 @@ class Decoder:
         return Records(pl.DataFrame(series), misfits, pl.DataFrame(absent) if absent else None)
 
 
-def _rows(answer: Answer, path: str, *, single: bool = False) -> list[Any]:
+def _rows(answer: Answer, path: Path, *, single: bool = False) -> list[Any]:
     tree = answer.value(path)
     if isinstance(tree, list):
         return tree

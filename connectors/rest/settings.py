@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from connectors.base import FieldType, _, refused
 from connectors.forms import Form, Secret
@@ -23,7 +23,17 @@ def full_address(value: str) -> str:
     return value
 
 
+def base_address(value: str) -> str:
+    parts = urlsplit(full_address(value))
+    if parts.username or parts.password:
+        raise refused(_("User and password belong under Authentication, not into the address."))
+    if parts.query or parts.fragment:
+        raise refused(_("The address must not hold a ? or #; parameters belong under Connection, Query."))
+    return value.rstrip("/")
+
+
 FullAddress = Annotated[str, AfterValidator(full_address)]
+BaseAddress = Annotated[str, AfterValidator(base_address)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 WriteOperation = Literal["create", "update", "delete"]
 
@@ -170,8 +180,12 @@ class Answers(Form):
 class Formats(Form):
     """How this system writes values, where a field does not say otherwise."""
 
-    datetime: str = Field("iso", title="Date and time", description="iso, epoch_seconds, epoch_milliseconds, or a pattern such as %Y/%m/%d %H:%M.")
-    date: str = Field("iso", title="Date", description="iso, epoch_seconds, epoch_milliseconds, or a pattern such as %d.%m.%Y.")
+    datetime: str = Field(
+        "iso", title="Date and time", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %Y/%m/%d."
+    )
+    date: str = Field(
+        "iso", title="Date", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %d.%m.%Y."
+    )
     time: str = Field("iso", title="Time", description="iso or a pattern such as %H:%M.")
     zone: str = Field("UTC", title="Time zone", description="Of times that name none, such as Asia/Shanghai.")
     decimal: Literal["number", "text"] = Field("number", title="Decimals", description="Sent as a JSON number or as text.")
@@ -378,7 +392,7 @@ class FieldSettings(Form):
     format: str = Field(
         "",
         title="Format",
-        description="Dates: iso, epoch_seconds, epoch_milliseconds, a pattern. Numbers: number or text. Yes/no: true/false, 1/0, Y/N. Text: any.",
+        description="Dates: iso, epoch_seconds, epoch_milliseconds, json_date, a pattern. Numbers: number, text, any. Yes/no: true/false, 1/0, Y/N. Text: any.",
     )
     zone: str = Field("", title="Time zone", description="Of times that name none. Empty: the system's.")
     null_values: tuple[str, ...] = Field((), title="Texts for nothing", description="Texts that mean there is no value, such as 00000000.")
@@ -424,7 +438,7 @@ def _split(address: str) -> SplitResult | None:
 
 
 class RestSettings(Form):
-    base_url: str = Field(title="Address", description="Such as https://crm.example.com/api/v2.", examples=["https://crm.example.com/api/v2"])
+    base_url: BaseAddress = Field(title="Address", description="Such as https://crm.example.com/api/v2.", examples=["https://crm.example.com/api/v2"])
     auth: Auth = Field(NoAuth(), title="Authentication", description="How we prove who we are.")
     check_path: str = Field(
         "", title="Check path", description="A cheap request that proves the connection. Empty: the first record of the first entity."
@@ -434,16 +448,6 @@ class RestSettings(Form):
     answers: Answers = Field(Answers(), title="Answers", description="How success, errors and limits are recognised.")
     formats: Formats = Field(Formats(), title="Formats", description="How dates, numbers and yes/no are written.")
     entities: tuple[EntitySettings, ...] = Field((), title="Entities", description="What the system holds.")
-
-    @field_validator("base_url")
-    @classmethod
-    def _address(cls, value: str) -> str:
-        parts = urlsplit(full_address(value))
-        if parts.username or parts.password:
-            raise refused(_("User and password belong under Authentication, not into the address."))
-        if parts.query or parts.fragment:
-            raise refused(_("The address must not hold a ? or #; parameters belong under Connection, Query."))
-        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _entities_once(self) -> RestSettings:

@@ -7,6 +7,7 @@ one. Nothing is coerced in silence: what does not fit becomes a misfit with its 
 from __future__ import annotations
 
 import datetime as dt
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -20,12 +21,14 @@ import polars as pl
 
 from connectors.base import Field, FieldType, Misfit, SettingsError, _, frame_type
 from connectors.canonical import canonical_text
-from connectors.rest.parsing import EPOCHS, INTEGER_LIMIT, PARSERS, Unfit, canonical_json
+from connectors.rest.parsing import EPOCHS, INTEGER_LIMIT, JSON_DATE, PARSERS, Unfit, canonical_json
 from connectors.rest.settings import FieldSettings, Formats
 
 T = FieldType
 INTEGER = Annotated[int, msgspec.Meta(ge=-INTEGER_LIMIT, le=INTEGER_LIMIT - 1)]
 TEXT_SHOWN = 200
+FIRST_MILLISECOND = -62_135_596_800_000  # of the year 1
+LAST_MILLISECOND = 253_402_300_800_000  # of the year 9999, counted from 1970
 
 
 def zone_of(name: str, field: str) -> ZoneInfo:
@@ -74,9 +77,9 @@ class Form:
             case T.TEXT:
                 return str | int | float | bool if self.format == "any" else str
             case T.INTEGER:
-                return str if self.format == "text" else INTEGER
+                return str if self.format == "text" else str | INTEGER if self.format == "any" else INTEGER
             case T.NUMBER:
-                return str if self.format == "text" else float
+                return str if self.format == "text" else str | float if self.format == "any" else float
             case T.DECIMAL:
                 return Decimal
             case T.BOOLEAN:
@@ -117,6 +120,8 @@ class Form:
         match self.field.type:
             case T.TEXT if self.format != "any":
                 return pl.Series(column, dtype=self.dtype, strict=True)
+            case T.INTEGER if self.format != "number" and set(map(type, column)) <= {str, type(None)}:
+                return self._whole_numbers(pl.Series(column, dtype=pl.String))
             case T.INTEGER if self.format != "text" and (trusted or bool not in map(type, column)):
                 return pl.Series(column, dtype=self.dtype, strict=True)
             case T.NUMBER if self.format != "text" and (trusted or bool not in map(type, column)):
@@ -131,6 +136,10 @@ class Form:
             case T.DATETIME | T.DATE | T.TIME:
                 return self._moments(column, self.dtype)
         return None
+
+    @staticmethod
+    def _whole_numbers(texts: pl.Series) -> pl.Series | None:
+        return texts.cast(pl.Int64, strict=False) if texts.str.contains(r"^-?\d{1,19}$").all() else None
 
     def _decimals(self, texts: list[str | None]) -> pl.Series | None:
         """Polars would cut digits that do not fit the scale; texts shorter than the scale cannot have any."""
@@ -147,7 +156,7 @@ class Form:
             if set(map(type, column)) - {int, type(None)}:
                 return None
             micros = pl.Series(column, dtype=pl.Int64, strict=True)
-            limit = 253_402_300_800_000_000 // EPOCHS[self.format]
+            limit = LAST_MILLISECOND * 1000 // EPOCHS[self.format]
             if (micros.abs() >= limit).any():
                 return None
             moments = (micros * EPOCHS[self.format]).cast(pl.Datetime("us", "UTC"))
@@ -156,6 +165,8 @@ class Form:
         first = next((v for v in column if v is not None), None)
         if first is None:
             return texts.cast(dtype)
+        if self.format == "json_date":
+            return self._json_dates(texts)
         if self.field.type is T.DATE:
             return texts.str.to_date("%Y-%m-%d" if self.format == "iso" else self.format, strict=False, exact=True)
         if self.field.type is T.TIME:
@@ -167,6 +178,14 @@ class Form:
             return texts.str.to_datetime(pattern, time_unit="us", strict=False).dt.convert_time_zone("UTC")
         naive = texts.str.to_datetime(pattern, time_unit="us", strict=False)
         return naive.dt.replace_time_zone(self.zone.key, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+
+    def _json_dates(self, texts: pl.Series) -> pl.Series:
+        clock = texts.str.extract(f"^{JSON_DATE.pattern}$").cast(pl.Int64, strict=False)
+        clock = pl.select(pl.when(clock.is_between(FIRST_MILLISECOND, LAST_MILLISECOND, closed="left")).then(clock)).to_series()
+        if self.field.type is T.DATE:
+            return clock.cast(pl.Datetime("ms")).cast(pl.Date)
+        moments = (clock * 1000).cast(pl.Datetime("us"))
+        return moments.dt.replace_time_zone(self.zone.key, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
     def _one_by_one(self, column: Sequence[Any]) -> tuple[pl.Series, list[Misfit]]:
         values: list[Any] = []
@@ -223,7 +242,7 @@ class Form:
                 return column
             case T.BOOLEAN if self.format == "true/false":
                 return column
-            case T.DATETIME if self.format not in EPOCHS:
+            case T.DATETIME if self.format not in EPOCHS and self.format != "json_date":
                 return self._written_moments(column)
             case T.DATE if self.format == "iso":
                 return column.dt.to_string("%Y-%m-%d")
@@ -250,6 +269,8 @@ class Form:
                 return int(word) if self.format == "1/0" else word
             case T.DATETIME | T.DATE if self.format in EPOCHS:
                 return self._epoch(value)
+            case T.DATETIME | T.DATE if self.format == "json_date":
+                return f"/Date({self._clock(value) // dt.timedelta(milliseconds=1)})/"
             case T.DATETIME:
                 return self._written_moments(pl.Series([value], dtype=pl.Datetime("us", "UTC")))[0]
             case T.DATE | T.TIME:
@@ -257,8 +278,13 @@ class Form:
             case T.JSON:
                 return orjson.Fragment(value)
             case T.BINARY:
-                return msgspec.to_builtins(value)
+                return urlsafe_b64encode(value).decode().rstrip("=") if self.format == "base64url" else msgspec.to_builtins(value)
         return value
+
+    def _clock(self, value: dt.datetime | dt.date) -> dt.timedelta:
+        """What a clock in this form's time zone shows, counted from 1970."""
+        clock = value.astimezone(self.zone).replace(tzinfo=None) if isinstance(value, dt.datetime) else dt.datetime.combine(value, dt.time())
+        return clock - dt.datetime(1970, 1, 1)  # noqa: DTZ001
 
     def _epoch(self, value: dt.datetime | dt.date) -> int:
         if not isinstance(value, dt.datetime):

@@ -17,6 +17,7 @@ from connectors.rest.templates import as_text
 REASON_LENGTH = 500
 LONGEST_WAIT = 60.0  # where the system does not say how long
 COMMON_ERROR_PATHS = (
+    "error.message.value",
     "error.message",
     "message",
     "error_description",

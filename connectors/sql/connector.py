@@ -76,7 +76,7 @@ class SqlConnector(Connector):
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
         return looked_up(self._database, self._table(entity), entity, by, values, fields)
 
-    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+    def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
         table = self._table(entity)
         if isinstance(self._database, Staged):
             return StagedWriting(self._database, table, entity, changes).send_all()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import abc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from itertools import chain
 from typing import Any
 
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.base import Changes, Entity, FieldType, Outcome, Result, SettingsError, Text, _
+from connectors.base import AllWritten, Changes, Entity, FieldType, Outcome, Result, SettingsError, Text, _
 from connectors.canonical import canonical_key, canonical_text, key_parts
 from connectors.sql.columns import Column, Unfit
 from connectors.sql.databases import Database, Failure, Verdict
@@ -49,9 +49,10 @@ class Writing(abc.ABC):
         self._database, self._table, self._entity, self._changes = database, table, entity, changes
         self._key = [column_of(table, entity, name, database.system) for name in entity.key]
         self._outcomes: list[Outcome] = []
+        self._whole: list[AllWritten] = []  # batches that went through at once
         self._failures: tuple[type[Exception], ...] = (Conflict, *database.errors)
 
-    def send_all(self) -> list[Outcome]:
+    def send_all(self) -> Sequence[Outcome]:
         if not len(self._changes):
             return []
         database = self._database
@@ -70,13 +71,17 @@ class Writing(abc.ABC):
                     raise
                 database.close()
                 self._nobody_knows(failure)
-        return self._outcomes
+        if len(self._whole) == 1 and not self._outcomes:
+            return self._whole[0]
+        return [*self._outcomes, *chain.from_iterable(self._whole)]
 
     def _nobody_knows(self, failure: Failure) -> None:
         reason = Text(
             _("{system} went away while the records were being committed: {reason}"), {"system": self._database.system, "reason": failure.said}
         )
-        self._outcomes = [o if o.result is Result.REFUSED else Outcome(o.row, Result.UNKNOWN, reason=reason) for o in self._outcomes]
+        told = [*self._outcomes, *chain.from_iterable(self._whole)]
+        self._outcomes = [o if o.result is Result.REFUSED else Outcome(o.row, Result.UNKNOWN, reason=reason) for o in told]
+        self._whole = []
 
     def _batches(self) -> Iterator[Batch]:
         """Rows that one statement can write: of one operation, and, where they create, with the same fields."""
@@ -159,12 +164,12 @@ class Writing(abc.ABC):
         if not batch.frame.height:
             return
         savepoint = connection.begin_nested()
-        before = len(self._outcomes)
+        before, whole = len(self._outcomes), len(self._whole)
         try:
             getattr(self, f"_{batch.operation}")(connection, batch)
             savepoint.commit()
         except self._failures as error:
-            del self._outcomes[before:]
+            del self._outcomes[before:], self._whole[whole:]
             if not isinstance(error, Conflict):
                 failure = self._database.failure(error)
                 if failure.verdict not in (Verdict.RECORD, Verdict.UNIQUE):
@@ -204,15 +209,13 @@ class Writing(abc.ABC):
 
     # --- outcomes ---
 
-    def _sent_keys(self, frame: pl.DataFrame) -> list[str]:
+    def _sent_keys(self, frame: pl.DataFrame) -> pl.Series:
         if len(self._key) == 1:
-            return frame[self._key[0].name].cast(pl.String).to_list()
-        return [canonical_key(row) for row in frame.select([c.name for c in self._key]).iter_rows()]
+            return frame[self._key[0].name].cast(pl.String)
+        return pl.Series([canonical_key(row) for row in frame.select([c.name for c in self._key]).iter_rows()], dtype=pl.String)
 
-    def _written(self, rows: pl.Series, keys: Sequence[str | None] | None) -> None:
-        self._outcomes += [
-            Outcome(row, Result.WRITTEN, key) for row, key in zip(rows.to_list(), repeat(None) if keys is None else keys, strict=False)
-        ]
+    def _written(self, rows: pl.Series, keys: pl.Series | None) -> None:
+        self._whole.append(AllWritten(rows, keys))
 
     def _refused(self, row: int, reason: Text) -> None:
         self._outcomes.append(Outcome(row, Result.REFUSED, reason=reason))

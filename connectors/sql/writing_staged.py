@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
 import sqlalchemy as sa
 
 from connectors.base import Changes, Entity, Outcome, Result
@@ -63,9 +63,7 @@ class StagedWriting(Writing):
         self._written(batch.frame[ROW], self._sent_keys(batch.frame))
         return True
 
-    def _inserted(
-        self, connection: sa.Connection, batch: Batch, staging: Staging, rows: sa.Select[Any], *, knows_keys: bool
-    ) -> Sequence[str | None] | None:
+    def _inserted(self, connection: sa.Connection, batch: Batch, staging: Staging, rows: sa.Select[Any], *, knows_keys: bool) -> pl.Series | None:
         """The keys of the rows, all of which are now there; None where uniqueness passed over some."""
         database, table, names = self._staged_by, self._table.sql, list(batch.names)
         told = {"preserve_rowcount": True}
@@ -76,9 +74,10 @@ class StagedWriting(Writing):
         if database.returns_keys:
             insert = single if batch.frame.height == 1 else database.insert(table, names, rows)
             keys = [canonical_key(row) for row in connection.execute(insert.returning(*(c.sql for c in self._key)))]
-            return keys if len(keys) == batch.frame.height else None
+            return pl.Series(keys, dtype=pl.String) if len(keys) == batch.frame.height else None
         one = sa.insert(table).from_select(names, rows.where(staging.row == sa.bindparam("number")))
-        return [canonical_key([connection.execute(one, {"number": number}).lastrowid]) for number in batch.frame[ROW]]
+        made = [canonical_key([connection.execute(one, {"number": number}).lastrowid]) for number in batch.frame[ROW]]
+        return pl.Series(made, dtype=pl.String)
 
     def _create_again(self, connection: sa.Connection, batch: Batch, staging: Staging, failure: Failure | None) -> None:
         """Some of these records are there already. One that is just as it was sent came before: it is written. Any other is refused."""

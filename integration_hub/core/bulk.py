@@ -4,28 +4,36 @@ json_each on SQLite. Values are what the database stores (text, numbers, bytes);
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
 
+if TYPE_CHECKING:
+    import polars as pl
 
-def insert(model: type[models.Model], columns: Mapping[str, Iterable[Any]]) -> None:
-    """Insert rows, all or none, given column by column (`repeat(value)` where all rows have the same). A broken constraint raises IntegrityError.
 
-    By columns, because nothing is then done row by row but in the database: the rows are put together by `zip`.
-    """
-    names = ", ".join(_quoted(model, list(columns)))
+def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
+    """Insert rows, all or none; the frame's columns are named after the model's fields. A broken constraint raises IntegrityError."""
+    names = ", ".join(_quoted(model, frame.columns))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
-                for row in zip(*columns.values(), strict=False):
-                    copy.write_row(row)
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN (FORMAT csv)") as copy:
+                copy.write(_csv(frame))
         else:
-            adapted = [_adapted(model, name, values) for name, values in columns.items()]
-            rows: Any = zip(*adapted, strict=False)  # any iterable will do, whatever the stubs say
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(columns)})", rows)  # noqa: S608
+            adapted = [_adapted(model, name, frame[name].to_list()) for name in frame.columns]
+            rows: Any = zip(*adapted, strict=True)  # any iterable will do, whatever the stubs say
+            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(frame.columns)})", rows)  # noqa: S608
+
+
+def _csv(frame: pl.DataFrame) -> bytes:
+    """As COPY reads it: null is nothing, an empty text "", bytes are hexadecimal."""
+    import polars as pl
+
+    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
+    plain = frame.with_columns((pl.lit("\\x") + pl.col(name).bin.encode("hex")).alias(name) for name in binary)
+    return plain.write_csv(include_header=False, quote_style="non_numeric").encode()
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -37,26 +45,38 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
 
 
 def fetch(
-    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[Any], where: str = "", **equal: Any
+    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[str], where: str = "", **equal: Any
 ) -> list[tuple[Any, ...]]:
-    """`columns` of the rows whose `key` is one of `values` and whose other columns are as in `equal`; `where` is a constant piece of SQL.
+    """`columns` of the rows whose text field `key` is one of `values` and whose other columns are as in `equal`; `where` is a constant piece of SQL.
 
     One statement whatever the number of values.
     """
-    names = ", ".join(_quoted(model, columns))
+    return list(zip(*fetch_columns(model, columns, key=key, values=values, where=where, **equal), strict=True))
+
+
+def fetch_columns(
+    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[str], where: str = "", **equal: Any
+) -> list[Sequence[Any]]:
+    """The same, column by column: no object is made for each row."""
+    names = _quoted(model, columns)
     (quoted_key,) = _quoted(model, [key])
     conditions = [f"{name} = %s" for name in _quoted(model, list(equal))]
-    if connection.vendor == "postgresql":
-        conditions.append(f"{quoted_key} = ANY(%s)")
-        parameter: Any = list(values)
-    else:
-        conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
-        parameter = json.dumps(list(values))
     if where:
         conditions.append(where)
+    asked = [*equal.values(), json.dumps(list(values))]
+    if connection.vendor == "postgresql":
+        # The planner does not see how many values there are, else it would read the whole table for many; and the rows come as one, in binary.
+        conditions.append(f"{quoted_key} = ANY(ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))")
+        statement = f"SELECT {', '.join(f'array_agg({name})' for name in names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        connection.ensure_connection()
+        from psycopg import Cursor  # Django's own binds on the client, which allows no binary
+
+        with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+            return [column or () for column in cursor.execute(statement, asked, prepare=False, binary=True).fetchone() or ()]
+    conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {names} FROM {_table(model)} WHERE {' AND '.join(conditions)}", [*equal.values(), parameter])  # noqa: S608
-        return list(cursor.fetchall())
+        cursor.execute(f"SELECT {', '.join(names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}", asked)  # noqa: S608
+        return list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
 
 
 def _table(model: type[models.Model]) -> str:

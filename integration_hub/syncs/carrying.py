@@ -22,7 +22,7 @@ from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
-from integration_hub.syncs.states import LIVE, PartitionState, RunState
+from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import Aborted, NotYet, prepare
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
@@ -168,10 +168,13 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
             ),
         )
         return
-    if partition.position == partition.start:
+    is_at_start = partition.position == partition.start
+    if is_at_start and not partition.run.since_value:
         wait_or_fail(partition, lease, error)
         return
     stages.say(partition.run, "{problem}", "warning", problem=error.text)
+    if is_at_start:  # not even the cursor is known: everything is read
+        Run.objects.filter(pk=partition.run_id).update(since_value="", since_key="", mode=Mode.FULL)
     try:
         lease.fence(position=partition.start, read_done=False, restarts=F("restarts") + 1)
     except LeaseLost:

@@ -17,7 +17,7 @@ from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import Link, OpenRow, Partition
+from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -40,7 +40,7 @@ class MappedPage:
     target: pl.DataFrame
     send: np.ndarray  # a row a record, a column a field of the mapping
     keys: list[str]
-    match: dict[str, list[str | None]]  # alternative of match fields → values; see mappings.match
+    match: dict[str, pl.Series]  # alternative of match fields → values; see mappings.match
     counts: Counts
     left: list[Left]
     last_value: str = ""
@@ -60,11 +60,11 @@ class Compared:
 
 
 class Seen:
-    """Which match keys this run has met, in 8 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
-    at half a million keys, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
+    """Which source and match keys this run has met, in 16 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
+    at half a million records, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
     so a turn that takes the run up again learns it from the change sets."""
 
-    BITS = 26
+    BITS = 27
     HASHES = 4
 
     def __init__(self) -> None:
@@ -74,11 +74,21 @@ class Seen:
 
     @classmethod
     def of(cls, partition: Partition) -> Seen:
-        """The match keys of all that this partition has planned so far; no other part of a first load has any of them (see `dividing`)."""
+        """The keys of all that this partition has planned so far; no other part of a first load has any of them (see `dividing`)."""
         seen = cls()
         for change_set in partition.change_sets.order_by("pk").iterator(chunk_size=20):
-            seen.add(changesets.match_of(changesets.frame_of(change_set, columns=["match"])))
+            changes = changesets.frame_of(change_set, columns=["source_key", "match"])
+            seen.add({"": changes["source_key"]})
+            seen.add(changesets.match_of(changes))
         return seen
+
+    def meets(self, page: MappedPage) -> Met:
+        """Which of the page's records it may have met before; it has met all of them from now on."""
+        import numpy as np
+        import polars as pl
+
+        keys = self.add({"": pl.Series(page.keys, dtype=pl.String)})
+        return Met(keys, self.add(page.match) if page.match else np.zeros(len(page.keys), dtype=bool))
 
     def add(self, match: Mapping[str, pl.Series]) -> np.ndarray:
         """Which records have a match key that was seen before; all of these match keys are seen from now on."""
@@ -106,32 +116,48 @@ class Seen:
         return before
 
 
-def compare(work: Work, page: MappedPage, target: Connector, seen: Seen | None) -> Compared:
-    """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing."""
+@dataclass(frozen=True, slots=True)
+class Met:
+    """In a first load, which records of a page share their key, or a match key, with one that was met before: a Boolean a record."""
+
+    key: np.ndarray
+    match: np.ndarray
+
+    @property
+    def any(self) -> bool:
+        return bool(self.key.any() or self.match.any())
+
+
+def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) -> Compared:
+    """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing.
+
+    `met`: in a first load, what alone can be there already; None: anything can.
+    """
     import numpy as np
 
     page = replace(page, counts=replace(page.counts), left=list(page.left))  # it may be compared again
 
-    links = _links(work, page.keys)
-    open_rows = _open_rows(work, [*page.keys, *page.filtered_keys])
+    links = _links(work, page.keys if met is None else [page.keys[row] for row in np.flatnonzero(met.key)])
+    open_rows = _open_rows(work, page)
     hashes = field_hashes(page.target, work.fields)
-    width = max(work.slots, default=-1) + 1
-    stored = unpacked([links[key].print if key in links else None for key in page.keys], width)
+    stored = links.prints_of(page.keys, max(work.slots, default=-1) + 1)
     slots = np.array(work.slots, dtype=int)
-    linked = np.array([key in links for key in page.keys], dtype=bool)
+    linked = links.have(page.keys)
     differs = page.send & (hashes != stored[:, slots])
+    changed = differs.any(axis=1)
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
-    draft = _Draft(work, page, target, links, packed(prints), list(packed(np.where(page.send, hashes, 0))))
+    draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
     kept = draft.keep_what_waits(open_rows)
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None}
-    gone = draft.updates(np.flatnonzero(linked & differs.any(axis=1) & ~kept), differs, hashes, replayed)
-    draft.creates([*np.flatnonzero(~linked & ~kept).tolist(), *gone], hashes, seen)
+    gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
+    draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met)
     page.counts.produced = len(page.keys)
-    page.counts.unchanged += int((linked & ~differs.any(axis=1) & ~kept).sum())
-    same = set(page.filtered_keys) | {page.keys[row] for row in np.flatnonzero(linked & ~differs.any(axis=1) & ~kept)}
-    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in same and not row.is_untold], held=draft.held())
+    same = linked & ~changed & ~kept
+    page.counts.unchanged += int(same.sum())
+    passed = {*page.filtered_keys, *(page.keys[row] for row in np.flatnonzero(same))} if open_rows else set()
+    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold], held=draft.held())
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,15 +166,54 @@ class _Known:
 
     id: int
     target_key: str
-    print: bytes | None
     change_set_id: int | None
     change_row: int | None
 
 
-def _links(work: Work, keys: Sequence[str]) -> dict[str, _Known]:
-    columns = [work.source_key, "id", work.target_key, "sent_print", "change_set_id", "change_row"]
-    rows = bulk.fetch(Link, columns, key=work.source_key, values=keys, where="ended_at IS NULL", pair=work.run.pair_id)
-    return {row[0]: _Known(*row[1:]) for row in rows}
+class _Links:
+    """The live links of a page's records, as columns; an object is made of those that are looked at one by one."""
+
+    def __init__(self, keys: Sequence[str], prints: Sequence[bytes | None], *columns: Sequence[Any]) -> None:
+        self._at = {key: place for place, key in enumerate(keys)}
+        self._prints, self._columns = prints, columns
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._at
+
+    def get(self, key: str) -> _Known | None:
+        place = self._at.get(key)
+        return None if place is None else _Known(*(column[place] for column in self._columns))
+
+    def __getitem__(self, key: str) -> _Known:
+        return _Known(*(column[self._at[key]] for column in self._columns))
+
+    def have(self, keys: Sequence[str]) -> np.ndarray:
+        """Which of these keys have a link."""
+        import numpy as np
+
+        return self._places(keys) >= 0 if self._at else np.zeros(len(keys), dtype=bool)
+
+    def prints_of(self, keys: Sequence[str], width: int) -> np.ndarray:
+        """A row a key, of at least `width` slots; zeros for one without a link."""
+        import numpy as np
+
+        if not self._at:
+            return np.zeros((len(keys), width), dtype="<u8")
+        known: np.ndarray = unpacked([*self._prints, None], width)
+        found: np.ndarray = known[self._places(keys)]  # the last row, -1, is that of no link
+        return found
+
+    def _places(self, keys: Sequence[str]) -> np.ndarray:
+        import numpy as np
+
+        return np.fromiter((self._at.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
+
+
+def _links(work: Work, keys: Sequence[str]) -> _Links:
+    if not keys:
+        return _Links([], [])
+    columns = [work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row"]
+    return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS, pair=work.run.pair_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +232,10 @@ class _Open:
         return self.state == OpenState.UNKNOWN and self.replay_at is None
 
 
-def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, _Open]:
+def _open_rows(work: Work, page: MappedPage) -> dict[str, _Open]:
     if not work.open_keys_exist():
         return {}
+    keys = [*page.keys, *page.filtered_keys]
     columns = ["key", "state", "again", "replay_at", "mapping_version", "source_print"]
     side = work.run.source_side
     rows = bulk.fetch(OpenRow, columns, key="key", values=keys, where="closed_at IS NULL", sync=work.sync.pk, side=side)
@@ -179,11 +245,10 @@ def _open_rows(work: Work, keys: Sequence[str]) -> dict[str, _Open]:
 class _Draft:
     """A change set in the making."""
 
-    def __init__(
-        self, work: Work, page: MappedPage, target: Connector, links: dict[str, _Known], prints: list[bytes], source_prints: list[bytes]
-    ) -> None:
+    def __init__(self, work: Work, page: MappedPage, target: Connector, links: _Links, prints: np.ndarray, source_prints: np.ndarray) -> None:
         self.work, self.page, self.target, self.links, self.prints, self.source_prints = work, page, target, links, prints, source_prints
-        self.rows: list[int] = []  # of the page
+        self.new: np.ndarray | None = None  # rows of the page that are certainly not in the target
+        self.rows: list[int] = []  # of the page, the others
         self.operations: list[str] = []
         self.target_keys: list[str | None] = []
         self.befores: list[tuple[pl.DataFrame, int] | None] = []
@@ -196,6 +261,8 @@ class _Draft:
         import numpy as np
 
         kept = np.zeros(len(self.page.keys), dtype=bool)
+        if not open_rows:
+            return kept
         for number, key in enumerate(self.page.keys):
             row = open_rows.get(key)
             if row is None or row.state not in GOOD_FOR or row.replay_at is not None:
@@ -203,7 +270,7 @@ class _Draft:
             if row.is_untold:
                 kept[number] = True
                 self.page.counts.unknown += 1
-            elif not row.again and row.mapping_version_id == self.work.run.mapping_version_id and self.source_prints[number] == row.source_print:
+            elif not row.again and row.mapping_version_id == self.work.run.mapping_version_id and self._source_print(number) == row.source_print:
                 kept[number] = True
                 self.page.counts.refused += 1
         return kept
@@ -256,9 +323,32 @@ class _Draft:
             place = 1 + link.change_row if link.change_row is not None and link.change_set_id in sets else 0
             self._add(row, "update", link.target_key, (frames[link.change_set_id], place), differs[row], known=False)
 
-    def creates(self, rows: list[int], hashes: np.ndarray, seen: Seen | None) -> None:
+    def creates(self, rows: np.ndarray, gone: list[int], hashes: np.ndarray, met: Met | None) -> None:
         """Records without a link: looked up by their match keys, adopted where the target has them once."""
-        found = find_matches(self.work, self.target, self.page.target, self.page.match, self._to_look_up(rows, seen))
+        import numpy as np
+
+        look_up = np.ones(len(self.page.keys), dtype=bool)
+        if met is not None:  # only what may have been met before is looked up, and only what shares a match key on this page is looked at one by one
+            look_up, alone = met.match, ~self._twice()
+            self.new = rows[~look_up[rows] & alone[rows]]
+            rows = rows[look_up[rows] | ~alone[rows]]
+        self._create_each([*rows.tolist(), *gone], hashes, look_up)
+        self._refuse_linked()
+
+    def _twice(self) -> np.ndarray:
+        """Which records share a match key with another of the page."""
+        import numpy as np
+
+        twice = np.zeros(len(self.page.keys), dtype=bool)
+        for values in self.page.match.values():
+            if values.n_unique() + max(0, values.null_count() - 1) < len(values):
+                twice |= (values.is_duplicated() & values.is_not_null()).to_numpy()
+        return twice
+
+    def _create_each(self, rows: list[int], hashes: np.ndarray, look_up: np.ndarray) -> None:
+        if not rows:
+            return
+        found = find_matches(self.work, self.target, self.page.target, self.page.match, [row for row in rows if look_up[row]])
         new: dict[tuple[str, str], int] = {}
         for row in rows:
             matches = found.get(row, [])
@@ -291,20 +381,10 @@ class _Draft:
             else:
                 new.update(dict.fromkeys(self._match_keys(row), row))
                 self._add(row, "create", None, None, self.page.send[row])
-        self._refuse_linked()
 
     def _match_keys(self, row: int) -> Iterator[tuple[str, str]]:
         """By what this record may be found, now or once it is there."""
         return ((fields, value) for fields, values in self.page.match.items() if (value := values[row]) is not None)
-
-    def _to_look_up(self, rows: list[int], seen: Seen | None) -> list[int]:
-        """In a first load only records with a match key that may have been met before; else all."""
-        import polars as pl
-
-        if seen is None or not rows:
-            return rows
-        match = {fields: pl.Series([values[row] for row in rows], dtype=pl.String) for fields, values in self.page.match.items()}
-        return [row for row, met in zip(rows, seen.add(match), strict=False) if met]
 
     def _update_or_adopt(self, row: int, key: str, before: tuple[pl.DataFrame, int], differs: np.ndarray) -> None:
         self._add(row, "update" if differs.any() else "adopt", key, before, differs)
@@ -313,7 +393,7 @@ class _Draft:
         """A record of the target belongs to one of the source: whoever else would adopt it is a reject. An earlier alternative of match keys goes first."""
         columns = [self.work.target_key, self.work.source_key]
         keys = [match.key for match in self.found_by.values()]
-        links = bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where="ended_at IS NULL", pair=self.work.run.pair_id) if keys else []
+        links = bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where=LIVE_LINKS, pair=self.work.run.pair_id) if keys else []
         owners: dict[str, str] = dict(links)
         order = list(self.page.match)
         taken = []
@@ -347,54 +427,104 @@ class _Draft:
 
     def _leave(self, row: int, state: str, reason: Text, **more: Any) -> None:
         self.page.left.append(
-            Left(self.page.keys[row], state, reason, self.page.source.row(row, named=True), source_print=self.source_prints[row], **more)
+            Left(self.page.keys[row], state, reason, self.page.source.row(row, named=True), source_print=self._source_print(row), **more)
         )
         if state == OpenState.MOVED:
             self.page.counts.moved += 1
         else:
             self.page.counts.refused += 1
 
+    def _source_print(self, row: int) -> bytes:
+        return packed(self.source_prints[row : row + 1])[0]
+
     def _named(self, **values: Any) -> dict[str, Any]:
         return {"system": self.work.system, "entity": self.work.target.label or self.work.target.name, **values}
 
     def held(self) -> set[str]:
-        """What a later page must wait for: source keys, target keys and match keys of what will be written."""
+        """What a later page must wait for: source keys, target keys and match keys of what will be written. For what is certainly new nobody asks
+        by these: a first load waits for all that is on its way once it meets one again."""
         held = {f"s{self.page.keys[row]}" for row in self.rows}
         held |= {f"t{key}" for key in self.target_keys if key is not None}
         return held | {f"m{fields}{value}" for row in self.rows for fields, value in self._match_keys(row)}
 
     def frame(self) -> pl.DataFrame | None:
         """The change set as its file holds it; None where there is nothing to do."""
+        import polars as pl
+
+        parts = [part for part in (self._frame_of_new(), self._frame_of_others()) if part is not None]
+        if not parts:
+            return None
+        whole = parts[0] if len(parts) == 1 else pl.concat(parts)
+        return whole.with_row_index("row")
+
+    def _frame_of_new(self) -> pl.DataFrame | None:
+        import polars as pl
+
+        if self.new is None or not len(self.new):
+            return None
+        count = len(self.new)
+        none = pl.Series([None] * count, dtype=pl.Int64)
+        after = self._of(self.new, self.page.target.select(self.work.fields))
+        return self._columns(
+            self.new,
+            self.page.send[self.new],
+            after,
+            operation=pl.repeat("create", count, eager=True),
+            target_key=none.cast(pl.String),
+            found_by=none.cast(pl.String),
+            link_id=none,
+            link_change_set=none,
+            link_change_row=none,
+            before=after.clear(n=count).to_struct("before"),
+            before_known=pl.repeat(value=False, n=count, eager=True),
+        )
+
+    def _frame_of_others(self) -> pl.DataFrame | None:
         import numpy as np
         import polars as pl
 
         if not self.rows:
             return None
-        page, rows = self.page, self.rows
-        links = [self.links.get(page.keys[row]) for row in rows]
-        send = np.array(self.sends)
-        after = page.target.select(self.work.fields)[rows]
+        links = [self.links.get(self.page.keys[row]) for row in self.rows]
+        after = self._of(np.array(self.rows), self.page.target.select(self.work.fields))
+        return self._columns(
+            np.array(self.rows),
+            np.array(self.sends),
+            after,
+            operation=pl.Series(self.operations, dtype=pl.String),
+            target_key=pl.Series(self.target_keys, dtype=pl.String),
+            found_by=pl.Series([self.found_by[row].fields if row in self.found_by else None for row in self.rows], dtype=pl.String),
+            link_id=pl.Series([link.id if link else None for link in links], dtype=pl.Int64),
+            link_change_set=pl.Series([link.change_set_id if link else None for link in links], dtype=pl.Int64),
+            link_change_row=pl.Series([link.change_row if link else None for link in links], dtype=pl.Int64),
+            before=self._before_column(after),
+            before_known=pl.Series(self.known, dtype=pl.Boolean),
+        )
+
+    def _columns(self, rows: np.ndarray, send: np.ndarray, after: pl.DataFrame, **own: pl.Series) -> pl.DataFrame:
+        """These rows of the page as a change set's columns, but for the row's number."""
+        import polars as pl
+
+        page, match = self.page, {fields: self._of(rows, values) for fields, values in self.page.match.items()}
         return pl.DataFrame(
             {
-                "row": pl.Series(range(len(rows)), dtype=pl.UInt32),
-                "operation": pl.Series(self.operations, dtype=pl.String),
-                "source_key": pl.Series([page.keys[row] for row in rows], dtype=pl.String),
-                "part": pl.Series([""] * len(rows), dtype=pl.String),
-                "target_key": pl.Series(self.target_keys, dtype=pl.String),
-                "match": changesets.match_column({fields: [values[row] for row in rows] for fields, values in page.match.items()}, len(rows)),
-                "found_by": pl.Series([self.found_by[row].fields if row in self.found_by else None for row in rows], dtype=pl.String),
-                "link_id": pl.Series([link.id if link else None for link in links], dtype=pl.Int64),
-                "link_change_set": pl.Series([link.change_set_id if link else None for link in links], dtype=pl.Int64),
-                "link_change_row": pl.Series([link.change_row if link else None for link in links], dtype=pl.Int64),
-                "print": pl.Series([self.prints[row] for row in rows], dtype=pl.Binary),
-                "source_print": pl.Series([self.source_prints[row] for row in rows], dtype=pl.Binary),
+                "operation": own.pop("operation"),
+                "source_key": self._of(rows, pl.Series(page.keys, dtype=pl.String)),
+                "part": pl.repeat("", len(rows), eager=True),
+                "target_key": own.pop("target_key"),
+                "match": changesets.match_column(match, len(rows)),
+                **own,
+                "print": pl.Series(packed(self.prints[rows]), dtype=pl.Binary),
+                "source_print": pl.Series(packed(self.source_prints[rows]), dtype=pl.Binary),
                 "after": after.to_struct("after"),
-                "before": self._before_column(after),
-                "before_known": pl.Series(self.known, dtype=pl.Boolean),
                 "send": pl.DataFrame({name: send[:, n] for n, name in enumerate(self.work.fields)}).to_struct("send"),
-                "source": page.source[rows].to_struct("source"),
+                "source": self._of(rows, page.source).to_struct("source"),
             }
         )
+
+    def _of(self, rows: np.ndarray, whole: Any) -> Any:
+        """These rows of a column or frame of the page; nothing is copied where they are all of them."""
+        return whole if len(rows) == len(self.page.keys) and (rows[:-1] < rows[1:]).all() else whole[rows]
 
     def _before_column(self, after: pl.DataFrame) -> pl.Series:
         """The target's values of the mapping's fields as they were looked up; null records where they were not."""

@@ -66,6 +66,6 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
             done = write(work, target, change_set, repeated)
             if done.open:
                 raise done.stop or SystemDown(_("{system} stopped taking records."), system=work.system)
-            outcomes.update(done.outcomes)
-            not_there = [row for row in not_there if row not in done.outcomes]
+            outcomes.update(done.each())
+            not_there = [row for row in not_there if row not in outcomes]
     record_leftover(work, lease, Portion(change_set, rows, first, last, outcomes), set(not_there))

@@ -54,7 +54,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         )
     counts.rejected += outcome.rejected.height
     rows = outcome.frame["row"]
-    value, key = greatest(work, page.frame)
+    value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     return MappedPage(
         number=number,
         position=page.position,
@@ -63,7 +63,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         target=outcome.frame,
         send=send_mask(outcome, work.fields) if outcome.frame.height else np.zeros((0, len(work.fields)), dtype=bool),
         keys=keys.gather(rows).to_list(),
-        match={fields: values.to_list() for fields, values in outcome.match.items()},
+        match=outcome.match,
         counts=counts,
         left=list(left.values()),
         last_value="" if wanted else value,

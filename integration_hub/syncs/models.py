@@ -78,13 +78,17 @@ class Slot(models.Model):
         return f"{self.field} {self.number}"
 
 
+LIVE_LINKS = "ended_at IS NULL AND NOT a_many AND NOT b_many"  # as the conditions of its constraints say it, so that their indexes are used
+
+
 class Link(models.Model):
     """This record there is that record here. A delete ends it, never removes it.
 
     Prints are eight bytes a slot: what was last agreed (`a_print`, `b_print`, for two-way) and last written to the target (`sent_print`).
     """
 
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links")
+    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes.
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False)
     a_key = models.CharField(max_length=500)
     b_key = models.CharField(max_length=500)
     part = models.CharField(max_length=200, default="")  # the declared key of an element, where one record becomes several
@@ -202,11 +206,11 @@ class Sync(models.Model):
 
 
 class SyncCursor(models.Model):
-    """How far a sync has read a side: the greatest (value, key) that was read, never the bound."""
+    """How far a sync has read a side: the greatest (value, key) that was read, never the bound; or, as `value`, a text of the system's own."""
 
     sync = models.ForeignKey(Sync, models.CASCADE, related_name="cursors")
     side = models.CharField(max_length=1, choices=Side)
-    value = models.CharField(max_length=200)
+    value = models.TextField()
     key = models.CharField(max_length=500)
     moved_at = models.DateTimeField(auto_now=True)
 
@@ -273,7 +277,7 @@ class Run(models.Model):
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
     paused_from = models.CharField(max_length=20, blank=True)
     cancel_at = models.DateTimeField(null=True)  # when somebody asked for it
-    since_value = models.CharField(max_length=200, blank=True)  # the cursor it starts from
+    since_value = models.TextField(blank=True)  # the cursor it starts from
     since_key = models.CharField(max_length=500, blank=True)
     read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start
     expected_count = models.PositiveBigIntegerField(null=True)  # records the source said it has
@@ -420,7 +424,7 @@ class PageRow(models.Model):
     refused = models.PositiveIntegerField(default=0)  # in comparing, before anything was sent
     moved = models.PositiveIntegerField(default=0)
     unknown = models.PositiveIntegerField(default=0)
-    last_value = models.CharField(max_length=200, blank=True)  # the greatest (cursor field, key) on it
+    last_value = models.TextField(blank=True)  # the greatest (cursor field, key) on it, or the system's own cursor behind it
     last_key = models.CharField(max_length=500, blank=True)
     roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, in full runs
     at = models.DateTimeField(auto_now_add=True)

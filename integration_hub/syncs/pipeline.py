@@ -75,11 +75,14 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
-            if writes:
+            met = seen.meets(page) if seen is not None else None
+            if writes and met is None:
                 work.in_flight.wait_for(keys_of(page))
-            began, result = timezone.now(), compare(work, page, target, seen)
+            elif writes and met is not None and met.any:
+                work.in_flight.wait_for_all()
+            began, result = timezone.now(), compare(work, page, target, met)
             while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
-                began, result = timezone.now(), compare(work, page, target, seen)  # what it found there has just been written for another record
+                began, result = timezone.now(), compare(work, page, target, met)  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result, began=began)
@@ -114,14 +117,13 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
     with transaction.atomic():
         change_set = None
         if changes is not None:
-            operations = changes["operation"].to_list()
             change_set = ChangeSet.objects.create(
                 run=work.run,
                 partition=work.partition,
                 page=page.number,
                 rows=changes.height,
-                creates=operations.count("create"),
-                updates=operations.count("update"),
+                creates=int((changes["operation"] == "create").sum()),
+                updates=int((changes["operation"] == "update").sum()),
                 planned_at=began,
                 **place,
             )

@@ -49,8 +49,12 @@ def unpacked(stored: Sequence[bytes | None], width: int) -> np.ndarray:
     """Stored prints as rows of at least `width` slots; what is past a print's end, or not there at all, is zero: not known."""
     import numpy as np
 
-    width = max([width, *(len(one) // 8 for one in stored if one)])
-    whole = b"".join(bytes(one or b"").ljust(width * 8, b"\0") for one in stored)
+    lengths = {len(one) if one else 0 for one in stored}
+    width = max(width, max(lengths, default=0) // 8)
+    if width and lengths == {width * 8}:
+        whole = b"".join(stored)  # type: ignore[arg-type]  # none of them is None, for each is as long as all the others
+    else:
+        whole = b"".join(bytes(one or b"").ljust(width * 8, b"\0") for one in stored)
     return np.frombuffer(whole, dtype="<u8").reshape(len(stored), width)
 
 

@@ -100,6 +100,7 @@ def join(pages: list[Page]) -> Page:
         misfits=misfits,
         absent=_joined_absent(pages),
         deleted=[key for page in pages for key in page.deleted],
+        cursor=pages[-1].cursor,
     )
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from connectors.base import Outcome, Result, Text, _
+from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, claims, openrows
-from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
 from integration_hub.syncs.work import Left, Work
@@ -33,31 +31,47 @@ class Settled:
     """A portion's rows by what became of them."""
 
     created: list[tuple[int, str, str, bytes, str]] = field(default_factory=list)  # row, source key, target key, print, counted as: makes a link
+    whole: pl.DataFrame | None = None  # instead of `created`, where every row makes a link: these columns but the last
     ended: list[int] = field(default_factory=list)  # links whose record is gone and was created anew
     updated: list[tuple[int, int, bytes]] = field(default_factory=list)  # row, link, print
     left: list[Left] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)  # source keys of what went through
+    keys: list[str] = field(default_factory=list)  # source keys of what went through, but for `whole`
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("created", "updated", "unchanged", "refused", "moved", "unknown"), 0))
 
 
 def record(work: Work, lease: Lease, portion: Portion) -> None:
     """Settle a portion. A link that uniqueness refuses becomes a reject, never a failed portion."""
-    settled = settle(work, portion)
+    settled = settle_whole(portion) or settle(work, portion)
     try:
         commit(work, lease, portion, settled)
     except IntegrityError:
+        settled = settle(work, portion)
         reject_taken(work, portion, settled)
         commit(work, lease, portion, settled)
     if portion.is_last:
         work.in_flight.release(portion.change_set.page)
 
 
+def settle_whole(portion: Portion) -> Settled | None:
+    """The same as `settle` for a portion of creates that all went through, as columns; None where it is not one."""
+    changes, whole = portion.changes, portion.whole
+    if whole is None or whole.keys is None or portion.moved or changes["link_id"].null_count() < changes.height:
+        return None
+    if not (changes["operation"] == "create").all() or not whole.rows.equals(changes["row"]) or not (whole.keys != "").fill_null(False).all():
+        return None
+    settled = Settled(whole=changes.select("row", "source_key", "print").with_columns(whole.keys.alias("target_key")))
+    settled.counts["created"] = changes.height
+    return settled
+
+
 def settle(work: Work, portion: Portion) -> Settled:
     """What became of each row, in memory."""
-    result = Settled()
+    result, outcomes = Settled(), portion.outcomes
+    if portion.whole is not None:
+        outcomes = {outcome.row: outcome for outcome in portion.whole}
     columns = [portion.changes[name].to_list() for name in SETTLED_COLUMNS]
     for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(zip(*columns, strict=True)):
-        outcome = portion.outcomes.get(row)
+        outcome = outcomes.get(row)
         if row in portion.moved:
             result.counts["moved"] += 1
             result.left.append(_left(portion, place, OpenState.MOVED, moved_reason(work, target_key), again=True))
@@ -110,7 +124,8 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
         if not work.run.first_load:
             claims.release(change_set, to=portion.last)
         if work.open_keys_exist():
-            openrows.close(work.sync, work.run.source_side, settled.keys, at=now)
+            keys = settled.keys if settled.whole is None else settled.whole["source_key"].to_list()
+            openrows.close(work.sync, work.run.source_side, keys, at=now)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
         done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
@@ -141,33 +156,41 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
 
 
 def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
-    now, is_a = timezone.now(), work.source_key == "a_key"
+    import polars as pl
+
+    now = timezone.now()
     if settled.ended:
         Link.objects.filter(pk__in=settled.ended).update(ended_at=now)
-    if settled.created:
-        rows, sources, targets, prints, __ = zip(*settled.created, strict=True)
-        columns: dict[str, Iterable[Any]] = {
-            "pair": repeat(work.run.pair_id),
-            "a_key": sources if is_a else targets,
-            "b_key": targets if is_a else sources,
-            "part": repeat(""),
-            "a_many": repeat(False),
-            "b_many": repeat(False),
-            "sent_print": prints,
-            "print_version": repeat(VERSION),
-            "change_set_id": repeat(change_set.pk),
-            "change_row": rows,
-            "made_at": repeat(now),
-        }
-        bulk.insert(Link, columns)
+    made = settled.whole
+    if made is None and settled.created:
+        columns = {"row": pl.UInt32, "source_key": pl.String, "target_key": pl.String, "print": pl.Binary}
+        made = pl.DataFrame([row[:4] for row in settled.created], schema=columns, orient="row")
+    if made is not None:
+        links = made.select(
+            pl.col("source_key").alias(work.source_key),
+            pl.col("target_key").alias(work.target_key),
+            pl.col("print").alias("sent_print"),
+            pl.col("row").alias("change_row"),
+            pair=pl.lit(work.run.pair_id),
+            part=pl.lit(""),
+            a_many=pl.lit(value=False),
+            b_many=pl.lit(value=False),
+            print_version=pl.lit(VERSION),
+            change_set_id=pl.lit(change_set.pk),
+            made_at=pl.lit(now),
+        )
+        bulk.insert(Link, links)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
-    bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
+    if changed:
+        bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
 
 
 def outcome_frame(portion: Portion) -> pl.DataFrame | None:
     """What the plan could not know: keys given by the target, values read back, refusals. None where all went as planned."""
     import polars as pl
 
+    if portion.whole is not None:
+        return _frame_of_keys(portion.whole)
     told = [o for o in portion.outcomes.values() if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
     moved = sorted(portion.moved)
     if not told and not moved:
@@ -184,6 +207,17 @@ def outcome_frame(portion: Portion) -> pl.DataFrame | None:
     )
 
 
+def _frame_of_keys(whole: AllWritten) -> pl.DataFrame | None:
+    import polars as pl
+
+    if whole.keys is None:
+        return None
+    none = pl.lit(None, pl.String)
+    return pl.DataFrame({"row": whole.rows.cast(pl.UInt32)}).select(
+        "row", result=pl.lit(str(Result.WRITTEN)), target_key=whole.keys, record=none, reason=none
+    )
+
+
 def _record_text(outcome: Outcome) -> str | None:
     return json.dumps(dict(outcome.record), default=str, ensure_ascii=False) if outcome.record else None
 
@@ -195,9 +229,7 @@ def _reason_text(outcome: Outcome) -> str | None:
 def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
     """Find the links that uniqueness refuses and make rejects of them."""
     keys = [target for __, ___, target, *____ in settled.created]
-    taken = dict(
-        bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where="ended_at IS NULL", pair=work.run.pair_id)
-    )
+    taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS, pair=work.run.pair_id))
     linked = {
         row[0]
         for row in bulk.fetch(
@@ -205,7 +237,7 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             [work.source_key],
             key=work.source_key,
             values=[source for __, source, *___ in settled.created],
-            where="ended_at IS NULL",
+            where=LIVE_LINKS,
             pair=work.run.pair_id,
         )
     }

@@ -72,6 +72,10 @@ def cursor_value(sync: Sync, text: str) -> str:
     """A cursor value as a person gave it, in canonical text. Raises ValidationError."""
     schema = sync.source.as_schema()
     field = schema.field(schema.cursor_field or "")
+    if schema.capabilities.own_cursor:
+        raise ValidationError(
+            {"value": _("{entity} has a cursor of its system's own. Leave it empty, so that everything is read.").format(entity=sync.source)}
+        )
     if field is None:
         raise ValidationError({"value": _("{entity} has no cursor.").format(entity=sync.source)})
     try:

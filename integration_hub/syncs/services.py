@@ -268,7 +268,7 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
         problems["mapping"] = _("The mapping {name} goes from {source} to {target}, but this sync from {a} to {b}.").format(
             name=sync.mapping, source=sync.mapping.source, target=sync.mapping.target, a=sync.source, b=sync.target
         )
-    if sync.mode == Mode.INCREMENTAL and not (schema.cursor_field and schema.capabilities.incremental):
+    if sync.mode == Mode.INCREMENTAL and not schema.capabilities.incremental:
         problems["mode"] = _("{entity} cannot be asked for what changed; choose Full.").format(entity=sync.source)
     if sync.filter and "filter" not in known:
         from integration_hub.core.expressions import language

@@ -141,14 +141,23 @@ def _finish(run: Run) -> None:
         openrows.close_without_key(run)
     if run.keys is None:
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
-        field = run.source.as_schema().field(run.source.as_schema().cursor_field or "")
+        source = run.source.as_schema()
+        field = source.field(source.cursor_field or "")
         rows = PageRow.objects.filter(partition__run=run).exclude(last_value="").values_list("last_value", "last_key").distinct()
-        if field is not None:
+        if source.capabilities.own_cursor:
+            _move_cursor(run, rows.order_by("-number").first())
+        elif field is not None:
             newest = max(rows, key=lambda row: cursor_order(field.type, *row), default=None)
-            if newest is not None:
-                known = SyncCursor.objects.filter(sync=sync, side=run.source_side).first()
-                if run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key):
-                    SyncCursor.objects.update_or_create(sync=sync, side=run.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
+            known = SyncCursor.objects.filter(sync=sync, side=run.source_side).first()
+            if newest is not None and (
+                run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key)
+            ):
+                _move_cursor(run, newest)
+
+
+def _move_cursor(run: Run, newest: tuple[str, str] | None) -> None:
+    if newest is not None:
+        SyncCursor.objects.update_or_create(sync=run.sync, side=run.source_side, defaults={"value": newest[0], "key": newest[1][:500]})
 
 
 def sweep() -> None:

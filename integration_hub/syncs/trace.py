@@ -148,7 +148,7 @@ def _found_key(changes: pl.DataFrame | None) -> str:
 
 def _matched_by(mapped: MappedPage, changes: pl.DataFrame | None) -> list[list[str]]:
     found_by = changes["found_by"][0] if changes is not None and changes.height else None
-    return [json.loads(fields) for fields, values in mapped.match.items() if values and values[0] is not None and found_by in (None, fields)]
+    return [json.loads(fields) for fields, values in mapped.match.items() if len(values) and values[0] is not None and found_by in (None, fields)]
 
 
 def _writes(change: Mapping[str, Any], ending: str) -> list[tuple[str, Any, Any]]:

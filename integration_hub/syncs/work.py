@@ -130,14 +130,24 @@ class InFlight:
 
     def wait_for(self, keys: Iterable[str]) -> bool:
         """Return when none of these keys is held: whether one was. Raises Aborted when the work is over."""
-        wanted, waited = frozenset(keys), False
         with self._changed:
+            if not any(self._held.values()) and not self._aborted:  # then they need not even be put together
+                return False
+            wanted, waited = frozenset(keys), False
             while not self._aborted and any(not wanted.isdisjoint(held) for held in self._held.values()):
                 waited = True
                 self._changed.wait()
             if self._aborted:
                 raise Aborted
         return waited
+
+    def wait_for_all(self) -> None:
+        """Return when nothing is held. Raises Aborted when the work is over."""
+        with self._changed:
+            while self._held and not self._aborted:
+                self._changed.wait()
+            if self._aborted:
+                raise Aborted
 
     def hold(self, page: int, keys: Iterable[str]) -> None:
         with self._changed:

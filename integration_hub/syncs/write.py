@@ -16,13 +16,13 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from connectors.base import KEY, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemDown, Text, _
+from connectors.base import KEY, AllWritten, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemDown, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, claims
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import ChangeSet, Link
+from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
 from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import NotYet, Work
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PORTION_SECONDS = 5.0
-PORTION_ROWS = 8000  # a whole page, if the target takes it in that time: between two portions the requests in flight run dry
+PORTION_ROWS = 10_000  # a whole page, if the target takes it in that time: between two portions the requests in flight run dry
 TRIES = 3
 PATIENCE_SECONDS = 60.0  # how long a portion waits for its last rows when others behind them are written already
 FRESH_SECONDS = 60.0  # what was compared longer ago is looked at again before it is written
@@ -55,6 +55,7 @@ class Portion:
     last: int
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by row; a row without one was found as it should be
     moved: set[int] = field(default_factory=set)
+    whole: AllWritten | None = None  # instead of `outcomes`, where every row was written at the first try
 
     @property
     def is_last(self) -> bool:
@@ -66,6 +67,7 @@ class Sending:
     """What sending a portion came to. `unsent` rows certainly did not arrive, of `untold` ones nobody can tell for now; `stop` is why."""
 
     outcomes: dict[int, Outcome] = field(default_factory=dict)
+    whole: AllWritten | None = None  # instead of `outcomes`, where every row was written at the first try
     unsent: set[int] = field(default_factory=set)
     untold: set[int] = field(default_factory=set)
     stop: ConnectorError | None = None
@@ -73,6 +75,10 @@ class Sending:
     @property
     def open(self) -> set[int]:
         return self.unsent | self.untold
+
+    def each(self) -> dict[int, Outcome]:
+        """Row → what became of it."""
+        return {outcome.row: outcome for outcome in self.whole} if self.whole is not None else self.outcomes
 
 
 def sent(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> Iterator[Portion]:
@@ -108,7 +114,7 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         last = min(first + size.rows, change_set.rows) - 1
         rows = planned.changes.slice(first, last - first + 1)
         claimed = claims.claim(work, lease, change_set, rows)
-        rows, moved = rows_to_write(work, target, change_set, rows.filter(~rows["row"].is_in(sorted(claimed))))
+        rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))
         moved |= claimed
         mark_sending(lease, change_set, first, last)
         started = time.monotonic()
@@ -128,7 +134,7 @@ def portions_of(
     end = min(done.open, default=last + 1) - 1
     if end >= first:
         rows = planned.changes.slice(first, end - first + 1)
-        yield Portion(planned.row, rows, first, end, done.outcomes, {row for row in moved or () if row <= end})
+        yield Portion(planned.row, rows, first, end, done.outcomes, {row for row in moved or () if row <= end}, done.whole)
     if end == last:
         return
     if isinstance(done.stop, NotYet):
@@ -144,6 +150,10 @@ def portions_of(
         system=work.system,
         reason=refused or done.outcomes[end + 1].reason,
     )
+
+
+def without(rows: pl.DataFrame, some: set[int]) -> pl.DataFrame:
+    return rows.filter(~rows["row"].is_in(sorted(some))) if some else rows
 
 
 class Size:
@@ -173,7 +183,8 @@ def write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFra
     rows behind them have been written is the wait here, for rows are settled in their order.
     """
     done = Sending()
-    left = rows.filter(rows["operation"] != "adopt")
+    adopted = rows["operation"] == "adopt"
+    left = rows.filter(~adopted) if adopted.any() else rows
     give_up, attempt = time.monotonic() + PATIENCE_SECONDS, 0
     while left.height:
         attempt += 1
@@ -200,8 +211,12 @@ def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFram
 
     Raises ConnectorError when none of these rows was sent, or when it cannot be found out what became of some.
     """
-    done.unsent |= set(rows["row"])
+    done.unsent |= set(rows["row"].to_list())
     outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    if isinstance(outcomes, AllWritten) and not done.outcomes and len(outcomes) == rows.height:
+        done.whole = outcomes
+        done.unsent.clear()
+        return []
     done.outcomes.update({outcome.row: outcome for outcome in outcomes})
     done.unsent -= {outcome.row for outcome in outcomes if outcome.sent}
     unknown = {outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN}
@@ -324,13 +339,13 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     creates = rows.filter(rows["operation"] == "create")
     if creates.height and (old or compared_first or claims.others_wrote(work, change_set)):
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
-    return rows.filter(~rows["row"].is_in(sorted(moved))), moved
+    return without(rows, moved), moved
 
 
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     """Rows whose source record's link is no longer the one they were compared with, or whose target record has got a link since."""
     columns = [work.source_key, "id", "change_set_id", "change_row"]
-    live: dict[str, Any] = {"where": "ended_at IS NULL", "pair": work.run.pair_id}
+    live: dict[str, Any] = {"where": LIVE_LINKS, "pair": work.run.pair_id}
     links = {row[0]: row[1:] for row in bulk.fetch(Link, columns, key=work.source_key, values=rows["source_key"].to_list(), **live)}
     taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=rows["target_key"].drop_nulls().to_list(), **live))
     compared_with = rows.select("row", "source_key", "target_key", "link_id", "link_change_set", "link_change_row").iter_rows()
@@ -349,8 +364,7 @@ def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Sending
     rows = planned.changes.slice(first, last - first + 1)
     found, resend = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
     done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
-    done.outcomes.update(found)
-    return done
+    return Sending({**done.each(), **found}, None, done.unsent, done.untold, done.stop)
 
 
 def wait_for_arrival(work: Work, change_set: ChangeSet) -> None:

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from connectors.base import FreeHost, Host
+from connectors.odata import ODataConnector, ODataSettings, services
 from connectors.rest import RestConnector, RestSettings
+from tests.connectors.odata_service import ODataServer, ODataService
 from tests.connectors.shop import Server, Shop
 from tests.connectors.sql_places import Place, place
 
@@ -82,6 +84,38 @@ def connect(shop: Shop) -> Iterator[Callable[..., RestConnector]]:
     def make(*, entity: dict[str, Any] | None = None, host: Host | None = None, **settings: Any) -> RestConnector:
         whole = {"base_url": shop.url, "entities": [contacts(**(entity or {}))], **settings}
         opened.append(RestConnector(RestSettings.model_validate(whole), host or FreeHost("Shop")))
+        return opened[-1]
+
+    yield make
+    for connector in opened:
+        connector.close()
+
+
+@pytest.fixture(scope="session")
+def odata_server() -> Iterator[ODataServer]:
+    running = ODataServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def service(odata_server: ODataServer) -> ODataService:
+    """The OData service, empty and without faults."""
+    fresh, url = ODataService(), odata_server.shop.url
+    odata_server.shop.__dict__.update(fresh.__dict__)
+    odata_server.shop.url = url
+    return odata_server.shop
+
+
+@pytest.fixture
+def odata(service: ODataService) -> Iterator[Callable[..., ODataConnector]]:
+    """A function that makes a connector to the OData service: odata("v4", entities=[…], host=…)."""
+    opened: list[ODataConnector] = []
+
+    def make(version: str = "v4", *, host: Host | None = None, **settings: Any) -> ODataConnector:
+        whole = {"base_url": f"{service.url}/{version}", "connection": {"tries": 1}, **settings}
+        opened.append(ODataConnector(ODataSettings.model_validate(whole), host or FreeHost("ERP")))
+        services._kept.clear()  # each test has a service of its own, under one address
         return opened[-1]
 
     yield make

@@ -217,15 +217,25 @@ async def single(shop: Shop, request: web.Request) -> web.Response:
 
 
 class Server:
-    """Runs a Shop on a thread until closed."""
+    """Runs a Shop, or what else can be served, on a thread until closed."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self.shop = Shop()
+        self.shop = self.stocked()
         self._tls = tls
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shop", daemon=True)
         self._thread.start()
         self._ready.wait()
+
+    def stocked(self) -> Any:
+        """What it serves; it is told its `url`."""
+        return Shop()
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=64 * 2**20)
+        app[SHOP] = self.shop
+        app.router.add_route("*", "/{path:.*}", handle)
+        return app
 
     def _run(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -236,10 +246,7 @@ class Server:
         self._loop.close()
 
     async def _start(self) -> None:
-        app = web.Application(client_max_size=64 * 2**20)
-        app[SHOP] = self.shop
-        app.router.add_route("*", "/{path:.*}", handle)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls)
         await site.start()

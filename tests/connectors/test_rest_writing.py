@@ -382,15 +382,16 @@ def test_a_bulk_that_fails_as_a_whole_concerns_its_records_alone(shop: Shop, con
     assert results(write(connect(entity=bulk(), connection=ONE), creates(6))) == [result] * 4 + [WRITTEN] * 2
 
 
-def test_one_malformed_record_does_not_spoil_its_bulk(shop: Shop, connect):
+@pytest.mark.parametrize("keys", [["1", "two", "3"], ["two", "1"], ["1", "two"], ["two", "1", "three"]])
+def test_malformed_records_do_not_spoil_their_bulk(shop: Shop, connect, keys):
     shop.has(3)
-    shop.answers["/contacts/bulk"] = (200, {"results": [{"index": 0, "ok": True}, {"index": 1, "ok": True}]})
-    changes = portion(("update", "1", {"name": "x"}), ("update", "two", {"name": "y"}), ("update", "3", {"name": "z"}))
+    good = [key for key in keys if key.isdigit()]
+    shop.answers["/contacts/bulk"] = (200, {"results": [{"index": n, "ok": True} for n in range(len(good))]})
 
-    outcomes = write(connect(entity=bulk(operation="update", with_key=True)), changes)
+    outcomes = write(connect(entity=bulk(operation="update", with_key=True)), portion(*[("update", key, {"name": "x"}) for key in keys]))
 
-    assert results(outcomes) == [WRITTEN, REFUSED, WRITTEN]
-    assert orjson.loads(shop.bodies[-1]) == {"items": [{"id": 1, "name": "x"}, {"id": 3, "name": "z"}]}
+    assert results(outcomes) == [WRITTEN if key in good else REFUSED for key in keys]
+    assert orjson.loads(shop.bodies[-1]) == {"items": [{"id": int(key), "name": "x"} for key in good]}
 
 
 def test_each_record_of_a_bulk_can_carry_its_own_key_and_shape(shop: Shop, connect):

@@ -241,6 +241,8 @@ class RunPage(OfRun):
         if run.settings.get("filter"):
             rows.append({"name": pgettext("of a sync", "Filter"), "value": run.settings["filter"], "mono": True})
         since = f"{run.since_value}, {run.since_key}".strip(", ") if run.since_value else _("the beginning")
+        if run.since_value and run.source.as_schema().capabilities.own_cursor:
+            since = _("a cursor of the system's own")
         rows.append({"name": _("Read from"), "value": since})
         if run.read_until:
             rows.append({"name": _("Read up to"), "value": run.read_until})

@@ -17,7 +17,7 @@ from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
-from integration_hub.core.templatetags.hub import capped
+from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.syncs import services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
@@ -239,7 +239,9 @@ class SyncPage(OfSync):
     def policies(self, sync: Sync) -> list[dict[str, Any]]:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         schema, latest = sync.source.as_schema(), sync.mapping.latest
-        if cursor:
+        if cursor and schema.capabilities.own_cursor:
+            place = _("the system's own, of {when}").format(when=clock(cursor.moved_at))
+        elif cursor:
             place = _("{field} {value}, key {key}").format(field=schema.cursor_field, value=cursor.value, key=cursor.key or "—")
         elif sync.mode == Mode.INCREMENTAL:
             place = _("none yet: the next run reads everything")

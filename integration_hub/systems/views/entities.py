@@ -136,11 +136,12 @@ class EntityPage(OfEntity):
     def _facts(self, schema: Any) -> list[Fact]:
         can = schema.capabilities
         writes = writes_of(schema)
+        since = _("a cursor of the system's own") if can.own_cursor else _("always read in full")
         return [
             Fact(_("Records"), capped(self.entity.record_count, 10**9) if self.entity.record_count is not None else "—"),
             Fact(_("Fields"), number(len(schema.fields))),
             Fact(_("Key"), texts.listed(schema.key)),
-            Fact(_("Changes since"), schema.cursor_field or "—", "" if schema.cursor_field else _("always read in full")),
+            Fact(_("Changes since"), schema.cursor_field or "—", "" if schema.cursor_field else since),
             Fact(_("Can be written"), texts.listed(writes) or _("no"), _("{n} a request").format(n=can.bulk) if can.bulk else ""),
         ]
 
