@@ -48,7 +48,7 @@ vendor: ## Fetch the browser libraries of static/vendor anew, at their pinned ve
 messages: development ## Collect the texts to translate and compile the Chinese ones
 	@$(RUN) locale/catalogue.py
 
-lock: development ## Bring requirements.txt and requirements-dev.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
+lock: development ## Bring requirements.txt, requirements-dev.txt and benchmarks/dlt.txt up to their .in files, with hashes (UPGRADE=1: everything to its newest)
 	@sh scripts/lock.sh
 
 environment:

@@ -47,13 +47,33 @@ def memory(*, quick: bool) -> list[Figure]:
     return measure_memory(quick=quick)
 
 
+def tables(*, quick: bool) -> list[Figure]:
+    from benchmarks.sync_sql import measure_tables
+
+    return measure_tables(quick=quick)
+
+
+def csv(*, quick: bool) -> list[Figure]:
+    from benchmarks.sync_sql import measure_csv
+
+    return measure_csv(quick=quick)
+
+
+def tables_memory(*, quick: bool) -> list[Figure]:
+    from benchmarks.sync_sql import measure_memory
+
+    return measure_memory(quick=quick)
+
+
 def pages(*, quick: bool) -> list[Figure]:
     from benchmarks.pages import measure
 
     return measure(quick=quick)
 
 
-KINDS: dict[str, Callable[..., list[Figure]]] = {one.__name__: one for one in (mapping, reading, single, bulk, memory, pages)}
+KINDS: dict[str, Callable[..., list[Figure]]] = {
+    one.__name__: one for one in (mapping, reading, single, bulk, memory, tables, csv, tables_memory, pages)
+}
 
 
 def main() -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,8 @@ def settings(url: str, *, bulk: bool) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def environment() -> Iterator[dict[str, str]]:
-    """The environment of a hub with a fresh data folder and a broker of its own."""
+def environment(database: str = "") -> Iterator[dict[str, str]]:
+    """The environment of a hub with a fresh data folder and a broker of its own, on SQLite or on the database at this address."""
     from integration_hub.core.broker import embedded_broker
 
     with tempfile.TemporaryDirectory() as folder, embedded_broker(Path(folder) / "broker") as broker:
@@ -97,6 +98,8 @@ def environment() -> Iterator[dict[str, str]]:
             "PYTHONWARNINGS": "ignore",
         }
         environ.pop("DATABASE_URL", None)
+        if database:
+            environ |= {"DATABASE_URL": database, "SECRET_KEY": secrets.token_urlsafe(50), "CREDENTIAL_KEYS": f"k1:{secrets.token_urlsafe(32)}"}
         yield environ
 
 
@@ -108,6 +111,26 @@ def program(module: str, *arguments: str) -> Any:
         if done.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-4000:]}")
         return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+@contextlib.contextmanager
+def answering(command: list[str], environ: dict[str, str]) -> Iterator[Callable[[str], Any]]:
+    """A program of ours that answers each line of its input with one of JSON; yields how it is asked."""
+    process = subprocess.Popen(command, env=environ, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(line: str) -> Any:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        print(line, file=process.stdin, flush=True)
+        answer = process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"{' '.join(command)} ended without an answer; why stands above.")
+        return json.loads(answer)
+
+    try:
+        yield ask
+    finally:
+        process.communicate()
 
 
 def run(url: str, count: int, *, bulk: bool, watch_memory: bool = False) -> dict[str, Any]:
@@ -131,11 +154,13 @@ def set_up() -> None:
 
 
 @contextlib.contextmanager
-def worker() -> Iterator[int]:
-    """A worker for bulk work with one child, as `make run` starts it; yields its process id."""
+def worker(children: int = 1) -> Iterator[int]:
+    """A worker for bulk work as `make run` starts it, with so many children; yields its process id."""
     from integration_hub.start import WORKER
 
-    process = subprocess.Popen([*WORKER, "-n", "bulk@%h", "-Q", "bulk", "-c", "1"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*WORKER, "-n", "bulk@%h", "-Q", "bulk", "-c", str(children)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         yield process.pid
     finally:
@@ -144,18 +169,29 @@ def worker() -> Iterator[int]:
 
 
 def sync_of(url: str, name: str, *, bulk: bool) -> Any:
+    system = system_of(name, "rest", settings(url, bulk=bulk))
+    return created_sync(name, system.entities.get(name="source"), system.entities.get(name="target"), DEFINITION)
+
+
+def system_of(name: str, connector: str, settings: dict[str, Any]) -> Any:
+    """A system with what was found in it."""
+    from integration_hub.accounts.actor import Actor
+    from integration_hub.systems import services as systems
+
+    system = systems.register_system(name=name, connector=connector, settings=settings, by=Actor.hub())
+    systems.discover_entities(system, by=Actor.hub())
+    return system
+
+
+def created_sync(name: str, source: Any, target: Any, definition: dict[str, Any]) -> Any:
+    """A full sync between two entities by this mapping."""
     from integration_hub.accounts.actor import Actor
     from integration_hub.mappings.models import Mapping, MappingVersion
     from integration_hub.syncs import services
-    from integration_hub.systems import services as systems
 
-    by = Actor.hub()
-    system = systems.register_system(name=name, connector="rest", settings=settings(url, bulk=bulk), by=by)
-    systems.discover_entities(system, by=by)
-    source, target = (system.entities.get(name=entity) for entity in ("source", "target"))
-    mapping = Mapping.objects.create(name=name, source=source, target=target, draft=DEFINITION)
-    MappingVersion.objects.create(mapping=mapping, number=1, definition=DEFINITION, source_schema=source.schema, target_schema=target.schema)
-    return services.create_sync(by=by, source=source, target=target, name=name, mapping=mapping, mode="full")
+    mapping = Mapping.objects.create(name=name, source=source, target=target, draft=definition)
+    MappingVersion.objects.create(mapping=mapping, number=1, definition=definition, source_schema=source.schema, target_schema=target.schema)
+    return services.create_sync(by=Actor.hub(), source=source, target=target, name=name, mapping=mapping, mode="full")
 
 
 def ended_run(sync: Any) -> tuple[Any, float]:
@@ -173,18 +209,22 @@ def ended_run(sync: Any) -> tuple[Any, float]:
 
 
 def family_of(pid: int) -> list[int]:
-    children = [child for task in Path(f"/proc/{pid}/task").iterdir() for child in map(int, (task / "children").read_text().split())]
+    children = [int(child) for place in Path(f"/proc/{pid}").glob("task/*/children") for line in told_by(place) for child in line.split()]
     return [pid, *(one for child in children for one in family_of(child))]
+
+
+def told_by(path: Path) -> list[str]:
+    """The lines of a file of /proc; none where its thread or process has just ended."""
+    try:
+        return path.read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def mib_of(pid: int) -> float:
     """Memory of a process and its children, shared pages counted in proportion (PSS)."""
-    total = 0
-    for one in family_of(pid):
-        for line in Path(f"/proc/{one}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1])
-    return total / 1024
+    lines = [line for one in family_of(pid) for line in told_by(Path(f"/proc/{one}/smaps_rollup"))]
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def cpu_seconds_of(pid: int) -> float:

@@ -11,7 +11,12 @@ from importlib.metadata import EntryPoint, entry_points
 from connectors.base import Connector
 
 GROUP = "integration_hub.connectors"
-BUILT_IN = {"odata": "connectors.odata:ODataConnector", "rest": "connectors.rest:RestConnector", "sql": "connectors.sql:SqlConnector"}
+BUILT_IN = {
+    "files": "connectors.files:FilesConnector",
+    "odata": "connectors.odata:ODataConnector",
+    "rest": "connectors.rest:RestConnector",
+    "sql": "connectors.sql:SqlConnector",
+}
 
 
 class UnknownConnector(LookupError):

@@ -1,4 +1,5 @@
 """Makes .venv hold exactly what a lock file names: `python3 scripts/environment.py requirements.txt`. Does nothing when it does already.
+A second argument names another folder than .venv.
 
 Runs before anything is installed, with whatever Python there is, so it uses the standard library alone.
 """
@@ -10,7 +11,7 @@ import sys
 import venv
 from pathlib import Path
 
-ENVIRONMENT = Path(".venv")
+ENVIRONMENT = Path(sys.argv[2] if len(sys.argv) > 2 else ".venv")
 PYTHON = ENVIRONMENT / "bin" / "python"
 
 
@@ -26,7 +27,7 @@ def main(lock):
     if works and stamp.exists() and stamp.read_bytes() == lock.read_bytes():
         return
     if not works:
-        tell("Creating the environment in .venv; the first time this takes a minute")
+        tell("Creating the environment in {}; the first time this takes a minute".format(ENVIRONMENT))
         shutil.rmtree(str(ENVIRONMENT), ignore_errors=True)
         try:
             venv.create(str(ENVIRONMENT), with_pip=True)

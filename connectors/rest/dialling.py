@@ -77,9 +77,14 @@ def _tls(way: Connection, system: str) -> ssl.SSLContext | bool:
         return False
     if not way.ca_pem:
         return True
+    return trusting(way.ca_pem, system)
+
+
+def trusting(ca_pem: str, system: str) -> ssl.SSLContext:
+    """Certificates are checked against the usual authorities and this one."""
     try:
         context = ssl.create_default_context()
-        context.load_verify_locations(cadata=way.ca_pem)
+        context.load_verify_locations(cadata=ca_pem)
     except (ssl.SSLError, ValueError):
         raise SettingsError(_("The certificate authority entered for {system} is no PEM text. Paste the whole certificate."), system=system) from None
     return context

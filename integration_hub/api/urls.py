@@ -8,7 +8,7 @@ from integration_hub.accounts.api import PersonViewSet, TokenViewSet
 from integration_hub.api.views import ReferencePage
 from integration_hub.blueprints.api import ApplyView, ConfigView, DiffView
 from integration_hub.mappings.api import MappingViewSet
-from integration_hub.syncs.api import PairViewSet, RejectViewSet, RunViewSet, SyncViewSet
+from integration_hub.syncs.api import GroupViewSet, PairViewSet, RejectViewSet, RunViewSet, SyncViewSet
 from integration_hub.systems.api import ConnectorsView, EntityViewSet, SystemViewSet
 
 app_name = "api"
@@ -20,6 +20,7 @@ router.register("systems", SystemViewSet)
 router.register(r"systems/(?P<slug>[-\w]+)/entities", EntityViewSet, basename="entity")
 router.register("mappings", MappingViewSet)
 router.register("syncs", SyncViewSet)
+router.register("sync-groups", GroupViewSet, basename="sync-group")
 router.register("pairs", PairViewSet)
 router.register("runs", RunViewSet)
 router.register("rejects", RejectViewSet)

@@ -72,6 +72,8 @@ class SyncPart(Strict):
     """A sync. Its mapping says from which entity to which."""
 
     mapping: str = Field(min_length=1, description="Name of the mapping.")
+    group: str = Field(default="", max_length=200, description="Name of the group that it is run and paused with.")
+    after: tuple[str, ...] = Field(default=(), description="Names of the syncs that it runs after, when both are due.")
     mode: Mode = Mode.INCREMENTAL
     filter: str = Field(default="", description="An expression over the source's fields; only what it is true for is taken.")
     interval_seconds: int | None = Field(default=None, ge=5)
@@ -79,6 +81,7 @@ class SyncPart(Strict):
     time_zone: str = "UTC"
     lookback_seconds: int = Field(default=60, ge=0)
     compare_first: bool = False
+    parked_days: int = Field(default=7, ge=1, le=365, description="How long a record waits for another one's link before it becomes a reject.")
     objective_seconds: int | None = Field(default=None, ge=1)
     notes: str = ""
     paused: bool | None = Field(default=None, description="Left out: as it is.")

@@ -68,14 +68,15 @@ def export_config(*, by: Actor, names: Iterable[str] = (), warn: Callable[[str],
 
 
 def _with_needs(wanted: set[str]) -> set[Name]:
+    needs = {(part.section, str(subject)): part.needs(subject) for part in PARTS for subject in part.all()}
+    known = {name for __, name in needs}
     chosen: set[Name] = set()
-    known: set[str] = set()
-    for part in reversed(PARTS):
-        for subject in part.all():
-            name = (part.section, str(subject))
-            known.add(str(subject))
-            if str(subject) in wanted or name in chosen:
-                chosen |= {name, *part.needs(subject)}
+    left = [name for name in needs if name[1] in wanted]
+    while left:
+        name = left.pop()
+        if name not in chosen:
+            chosen.add(name)
+            left += needs.get(name, ())
     if unknown := sorted(wanted - known):
         raise ValidationError(_("There is no system, mapping or sync called {names}.").format(names=", ".join(unknown)))
     return chosen
@@ -114,7 +115,25 @@ def load(files: Sequence[tuple[str, str | bytes]]) -> list[Said]:
     if mistakes:
         raise Wrong(mistakes)
     order = {part.section: number for number, part in enumerate(PARTS)}
-    return sorted(found.values(), key=lambda said: (order[said.part.section], said.name))
+    return _behind_what_they_ask_for(sorted(found.values(), key=lambda said: (order[said.part.section], said.name)))
+
+
+def _behind_what_they_ask_for(objects: list[Said]) -> list[Said]:
+    """In this order, but each behind those of the objects that it builds on."""
+    by_name = {(said.part.section, said.name): said for said in objects}
+    placed: dict[Name, Said] = {}
+    seen: set[Name] = set()
+
+    def place(name: Name) -> None:
+        if name in by_name and name not in seen:
+            seen.add(name)
+            for other in by_name[name].part.asks_for(by_name[name].spec):
+                place(other)
+            placed[name] = by_name[name]
+
+    for name in by_name:
+        place(name)
+    return list(placed.values())
 
 
 def _said(name: str, text: str | bytes) -> Iterator[Said]:

@@ -63,19 +63,25 @@ def fetch_columns(
     conditions = [f"{name} = %s" for name in _quoted(model, list(equal))]
     if where:
         conditions.append(where)
-    asked = [*equal.values(), json.dumps(list(values))]
     if connection.vendor == "postgresql":
-        # The planner does not see how many values there are, else it would read the whole table for many; and the rows come as one, in binary.
-        conditions.append(f"{quoted_key} = ANY(ARRAY(SELECT jsonb_array_elements_text(%s::jsonb)))")
-        statement = f"SELECT {', '.join(f'array_agg({name})' for name in names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        # Value by value, each by the index (OFFSET 0 keeps this order): without statistics the planner would compare every row of the table with
+        # every value. The rows come as one, in binary.
+        conditions.append(f"{quoted_key} = asked.value")
+        row = f"SELECT {', '.join(dict.fromkeys(names))} FROM {_table(model)} WHERE {' AND '.join(conditions)} OFFSET 0"  # noqa: S608
+        statement = (
+            f"SELECT {', '.join(f'array_agg(found.{name})' for name in names)} "  # noqa: S608
+            f"FROM jsonb_array_elements_text(%s::jsonb) AS asked(value) CROSS JOIN LATERAL ({row}) AS found"
+        )
         connection.ensure_connection()
         from psycopg import Cursor  # Django's own binds on the client, which allows no binary
 
         with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+            asked = [json.dumps(list(dict.fromkeys(values))), *equal.values()]
             return [column or () for column in cursor.execute(statement, asked, prepare=False, binary=True).fetchone() or ()]
     conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}", asked)  # noqa: S608
+        statement = f"SELECT {', '.join(names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        cursor.execute(statement, [*equal.values(), json.dumps(list(values))])
         return list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
 
 

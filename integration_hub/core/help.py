@@ -112,6 +112,12 @@ def words(by: Any) -> dict[str, Any]:
                     "until it is replayed, dismissed or closed by a later run."
                 ),
             ),
+            (
+                _("Parked"),
+                _(
+                    "A record that refers to another one which the target does not have yet. It waits for that one’s link, and then goes on by itself."
+                ),
+            ),
             (_("Balance"), _("What was read must come out as what was written, unchanged, rejected or left: every run's books are added up.")),
         ]
     }

@@ -5,13 +5,17 @@ rejected and why is found out afterwards, and only among the records of which a 
 
 That works because a step hands null on as null: between two steps for which null means something, a value was lost if and only if more nulls
 came out than went in. `Piece` is such a stretch of steps.
+
+A step that follows a reference needs links, which are not here: its values are gathered from the whole page, asked for at once from `links`, which
+the caller gives, and taken from the answer. It is a piece of its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Entity, Field, FieldType, Page, Text, _, frame_type
@@ -30,7 +34,15 @@ if TYPE_CHECKING:
 
 T = FieldType
 SHOWN = 200  # characters of a value in a reason
-REJECTED = ("row", "field", "step", "transform", "value", "template", "values")
+REJECTED = ("row", "field", "step", "transform", "value", "template", "values", "waits_for")
+
+# (entity of the source, of the target or "" for the only one, keys of the first) → of those that are linked, the key there
+Links = Callable[[str, str, Sequence[str]], Mapping[str, str]]
+
+
+def no_links(entity: str, target: str, keys: Sequence[str]) -> Mapping[str, str]:
+    """Nothing is linked."""
+    return {}
 
 
 @dataclass(slots=True)
@@ -40,7 +52,8 @@ class Mapped:
     `frame`: the target fields and `row` (place in the page) of every record that is not rejected. `send`: Boolean columns beside it for fields
     that not every record sends; None: all send all. `match`: the records' match keys, as `match.match_keys` gives them.
     `rejected`: row, field, step, transform, value, template, values (JSON); one row a record, its first failure. `field` is the target field
-    and `step` counts its steps from 1, what is checked after them included; step 0: the source field could not be read.
+    and `step` counts its steps from 1, what is checked after them included; step 0: the source field could not be read. `waits_for`: the whole key
+    whose link the record is to wait for; null: it is not to wait.
     """
 
     frame: pl.DataFrame
@@ -50,8 +63,28 @@ class Mapped:
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """How a step follows a reference: `parameters` say to which entity, `build(value, linked)` takes the keys from what is linked."""
+
+    parameters: Any
+    build: Callable[[pl.Expr, Mapping[str, str]], pl.Expr]
+
+    @property
+    def parks(self) -> bool:
+        return bool(self.parameters.missing == "park")
+
+    def column(self, values: pl.Series, links: Links) -> pl.Series:
+        """The values after the step; asks for each of them once."""
+        import polars as pl
+
+        keys = values.drop_nulls().unique(maintain_order=True).to_list()
+        linked = links(self.parameters.entity, self.parameters.target, keys) if keys else {}
+        return values.to_frame("#").select(self.build(pl.col("#"), linked).alias(values.name)).to_series()
+
+
+@dataclass(frozen=True, slots=True)
 class Op:
-    """One thing done to a value. `step` 0: the value's origin."""
+    """One thing done to a value. `step` 0: the value's origin. One that follows a reference is built as if nothing were linked."""
 
     step: int
     transform: str
@@ -60,6 +93,7 @@ class Op:
     after: FieldType
     reason: Text | None = None  # what to tell of a present value that became null; None: it never does, or null is an answer
     breaks: bool = False  # null means something to it: it answers with null or fills nulls
+    following: Following | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +116,10 @@ class Piece:
 
     ops: tuple[Op, ...]
     watched: bool
+
+    @property
+    def following(self) -> Following | None:
+        return self.ops[0].following if len(self.ops) == 1 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +176,8 @@ def compile_mapping(definition: Definition | dict[str, Any], source: Entity, tar
             plans.append(compiler.plan(number, mapping))
         except _Refused as refused:
             problems.append(refused.problem)
-    problems += [problem for plan in plans if plan.origin.constant for problem in _unfit_constants(read, source, target, plan)]
+    fixed = [plan for plan in plans if plan.origin.constant and not any(op.following for op in plan.ops)]
+    problems += [problem for plan in fixed for problem in _unfit_constants(read, source, target, plan)]
     if problems:
         raise DefinitionError(problems)
     return CompiledMapping(read, source, target, tuple(plans))
@@ -230,14 +269,20 @@ class _Compiler:
         answers = declared.null_is_an_answer(parameters)
         values = {k: v for k, v in parameters.model_dump(mode="json").items() if isinstance(v, str | int | float | bool)}
         values |= {k: ", ".join(map(str, v)) for k, v in parameters.model_dump(mode="json").items() if isinstance(v, list)}
+
+        def build(value: pl.Expr, linked: Mapping[str, str] = MappingProxyType({})) -> pl.Expr:
+            built: pl.Expr = declared.apply(value, before, parameters, self._operand, linked)
+            return built
+
         return Op(
             step=step,
             transform=declared.name,
-            build=lambda value: declared.apply(value, before, parameters, self._operand),
+            build=build,
             before=before,
             after=declared.type_after(before, parameters),
             reason=Text(declared.reason, values) if declared.reason and not answers else None,
             breaks=answers or declared.fills_nulls,
+            following=Following(parameters, build) if declared.wants_links else None,
         )
 
     def _operand(self, name: str) -> Operand:
@@ -350,10 +395,10 @@ def _constant(value: Any) -> Origin:
 
 
 def _pieces(origin: Origin, ops: Sequence[Op]) -> tuple[Piece, ...]:
-    """Cut the steps where null means something; steps that lose nothing join their neighbours."""
+    """Cut the steps where null means something, and where links are needed; steps that lose nothing join their neighbours."""
     pieces: list[list[Op]] = [[]]
     for op in ops:
-        if op.breaks:
+        if op.breaks or op.following:
             pieces += [[op], []]
         else:
             pieces[-1].append(op)
@@ -362,11 +407,12 @@ def _pieces(origin: Origin, ops: Sequence[Op]) -> tuple[Piece, ...]:
         watched = any(op.reason is not None for op in stretch) and not (len(stretch) == 1 and stretch[0].breaks)
         if not stretch:
             continue
-        if merged and not watched and not merged[-1].watched:
+        piece = Piece(tuple(stretch), watched)
+        if merged and not any(each.watched or each.following for each in (piece, merged[-1])):
             merged[-1] = Piece((*merged[-1].ops, *stretch), watched=False)
         else:
-            merged.append(Piece(tuple(stretch), watched))
-    if origin.column is None and merged and merged[0].watched:
+            merged.append(piece)
+    if origin.column is None and merged and (merged[0].watched or merged[0].following):
         merged.insert(0, Piece((), watched=False))  # so that the nulls of the origin can be counted
     return tuple(merged) if merged or origin.column is not None else (Piece((), watched=False),)
 
@@ -384,11 +430,11 @@ class CompiledMapping:
 
     # --- the quick way ------------------------------------------------------------------------------------------------
 
-    def apply(self, page: Page) -> Mapped:
+    def apply(self, page: Page, links: Links = no_links) -> Mapped:
         """Map a page. Records that fail are in `rejected`, all others in `frame`; nothing else can happen to one."""
         work = page.frame
-        for stage in self._stages:
-            work = work.with_columns(stage)
+        for number, stage in enumerate(self._stages):
+            work = work.with_columns(stage).with_columns(self._followed(number, work, links))
         final = self._final(work)
         rejected = self._rejected(page, work, final)
         absent = page.absent
@@ -405,7 +451,7 @@ class CompiledMapping:
         for number in range(max((len(plan.pieces) for plan in self.plans), default=0)):
             stage = []
             for plan in self.plans:
-                if number < len(plan.pieces):
+                if number < len(plan.pieces) and not plan.pieces[number].following:
                     value = plan.origin.value() if number == 0 else pl.col(plan.column(number - 1))
                     bare = number > 0 or plan.origin.column is not None  # a column may be used twice, what is computed is shared
                     for op in plan.pieces[number].ops:
@@ -414,6 +460,18 @@ class CompiledMapping:
                 if number == 0 and plan.origin.failure is not None:
                     stage.append(plan.origin.failure().alias(plan.failed_column))
             yield stage
+
+    def _followed(self, number: int, work: pl.DataFrame, links: Links) -> list[pl.Series]:
+        """The pieces of this number that follow a reference."""
+        steps = [(plan, plan.pieces[number].following) for plan in self.plans if number < len(plan.pieces)]
+        return [
+            following.column(work.get_column(plan.column(number - 1)), links).alias(plan.column(number)) for plan, following in steps if following
+        ]
+
+    def following(self, field: str, step: int) -> Any:
+        """The parameters of a step that follows a reference, as `rejected` names it."""
+        ops = next(plan.ops for plan in self.plans if plan.target.name == field)
+        return next(op.following.parameters for op in ops if op.step == step and op.following)
 
     def _final(self, work: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
@@ -455,7 +513,17 @@ class CompiledMapping:
 
         wanted = {"", *self.sources}
         rows = [
-            (m.row, m.field, 0, "read", m.text[:SHOWN], m.reason.template, json.dumps(dict(m.reason.values), ensure_ascii=False, default=str), -1)
+            (
+                m.row,
+                m.field,
+                0,
+                "read",
+                m.text[:SHOWN],
+                m.reason.template,
+                json.dumps(dict(m.reason.values), ensure_ascii=False, default=str),
+                None,
+                -1,
+            )
             for m in page.misfits
             if m.field in wanted
         ]
@@ -491,7 +559,8 @@ class CompiledMapping:
             if len(may_fail) > 1:
                 here = steps.filter(pl.col(f"#{number}").is_null() & pl.col(f"#{number - 1}").is_not_null())
             if here.height:
-                yield _reject(here, plan, op.step, op.transform, convert(pl.col(f"#{number - 1}"), op.before, T.TEXT), reason)
+                value = convert(pl.col(f"#{number - 1}"), op.before, T.TEXT)
+                yield _reject(here, plan, op.step, op.transform, value, reason, waits_for=value if op.following and op.following.parks else None)
 
     def _formula_failures(self, plan: FieldPlan, work: pl.DataFrame) -> pl.DataFrame:
         import polars as pl
@@ -538,10 +607,21 @@ def _rejected_schema() -> dict[str, pl.DataType]:
     import polars as pl
 
     text = pl.String()
-    return {"row": pl.UInt32(), "field": text, "step": pl.Int64(), "transform": text, "value": text, "template": text, "values": text}
+    columns: dict[str, pl.DataType] = dict.fromkeys(REJECTED, text)
+    return columns | {"row": pl.UInt32(), "step": pl.Int64()}
 
 
-def _reject(frame: pl.DataFrame, plan: FieldPlan, step: int, transform: str, value: pl.Expr, reason: Text, *, row: str = "#row") -> pl.DataFrame:
+def _reject(
+    frame: pl.DataFrame,
+    plan: FieldPlan,
+    step: int,
+    transform: str,
+    value: pl.Expr,
+    reason: Text,
+    *,
+    row: str = "#row",
+    waits_for: pl.Expr | None = None,
+) -> pl.DataFrame:
     """A row of `rejected` for each row of the frame. `values` is the reason's values and the value itself, as JSON."""
     import polars as pl
 
@@ -556,5 +636,6 @@ def _reject(frame: pl.DataFrame, plan: FieldPlan, step: int, transform: str, val
         shown.alias("value"),
         pl.lit(reason.template).alias("template"),
         pl.coalesce(told, pl.lit(known)).alias("values"),
+        (pl.lit(None, pl.String) if waits_for is None else waits_for).alias("waits_for"),
         pl.lit(plan.number, pl.Int64).alias("order"),
     )

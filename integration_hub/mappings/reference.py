@@ -36,6 +36,7 @@ def _told(transform: Transform) -> dict[str, Any]:
                 "result": example.result,
                 "with": step_words({"transform": transform.name, **example.parameters}).partition(" (")[2].removesuffix(")"),
                 "others": example.others,
+                "linked": example.linked,
             }
             for example in transform.examples
         ],

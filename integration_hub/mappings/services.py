@@ -14,7 +14,8 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.core.expressions.evaluator import evaluate
 from integration_hub.core.registry import uses_of
-from integration_hub.mappings.definition import read_definition
+from integration_hub.mappings import references
+from integration_hub.mappings.definition import DefinitionError, read_definition
 from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.mappings.suggest import suggest_definition
@@ -53,6 +54,8 @@ def publish_mapping(mapping: Mapping, *, by: Actor) -> MappingVersion:
         mapping = Mapping.objects.select_for_update(of=("self",)).select_related("source", "target").get(pk=mapping.pk)
         definition = read_definition(mapping.draft)
         compile_mapping(definition, mapping.source.as_schema(), mapping.target.as_schema())
+        if problems := references.problems(mapping, definition):
+            raise DefinitionError(problems)
         latest = mapping.latest
         version = MappingVersion.objects.create(
             mapping=mapping,
@@ -72,8 +75,14 @@ def preview_mapping(
     """What the draft (or this definition) would make of these records, computed in a bounded process. Raises EvaluationFailed when it takes too long."""
     by.require("mappings.view", mapping)
     given = mapping.draft if definition is None else definition
-    schemas = (entity.as_schema().model_dump(mode="json") for entity in (mapping.source, mapping.target))
+    if problems := references.problems(mapping, given):
+        told = [{"field": p.field, "step": p.step, "text": {"template": p.text.template, "values": dict(p.text.values)}} for p in problems]
+        return {"problems": told, "records": [], "trace": [], "asked": []}
+    schemas = [entity.as_schema().model_dump(mode="json") for entity in (mapping.source, mapping.target)]
     result: dict[str, Any] = evaluate("integration_hub.mappings.preview:preview", given, *schemas, records, traced)
+    if result["asked"]:  # which records are pointed to is known only now; the evaluator cannot see the links
+        linked = references.linked(mapping, result["asked"])
+        result = evaluate("integration_hub.mappings.preview:preview", given, *schemas, records, traced, linked)
     return result
 
 

@@ -83,6 +83,53 @@ def suggest_definition(source: Entity, target: Entity, samples: Sequence[Mapping
     return {"fields": fields, **({"match": match[:3]} if match else {})}
 
 
+_ABOVE = frozenset({"parent", "manager", "boss", "supervisor", "superior", "上级"})  # whoever has such a field has it for one of its own kind
+
+
+def suggest_entities(sources: Sequence[Entity], targets: Sequence[Entity]) -> dict[str, str]:
+    """Entity of the source → the one of the target that its name fits best; each target once."""
+    pairs = [(_entities_alike(theirs, ours), theirs.name, ours.name) for theirs in sources for ours in targets]
+    found: dict[str, str] = {}
+    for score, theirs_name, ours_name in sorted(pairs, key=lambda pair: -pair[0]):
+        if score >= LEAST and theirs_name not in found and ours_name not in found.values():
+            found[theirs_name] = ours_name
+    return found
+
+
+def _entities_alike(theirs: Entity, ours: Entity) -> float:
+    return max(_alike(_one_of(a), _one_of(b)) for a in (theirs.name, theirs.label) if a for b in (ours.name, ours.label) if b)
+
+
+def _one_of(name: str) -> str:
+    """`companies` → `company`, `accounts` → `account`."""
+    return f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+
+
+def suggest_references(source: Entity, entities: Sequence[Entity]) -> dict[str, str]:
+    """Field of the source → the entity whose records it seems to name: account_id → accounts, manager_id of employees → employees."""
+    found = {}
+    for field in source.fields:
+        words = re.split(r"[^\w]+|_", re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", field.name).lower())
+        if field.name in source.key or len(words) < 2 or _words(field.name)[-1] != "id":
+            continue
+        if words[0] in _ABOVE and source in entities:
+            found[field.name] = source.name
+            continue
+        pointed_to = next((each.name for each in entities if _words(_one_of(each.name)) == _words(field.name)[:-1]), None)
+        if pointed_to is not None:
+            found[field.name] = pointed_to
+    return found
+
+
+def follow_references(definition: Mapping[str, Any], references: Mapping[str, str]) -> dict[str, Any]:
+    """The definition with a link for each source field that names a record of another entity."""
+    fields = [
+        {**told, "steps": [{"transform": "link", "entity": references[told["source"]]}]} if told.get("source") in references else told
+        for told in definition["fields"]
+    ]
+    return {**definition, "fields": fields}
+
+
 def _words(name: str) -> list[str]:
     """`address.PostalCode` → ["street", "zip", "id"]: split at signs and capitals, each word by what it means."""
     spaced = re.sub(r"([a-z0-9])([A-Z])|([A-Z]+)([A-Z][a-z])", r"\1\3 \2\4", name)

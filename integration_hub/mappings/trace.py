@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import FieldType, Page, Text, _
 from integration_hub.core.expressions.conversions import convert
 
-from .engine import SHOWN, CompiledMapping, FieldPlan, Op
+from .engine import SHOWN, CompiledMapping, FieldPlan, Links, Op, no_links
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,12 +43,12 @@ class FieldTrace:
     problem_step: int | None = None
 
 
-def trace(mapping: CompiledMapping, page: Page, row: int = 0) -> list[FieldTrace]:
+def trace(mapping: CompiledMapping, page: Page, row: int = 0, links: Links = no_links) -> list[FieldTrace]:
     """Every target field of one record of a page. Never raises for what is wrong with the record."""
-    return [_trace_field(plan, page, row) for plan in mapping.plans]
+    return [_trace_field(plan, page, row, links) for plan in mapping.plans]
 
 
-def _trace_field(plan: FieldPlan, page: Page, row: int) -> FieldTrace:
+def _trace_field(plan: FieldPlan, page: Page, row: int, links: Links) -> FieldTrace:
     import polars as pl
 
     absent = page.absent is not None and any(name in page.absent.columns and page.absent[name][row] for name in plan.uses)
@@ -64,7 +64,8 @@ def _trace_field(plan: FieldPlan, page: Page, row: int) -> FieldTrace:
     steps: list[StepTrace] = []
     value = began
     for op in plan.ops:
-        before, frame = frame, frame.with_columns(op.build(pl.col("#now")).alias("#now"))
+        now = op.following.column(frame["#now"], links) if op.following else op.build(pl.col("#now")).alias("#now")
+        before, frame = frame, frame.with_columns(now)
         was, value = value, _shown(frame, op.after)
         if steps and steps[-1].number == op.step:
             steps.pop()

@@ -208,6 +208,8 @@ class EditorPage(OfMapping):
             "changed": changed,
             "moved": self.moved,
             "source": mapping.source.as_schema(),
+            "source_entities": mapping.source.system.entities.selected().order_by("name").values_list("name", flat=True),
+            "target_entities": mapping.target.system.entities.selected().order_by("name").values_list("name", flat=True),
             "own": [f.name for f in mapping.target.as_schema().fields if f.read_only],
             "uses": uses_of(mapping),
             "verdict": verdict_of(mapping, draft, found, self.by),

@@ -11,6 +11,7 @@ from django.utils.translation import gettext_noop
 CHOICES = {
     "reject": gettext_noop("reject the record"),
     "null": gettext_noop("leave it empty"),
+    "park": gettext_noop("wait for the link"),
     "keep": gettext_noop("keep the value"),
     "default": gettext_noop("take the value below"),
     "left": gettext_noop("left"),

@@ -12,19 +12,23 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import event_texts, sweeps, uses
+        from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
-        from integration_hub.syncs import audited, notices, overview, services, stages
+        from integration_hub.syncs import audited, notices, overview, services, stages, waiting
+        from integration_hub.syncs.references import References
         from integration_hub.syncs.touches import syncs_touched
         from integration_hub.syncs.uses import syncs_using
 
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)
+        sweeps.register("parked records", waiting.reject_overdue)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
         uses.register("syncs", syncs_using)
         touches.register("syncs", syncs_touched)
+        links.register("syncs", References)
 
         entries = (
             ("syncs", _("All syncs"), "sync", "syncs:list", "syncs.view", overview.syncs_badge),

@@ -5,7 +5,8 @@ committed. A file has a row a changed record:
 
     row, operation (create, update, adopt), source_key, part, target_key (null for a create), match (a struct: alternative of match fields → value),
     found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was compared, print (what
-    `sent_print` becomes), and the structs after, before (null where not known), send (which fields are sent) and source (the source record)
+    `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null where not known),
+    send (which fields are sent) and source (the source record)
 
 "adopt" writes nothing: the target already is as it should be, and only the link or its print changes.
 """

@@ -150,7 +150,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
 
     draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
     kept = draft.keep_what_waits(open_rows)
-    replayed = {key for key, row in open_rows.items() if row.replay_at is not None}
+    replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
     draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met)
     page.counts.produced = len(page.keys)
@@ -213,7 +213,7 @@ def _links(work: Work, keys: Sequence[str]) -> _Links:
     if not keys:
         return _Links([], [])
     columns = [work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row"]
-    return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS, pair=work.run.pair_id))
+    return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS[work.source_key], pair=work.run.pair_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,7 +393,11 @@ class _Draft:
         """A record of the target belongs to one of the source: whoever else would adopt it is a reject. An earlier alternative of match keys goes first."""
         columns = [self.work.target_key, self.work.source_key]
         keys = [match.key for match in self.found_by.values()]
-        links = bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where=LIVE_LINKS, pair=self.work.run.pair_id) if keys else []
+        links = (
+            bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where=LIVE_LINKS[self.work.target_key], pair=self.work.run.pair_id)
+            if keys
+            else []
+        )
         owners: dict[str, str] = dict(links)
         order = list(self.page.match)
         taken = []
@@ -514,13 +518,21 @@ class _Draft:
                 "target_key": own.pop("target_key"),
                 "match": changesets.match_column(match, len(rows)),
                 **own,
-                "print": pl.Series(packed(self.prints[rows]), dtype=pl.Binary),
-                "source_print": pl.Series(packed(self.source_prints[rows]), dtype=pl.Binary),
+                **self._prints_of(rows),
                 "after": after.to_struct("after"),
                 "send": pl.DataFrame({name: send[:, n] for n, name in enumerate(self.work.fields)}).to_struct("send"),
                 "source": self._of(rows, page.source).to_struct("source"),
             }
         )
+
+    def _prints_of(self, rows: np.ndarray) -> dict[str, pl.Series]:
+        """The prints, and those of the source where they differ: random bytes are what takes most room in a change set."""
+        import polars as pl
+
+        prints = pl.Series(packed(self.prints[rows]), dtype=pl.Binary)
+        differ = (self.prints[rows] != self.source_prints[rows]).any(axis=1)
+        other = [one if differs else None for one, differs in zip(packed(self.source_prints[rows]), differ, strict=True)] if differ.any() else None
+        return {"print": prints, "source_print": pl.Series(other or [None] * len(rows), dtype=pl.Binary)}
 
     def _of(self, rows: np.ndarray, whole: Any) -> Any:
         """These rows of a column or frame of the page; nothing is copied where they are all of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from connectors.base import Page
+from connectors.base import Page, SettingsError
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs.mapping import map_page
@@ -37,10 +37,10 @@ def forecast(rows: Sequence[OpenRow]) -> Forecast | None:
         work = rehearsal(rows[0].sync, version)
         page = kept_page(work, rows)
         mapped = map_page(work, page, number=1, asked=len(rows))
-    except (DefinitionError, ExpressionError):
+    except (DefinitionError, ExpressionError, SettingsError):
         return None
-    only_here = rows[0].state == OpenState.REJECTED and rows[0].step != "match"
-    return Forecast(len(rows) - mapped.counts.rejected, len(rows), only_here, steps_of(work.mapping, _one(page)))
+    only_here = rows[0].state in (OpenState.REJECTED, OpenState.PARKED) and rows[0].step != "match"
+    return Forecast(len(rows) - mapped.counts.rejected - mapped.counts.parked, len(rows), only_here, steps_of(work, _one(page)))
 
 
 def _one(page: Page) -> Page:

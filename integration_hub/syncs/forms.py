@@ -106,6 +106,30 @@ class SyncForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Nothing is written until all of it has been read and compared."),
     )
+    parked_days = forms.IntegerField(
+        label=gettext_lazy("Wait for links, days"),
+        min_value=1,
+        max_value=365,
+        initial=7,
+        required=False,
+        help_text=gettext_lazy(
+            "A record that refers to another one waits until that has arrived, where its mapping says so. After so many days it becomes a reject."
+        ),
+    )
+    group = forms.CharField(
+        label=gettext_lazy("Group"),
+        max_length=200,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "sync-groups"}),
+        help_text=gettext_lazy("Syncs of one group are run and paused together."),
+    )
+    after = forms.ModelMultipleChoiceField(
+        Sync.objects.none(),
+        label=gettext_lazy("Runs after"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=gettext_lazy("When these are due or running, it waits for them: customers before their orders."),
+    )
     owner = forms.ModelChoiceField(get_user_model().objects.none(), label=gettext_lazy("Owner"), required=False, empty_label=gettext_lazy("Nobody"))
     notes = forms.CharField(label=gettext_lazy("Notes"), required=False, max_length=10_000, widget=forms.Textarea(attrs={"rows": 3}))
 
@@ -115,6 +139,8 @@ class SyncForm(forms.Form):
         super().__init__(data, use_required_attribute=False, **kwargs)
         entities = Entity.objects.selected().select_related("system").order_by("system__name", "name")
         self.fields["owner"].queryset = get_user_model().objects.filter(is_active=True).order_by("first_name", "username")  # type: ignore[attr-defined]
+        others = Sync.objects.exclude(pk=sync.pk) if sync else Sync.objects.all()
+        self.fields["after"].queryset = others.order_by("name")  # type: ignore[attr-defined]
         mappings = Mapping.objects.order_by("name")
         if sync is not None:
             del self.fields["source"], self.fields["target"]
@@ -129,6 +155,10 @@ class SyncForm(forms.Form):
         for name in ("interval_seconds", "crontab", "time_zone"):
             self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
         self.has_mappings = mappings.exists()
+
+    @property
+    def groups(self) -> list[str]:
+        return list(Sync.objects.exclude(group="").order_by("group").values_list("group", flat=True).distinct())
 
     @property
     def zones(self) -> list[str]:
@@ -151,12 +181,15 @@ class SyncForm(forms.Form):
         """What the services take, as far as it is filled in."""
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
+        found["parked_days"] = found.get("parked_days") or 7
+        found["after"] = list(found.get("after") or ())
         found["time_zone"] = found.get("time_zone") or "UTC"
         return found
 
     def draft(self) -> Sync:
         """The sync that this form would make, as far as it is filled in; not saved."""
         settings = self.settings()
+        del settings["after"]  # an order is of syncs that are saved
         ends = settings.pop("source", None), settings.pop("target", None)
         sync = copy(self.sync) if self.sync else Sync(pair=Pair(a=ends[0], b=ends[1])) if all(ends) else Sync()
         for name, value in settings.items():
@@ -171,8 +204,13 @@ class SyncForm(forms.Form):
 
 def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
-    names = ("name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "notes")
-    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id} | {name: getattr(sync, name) for name in names}
+    names = (
+        "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
+        "group", "notes",
+    )  # fmt: skip
+    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
+        name: getattr(sync, name) for name in names
+    }
 
 
 class RecordsForm(forms.Form):

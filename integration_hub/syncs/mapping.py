@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,14 @@ from connectors.base import FieldType, Misfit, Page, Text, _
 from integration_hub.core.keys import canonical_key, canonical_text
 from integration_hub.syncs.compare import MappedPage
 from integration_hub.syncs.states import OpenState
-from integration_hub.syncs.work import Counts, Left, Work
+from integration_hub.syncs.work import Counts, Left, Wait, Work
 
 if TYPE_CHECKING:
     import polars as pl
 
 KEY_LENGTH = 500  # of the columns that hold keys
 NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
+WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
 
 
 def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -> MappedPage:
@@ -42,18 +43,11 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
 
     part = page if kept.all() else only(page, kept)
     keys = keys.filter(kept)
-    outcome = work.mapping.apply(part)
+    outcome = work.mapping.apply(part, work.references)
     for rejected in outcome.rejected.iter_rows(named=True):
-        left[len(left) + page.frame.height] = Left(
-            keys[rejected["row"]],
-            OpenState.REJECTED,
-            Text(rejected["template"], json.loads(rejected["values"])),
-            part.frame.row(rejected["row"], named=True),
-            field=rejected["field"],
-            step=rejected["transform"],
-            value=rejected["value"] or "",
-        )
-    counts.rejected += outcome.rejected.height
+        left[len(left) + page.frame.height] = unmapped(work, rejected, keys[rejected["row"]], part.frame.row(rejected["row"], named=True))
+    counts.parked = sum(each.state == OpenState.PARKED for each in left.values())
+    counts.rejected += outcome.rejected.height - counts.parked
     rows = outcome.frame["row"]
     value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     return MappedPage(
@@ -98,6 +92,29 @@ def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, L
                 value=misfit.text if misfit else "",
             ),
         )
+
+
+def unmapped(work: Work, rejected: Mapping[str, Any], key: str, record: dict[str, Any]) -> Left:
+    """A record that the mapping rejected, by its row of `Mapped.rejected`; parked where all it lacks is another record's link."""
+    left = Left(
+        key,
+        OpenState.REJECTED,
+        Text(rejected["template"], json.loads(rejected["values"])),
+        record,
+        field=rejected["field"],
+        step=rejected["transform"],
+        value=rejected["value"] or "",
+    )
+    awaited = rejected["waits_for"]
+    if awaited is None or key_problem(awaited):  # under such a key nothing is ever linked
+        return left
+    told = work.mapping.following(rejected["field"], rejected["step"])
+    reference = work.references.reference(told.entity, told.target)
+    entity, system = reference.entity, work.run.source.system.name
+    named = {"entity": entity.label or entity.name, "key": rejected["value"], "system": system, "target": work.system}
+    left.state, left.reason = OpenState.PARKED, Text(WAITS, named)
+    left.waits = Wait(reference.pair.pk, reference.side, awaited)
+    return left
 
 
 def key_problem(key: str | None) -> str:

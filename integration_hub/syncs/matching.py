@@ -69,7 +69,7 @@ def _asked(system: Connector, entity: Entity, by: str, values: Sequence[str], na
 def _witnesses(work: Work, system: Connector, entity: Entity, by: Sequence[str], wanted: set[str]) -> dict[str, str]:
     """Value of `by` → key of some records on the first page of the entity. Raises BadAnswer where there are none although there are links."""
     page = first_page(system, entity, [*by, *entity.key])
-    if not page.height and Link.objects.filter(pair=work.run.pair_id, ended_at=None).exists():
+    if not page.height and Link.objects.live(work.run.pair_id).exists():
         raise BadAnswer(
             _("{system} says that it has no {entity} at all, although some are linked here."),
             system=system.host.system,

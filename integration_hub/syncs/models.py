@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Subquery, Sum, Value
 from django.db.models.functions import Cast, Coalesce, Now
@@ -31,7 +32,7 @@ from integration_hub.syncs.states import (
     Side,
     Trigger,
 )
-from integration_hub.systems.models import Entity
+from integration_hub.systems.models import Entity, System
 
 if TYPE_CHECKING:
     from integration_hub.accounts.actor import Actor
@@ -44,11 +45,18 @@ class VisibleQuerySet(models.QuerySet[Any]):
         return self if by.allows(self.permission) else self.none()
 
 
+class PairQuerySet(models.QuerySet[Any]):
+    def between(self, one: System, other: System) -> Self:
+        return self.filter(Q(a__system=one, b__system=other) | Q(a__system=other, b__system=one)).select_related("a", "b")
+
+
 class Pair(models.Model):
     """Two entities that hold the same things. It owns the links; all syncs over it share them."""
 
     a = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_a")
     b = models.ForeignKey(Entity, models.PROTECT, related_name="pairs_as_b")
+
+    objects = PairQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["a", "b"], name="pair_once")]
@@ -78,7 +86,14 @@ class Slot(models.Model):
         return f"{self.field} {self.number}"
 
 
-LIVE_LINKS = "ended_at IS NULL AND NOT a_many AND NOT b_many"  # as the conditions of its constraints say it, so that their indexes are used
+# By the key they are asked for: the condition of the constraint that has its index, and of no other, else the planner may take that one.
+LIVE_LINKS = {"a_key": "ended_at IS NULL AND NOT a_many", "b_key": "ended_at IS NULL AND NOT b_many"}
+
+
+class LinkQuerySet(models.QuerySet["Link"]):
+    def live(self, pair: Any) -> Self:
+        """Those of a pair that have not ended, found by the index over a's keys."""
+        return self.filter(pair=pair, ended_at=None, a_many=False)
 
 
 class Link(models.Model):
@@ -87,8 +102,9 @@ class Link(models.Model):
     Prints are eight bytes a slot: what was last agreed (`a_print`, `b_print`, for two-way) and last written to the target (`sent_print`).
     """
 
-    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes.
-    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False)
+    # Without a constraint of the database, which would be checked by a query for each of the links that a portion makes; and without an index of its
+    # own, which the planner would take for keys, too.
+    pair = models.ForeignKey(Pair, models.CASCADE, related_name="links", db_constraint=False, db_index=False)
     a_key = models.CharField(max_length=500)
     b_key = models.CharField(max_length=500)
     part = models.CharField(max_length=200, default="")  # the declared key of an element, where one record becomes several
@@ -102,6 +118,8 @@ class Link(models.Model):
     change_row = models.PositiveIntegerField(null=True)
     made_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+
+    objects = LinkQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -158,6 +176,7 @@ class Sync(models.Model):
     """A pair, a direction, a mapping, a mode, a schedule and policies: what an administrator runs and watches."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
+    group = models.CharField(_("group"), max_length=200, blank=True, default="", db_index=True)  # run and paused together
     pair = models.ForeignKey(Pair, models.PROTECT, related_name="syncs")
     direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.A_TO_B)
     mapping = models.ForeignKey(Mapping, models.PROTECT, related_name="syncs", verbose_name=_("mapping"))
@@ -168,7 +187,9 @@ class Sync(models.Model):
     interval_seconds = models.PositiveIntegerField(_("every … seconds"), null=True, blank=True)
     crontab = models.CharField(_("crontab"), max_length=100, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    parked_days = models.PositiveSmallIntegerField(_("wait for links, days"), default=7, validators=[MinValueValidator(1), MaxValueValidator(365)])
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
+    after = models.ManyToManyField("self", symmetrical=False, related_name="before", blank=True, verbose_name=_("runs after"))
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
@@ -523,6 +544,10 @@ class OpenRow(models.Model):
     first_at = models.DateTimeField()
     last_at = models.DateTimeField()
     replay_at = models.DateTimeField(null=True)  # a replay was asked for and has not come round yet
+    waits_pair = models.ForeignKey(Pair, models.SET_NULL, null=True, related_name="waiting")  # where the link is to be made that it waits for:
+    waits_side = models.CharField(max_length=1, choices=Side, blank=True, default="")  # on this side,
+    waits_key = models.CharField(max_length=500, blank=True, default="")  # under this key
+    waits_since = models.DateTimeField(null=True)  # null: it does not wait, or has waited too long
     closed_at = models.DateTimeField(null=True)
     closed_as = models.CharField(max_length=12, choices=Closed, blank=True)
     closed_by = models.CharField(max_length=200, blank=True)
@@ -539,6 +564,10 @@ class OpenRow(models.Model):
             models.Index(fields=["sync", "key"], name="open_rows_dismissed", condition=Q(closed_as="dismissed")),
             models.Index(fields=["-closed_at", "-id"], name="open_rows_closed", condition=Q(closed_at__isnull=False)),
             models.Index(fields=["sync", "replay_at"], name="open_rows_to_replay", condition=Q(closed_at=None, replay_at__isnull=False)),
+            models.Index(
+                fields=["waits_pair", "waits_side", "waits_key"], name="open_rows_by_link", condition=Q(closed_at=None, waits_pair__isnull=False)
+            ),
+            models.Index(fields=["sync", "waits_since"], name="open_rows_that_wait", condition=Q(closed_at=None, waits_since__isnull=False)),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from integration_hub.core import texts
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.syncs.states import Closed, OpenState
-from integration_hub.syncs.work import NO_KEY, Left
+from integration_hub.syncs.work import NO_KEY, Left, Wait
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
@@ -46,8 +46,11 @@ def cause_of(left: Left) -> str:
 def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_id: int | None = None) -> None:
     """Write an open row for each of these records, in the caller's transaction; one that is open already is replaced.
 
-    But what nobody can tell of stays so until a person settles it, and a dry run settles nothing that others have left or are waiting for.
+    But what nobody can tell of stays so until a person settles it, and a dry run settles nothing that others have left or are waiting for. Nor does it
+    park anything: it makes no links, so it cannot tell which would be missing.
     """
+    if run.dry:
+        lefts = [left for left in lefts if left.state != OpenState.PARKED]
     if not lefts:
         return
     now = timezone.now()
@@ -66,8 +69,9 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
         if row is not None and not _may_replace(row, left, dry=run.dry):
             continue
         row = row or OpenRow(sync=sync, side=side, key=left.key, part=left.part, first_at=now, tries=0)
-        row.state, row.again, row.cause = left.state, left.again, cause_of(left)
-        row.reason, row.field, row.step, row.value = plain(texts.stored(left.reason)), left.field, left.step, plain(left.value[:200])
+        if not _has_waited_out(row, left, now):
+            row.state, row.cause, row.reason = left.state, cause_of(left), plain(texts.stored(left.reason))
+        row.again, row.field, row.step, row.value = left.again, left.field, left.step, plain(left.value[:200])
         row.record, row.source_print = packed_record(left.record), left.source_print
         row.run, row.mapping_version = run, run.mapping_version
         row.change_set_id, row.change_row = change_set_id, left.change_row
@@ -75,6 +79,15 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
         (changed if row.pk else new).append(row)
     OpenRow.objects.bulk_create(new, batch_size=500)
     OpenRow.objects.bulk_update(changed, _REPLACED, batch_size=200)
+
+
+def _has_waited_out(row: OpenRow, left: Left, now: datetime) -> bool:
+    """Put down what the record waits for, and since when. True: it had waited for this too long already, and stays the reject that it became."""
+    if left.waits is not None and left.waits == Wait(row.waits_pair_id or 0, row.waits_side, row.waits_key):
+        return row.waits_since is None
+    row.waits_pair_id, row.waits_side, row.waits_key = (left.waits.pair_id, left.waits.side, left.waits.key) if left.waits else (None, "", "")
+    row.waits_since = now if left.waits else None
+    return False
 
 
 def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, str]]:
@@ -93,7 +106,7 @@ def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:
 
 _REPLACED = [
     "state", "again", "cause", "reason", "field", "step", "value", "record", "source_print", "run", "mapping_version", "change_set_id", "change_row",
-    "tries", "last_at", "replay_at",
+    "tries", "last_at", "replay_at", "waits_pair", "waits_side", "waits_key", "waits_since",
 ]  # fmt: skip
 
 

@@ -20,14 +20,14 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, openrows
+from integration_hub.syncs import changesets, openrows, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import InFlight, Work
 from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
@@ -39,14 +39,22 @@ def carry(work: Work, lease: Lease) -> bool:
     if work.run.state == RunState.COMPARING:
         for __ in compared(work, lease, ahead(mapped(work, read(work)))):
             pass
-    else:
+        work.partition.refresh_from_db()
+        return work.partition.read_done
+    while True:  # a record parked on one that this run has written since is read again, generation by generation
         write(work, lease)
-    work.partition.refresh_from_db()
-    return work.partition.read_done and (work.run.state == RunState.COMPARING or not unsettled(work).exists())
+        work.partition.refresh_from_db()
+        if not work.partition.read_done or unsettled(work).exists():
+            return False
+        if not waiting.released(work).exists():
+            return True
+        if work.turn_is_over():
+            return False
 
 
 def write(work: Work, lease: Lease) -> None:
     """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
+    work.in_flight = InFlight()
     portions = ahead(sent(work, lease, to_write(work, lease)))
     try:
         for portion in portions:
@@ -59,7 +67,7 @@ def write(work: Work, lease: Lease) -> None:
 def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
     """First what was planned before, then what is read now."""
     yield from taken_up(work)
-    if not work.partition.read_done:
+    if not work.partition.read_done or waiting.released(work).exists():
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
@@ -137,10 +145,9 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
         if not work.run.dry:
             openrows.close(work.sync, work.run.source_side, result.passed)
-        position = {} if page.wanted else {"position": page.position, "read_done": page.last}
+        position = {} if page.wanted else {"position": page.position, "read_done": page.last, "wanted_done": True}
         lease.fence(
             page_number=page.number,
-            wanted_done=not page.wanted or page.last,
             failures=0,
             **position,
             **{f"{name}_count": F(f"{name}_count") + getattr(counts, name) for name in _PAGE_COUNTS},

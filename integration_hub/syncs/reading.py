@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import openrows
+from integration_hub.syncs import openrows, waiting
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
@@ -27,8 +27,12 @@ WANTED_ROWS = 500
 
 
 def read(work: Work) -> Iterator[tuple[Page, int | None]]:
-    """Pages, those of named records with how many were asked for. Ends when the source is read or the turn is over; the partition knows which."""
+    """Pages, those of named records with how many were asked for. Ends when the source is read or the turn is over; the partition knows which.
+    Behind its end: what this run had to park and may go on by now."""
     with work.open("source") as source:
+        if work.partition.read_done:
+            yield from named(work, source, list(waiting.released(work).order_by("pk").values_list("key", flat=True)))
+            return
         if not work.partition.wanted_done:
             for page, asked in wanted(work, source):
                 yield page, asked
@@ -161,12 +165,16 @@ def replayed(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
 
 
 def _open_keys(work: Work) -> Iterable[str]:
-    """Open rows that every run takes up, each once a run, and those that somebody asked for."""
+    """Open rows that every run takes up, each once a run, those that somebody asked for, and those that another mapping may no longer park."""
     from django.db.models import Q
 
     rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side)
     return (
-        rows.filter(Q(again=True) & ~Q(run=work.run) | Q(replay_at__isnull=False))
+        rows.filter(
+            Q(again=True) & ~Q(run=work.run)
+            | Q(replay_at__isnull=False)
+            | Q(state=OpenState.PARKED) & ~Q(mapping_version=work.run.mapping_version_id)
+        )
         .exclude(state=OpenState.WITHHELD)
         .order_by("pk")
         .values_list("key", flat=True)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, openrows
+from integration_hub.syncs import changesets, claims, openrows, waiting
 from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -180,6 +180,7 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
             made_at=pl.lit(now),
         )
         bulk.insert(Link, links)
+        waiting.release(work.run.pair_id, links["a_key"], links["b_key"], at=now)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
     if changed:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
@@ -229,7 +230,11 @@ def _reason_text(outcome: Outcome) -> str | None:
 def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
     """Find the links that uniqueness refuses and make rejects of them."""
     keys = [target for __, ___, target, *____ in settled.created]
-    taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS, pair=work.run.pair_id))
+    taken = dict(
+        bulk.fetch(
+            Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS[work.target_key], pair=work.run.pair_id
+        )
+    )
     linked = {
         row[0]
         for row in bulk.fetch(
@@ -237,7 +242,7 @@ def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
             [work.source_key],
             key=work.source_key,
             values=[source for __, source, *___ in settled.created],
-            where=LIVE_LINKS,
+            where=LIVE_LINKS[work.source_key],
             pair=work.run.pair_id,
         )
     }
@@ -273,6 +278,6 @@ def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again
         changes["source"][place],
         again=again,
         step="write",
-        source_print=changes["source_print"][place],
+        source_print=changes["source_print"][place] or changes["print"][place],
         change_row=changes["row"][place],
     )

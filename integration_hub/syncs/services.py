@@ -21,13 +21,15 @@ from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import schedule, stages
+from integration_hub.syncs import order, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, Closed, Direction, Mode, PartitionState, RunState
+from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
 from integration_hub.systems.models import Entity, System
 
 log = logging.getLogger(__name__)
+
+REPLAYED_AT_ONCE = 10_000
 
 
 class PairBusy(Exception):
@@ -196,12 +198,12 @@ def _advance_later(run: Run) -> None:
 # --- syncs ------------------------------------------------------------------------------------------------------------
 
 _CHANGEABLE = (
-    "name", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
-    "objective_seconds", "owner", "notes",
+    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
+    "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
 
-def create_sync(*, by: Actor, source: Entity, target: Entity, **settings: Any) -> Sync:
+def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sync] = (), **settings: Any) -> Sync:
     """Create a sync from `source` to `target`; the pair is shared with every sync between the two, in either direction. Raises ValidationError."""
     by.require("syncs.change")
     with transaction.atomic():
@@ -213,14 +215,16 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, **settings: Any) -
         _check(sync)
         sync.next_due_at = schedule.next_due(sync)
         sync.save()
+        sync.after.set(after)
         audit.record("sync.created", sync, by=by, changes={name: [None, _plain(getattr(sync, name))] for name in _CHANGEABLE})
     return sync
 
 
-def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
+def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, **settings: Any) -> Sync:
     """Change a sync's settings. Raises ValidationError; a run that is going stays on what it began with."""
     by.require("syncs.change", sync)
     with transaction.atomic():
+        changes = _change_order(sync, after) if after is not None else {}
         sync = Sync.objects.select_for_update().get(pk=sync.pk)
         before = {name: _plain(getattr(sync, name)) for name in _CHANGEABLE}
         for name, value in settings.items():
@@ -228,7 +232,7 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
                 raise TypeError(f"A sync has no setting {name}.")
             setattr(sync, name, value)
         _check(sync)
-        changes = {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
+        changes |= {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
         if not changes:
             return sync
         if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
@@ -236,6 +240,17 @@ def change_sync(sync: Sync, *, by: Actor, **settings: Any) -> Sync:
         sync.save()
         audit.record("sync.changed", sync, by=by, changes=changes)
     return sync
+
+
+def _change_order(sync: Sync, after: Sequence[Sync]) -> dict[str, list[str]]:
+    """Set which syncs it runs after; what changed, for the audit log. All syncs are held, so that two who change at once make no circle."""
+    list(Sync.objects.select_for_update().order_by("pk").values_list("pk", flat=True))
+    before = set(sync.after.all())
+    if before == set(after):
+        return {}
+    order.check(sync, after)
+    sync.after.set(after)
+    return {"after": [texts.listed(sorted(map(str, before))), texts.listed(sorted(map(str, after)))]}
 
 
 def _check(sync: Sync) -> None:
@@ -380,19 +395,21 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -
 
 
 def start_due_syncs() -> None:
-    """Start every sync that is due. One that finds its pair busy stays due; one that cannot run says so once and waits for its next time."""
+    """Start every sync that is due, each behind those that it runs after. One that finds its pair busy stays due; one that cannot run says so once and
+    waits for its next time."""
     resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
-    for sync in Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")[:200]:
+    due = Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")
+    for sync in order.free_of(list(due))[:200]:
         try:
             with transaction.atomic():
-                due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if due.update(next_due_at=schedule.next_due(sync), refusal=None):
+                still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
+                if still_due.update(next_due_at=schedule.next_due(sync), refusal=None):
                     start_run(sync, by=Actor.schedule(), trigger="schedule")
         except PairBusy:
             continue  # the transaction is rolled back: it stays due
         except NotPossible as error:
-            due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
-            due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
+            still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
+            still_due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
             log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
         except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
             log.exception("a due sync could not be started", extra={"sync": sync.pk})
@@ -416,7 +433,7 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
         for sync in syncs:
             audit.record("rejects.replayed", sync, by=by, note=str(count))
     for sync in syncs:
-        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:10_000])
+        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
             if keys:
                 _start_replay(sync, keys, by=by)
@@ -436,15 +453,21 @@ def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
 def start_waiting_replays() -> None:
     """Start what was asked to be replayed while a run was going that had read too far to meet it. Each is tried once; then the next run takes it up."""
     waiting = OpenRow.objects.open().filter(replay_at__isnull=False).exclude(key__regex=NO_KEY)
+    waiting = waiting.exclude(state=OpenState.PARKED, sync__paused_at__isnull=False)  # released by a link, not asked for by a person
     for sync_id, asked_at in waiting.values_list("sync").annotate(asked_at=Max("replay_at")):
         newest = Run.objects.filter(sync=sync_id, dry=False).order_by("-pk").first()
-        if newest is None or newest.ended_at is None or newest.made_at >= asked_at:
+        if newest is None or newest.ended_at is None or (newest.made_at >= asked_at and not _left_some(newest)):
             continue
-        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:10_000])
+        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
             _start_replay(Sync.objects.get(pk=sync_id), keys, by=Actor.schedule())
         except (PairBusy, NotPossible) as error:
             log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync_id})
+
+
+def _left_some(run: Run) -> bool:
+    """Whether a replay went through but could not take all that waited."""
+    return run.state in ENDED_WHOLE and run.trigger == Trigger.REPLAY and len(run.keys or ()) == REPLAYED_AT_ONCE
 
 
 def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import changesets, claims, openrows, tasks
+from integration_hub.syncs import changesets, claims, openrows, tasks, waiting
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -92,6 +92,7 @@ def close(run: Run, state: str) -> None:
         run.partitions.update(lease_number=F("lease_number") + 1, lease_until=None, lease_holder="")
         if not run.dry:
             _drop_unsent(run)
+            waiting.release_linked(run)
         books = books_of(run, ended=True)
         counts = books.counts
         if state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):

@@ -22,7 +22,7 @@ def syncs_touched(mapping: Mapping, by: Any) -> list[Touched]:
             state=stands.state,
             word=str(stands.freshness.label),
             schedule=schedule_words(stands.sync),
-            linked_count=Link.objects.filter(pair=stands.sync.pair, ended_at=None)[: CAP + 1].count(),
+            linked_count=Link.objects.live(stands.sync.pair)[: CAP + 1].count(),
         )
         for stands in standings_of(found)
     ]

@@ -20,11 +20,12 @@ from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.definition import DefinitionError, read_definition
-from integration_hub.mappings.engine import CompiledMapping, compile_mapping
+from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs.compare import MappedPage, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, Sync
+from integration_hub.syncs.references import References
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.work import Work
 from integration_hub.systems.connection import connect
@@ -107,8 +108,8 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     page = Page(frame.head(1), None)
     mapped = map_page(work, page, number=1, asked=1)
     left = mapped.left[0] if mapped.left else None
-    fields = steps_of(work.mapping, page)
-    link = Link.objects.filter(Q((work.source_key, key)), pair=sync.pair_id, ended_at=None).first()
+    fields = steps_of(work, page)
+    link = Link.objects.live(sync.pair_id).filter(Q((work.source_key, key))).first()
     changes, now, target_key, known = None, None, "", False
     with connect(sync.target.system, deadline=lambda: ends) as target:
         if mapped.keys:
@@ -182,18 +183,19 @@ def rehearsal(sync: Sync, version: MappingVersion) -> Work:
         fields=fields,
         slots=[known[name] for name in fields],
         filter=chosen if sync.filter else None,
+        references=References(sync.source.system, sync.target.system),
         open=lambda which: connect(sync.source.system if which == "source" else sync.target.system),
         ends_at=time.monotonic() + SECONDS,
     )
 
 
-def steps_of(mapping: CompiledMapping, page: Page, row: int = 0) -> list[FieldSteps]:
+def steps_of(work: Work, page: Page, row: int = 0) -> list[FieldSteps]:
     """Every target field of one record of a page, with the value after each step."""
     from integration_hub.mappings.trace import trace
 
-    labels = {plan.target.name: plan.target.label for plan in mapping.plans}
+    labels = {plan.target.name: plan.target.label for plan in work.mapping.plans}
     found = []
-    for told in trace(mapping, page, row):
+    for told in trace(work.mapping, page, row, work.references):
         steps = [(_step_name(step.label, step.transform), step.value) for step in told.steps]
         began = ABSENT if told.absent else told.value
         problem = texts.render(told.problem)

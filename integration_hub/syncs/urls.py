@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, rejects, runs, sync_forms, syncs, trace
+from integration_hub.syncs.views import changes, pairs, rejects, runs, sync_forms, syncs, together, trace
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -9,6 +9,10 @@ _syncs = [
     path("due/", sync_forms.DueTimes.as_view(), name="due"),
     path("pairs/<int:pk>/", pairs.PairPage.as_view(), name="pair"),
     path("pairs/<int:pk>/delete/", pairs.DeletePair.as_view(), name="delete_pair"),
+    path("together/", together.TogetherPage.as_view(), name="together"),
+    path("groups/run/", syncs.RunGroup.as_view(), name="group_run"),
+    path("groups/pause/", syncs.PauseGroup.as_view(), name="group_pause"),
+    path("groups/resume/", syncs.ResumeGroup.as_view(), name="group_resume"),
     path("<int:pk>/", syncs.SyncPage.as_view(), name="detail"),
     path("<int:pk>/edit/", sync_forms.EditSync.as_view(), name="edit"),
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),

@@ -17,6 +17,7 @@ from connectors import base
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.prints import slots_of
+from integration_hub.syncs.references import References
 from integration_hub.syncs.states import Side
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ class Work:
     slots: list[int]  # their places in a print
     filter: Expression | None
     open: Callable[[str], AbstractContextManager[Connector]]  # "source" or "target" → a connector of its own for the calling step
+    references: References
     ends_at: float  # time.monotonic() after which the partition goes back to the queue, so that others get a turn
-    in_flight: InFlight = field(default_factory=lambda: InFlight())
+    in_flight: InFlight = field(default_factory=lambda: InFlight())  # of the pass that writes now
     read_from: datetime = field(default_factory=timezone.now)  # replays that were asked for later have not been read yet
     _asked: float = 0.0
     _stopped: bool = False
@@ -108,6 +110,7 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
         slots=slots_of(run.pair, run.target_side, fields),
         filter=parse(text, {f.name: f.type for f in source.fields}) if text else None,
         open=open,
+        references=References(run.source.system, run.target.system),
         ends_at=time.monotonic() + seconds,
     )
 
@@ -164,6 +167,15 @@ class InFlight:
             self._changed.notify_all()
 
 
+@dataclass(frozen=True)
+class Wait:
+    """For which link a parked record waits: of this key, on this side of this pair."""
+
+    pair_id: int
+    side: str
+    key: str
+
+
 @dataclass
 class Left:
     """A record that this run leaves: what its open row will say."""
@@ -179,6 +191,7 @@ class Left:
     value: str = ""
     source_print: bytes | None = None
     change_row: int | None = None
+    waits: Wait | None = None
 
 
 @dataclass

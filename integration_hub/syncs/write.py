@@ -211,14 +211,18 @@ def send(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFram
 
     Raises ConnectorError when none of these rows was sent, or when it cannot be found out what became of some.
     """
-    done.unsent |= set(rows["row"].to_list())
-    outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    try:
+        outcomes = target.write(work.target, changes_of(work, change_set, rows))
+    except ConnectorError:
+        done.unsent.update(rows["row"].to_list())
+        raise
     if isinstance(outcomes, AllWritten) and not done.outcomes and len(outcomes) == rows.height:
         done.whole = outcomes
         done.unsent.clear()
         return []
     done.outcomes.update({outcome.row: outcome for outcome in outcomes})
-    done.unsent -= {outcome.row for outcome in outcomes if outcome.sent}
+    done.unsent.update(rows["row"].to_list())
+    done.unsent.difference_update(outcome.row for outcome in outcomes if outcome.sent)
     unknown = {outcome.row for outcome in outcomes if outcome.result == Result.UNKNOWN}
     if unknown:
         done.untold |= unknown
@@ -345,9 +349,22 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     """Rows whose source record's link is no longer the one they were compared with, or whose target record has got a link since."""
     columns = [work.source_key, "id", "change_set_id", "change_row"]
-    live: dict[str, Any] = {"where": LIVE_LINKS, "pair": work.run.pair_id}
-    links = {row[0]: row[1:] for row in bulk.fetch(Link, columns, key=work.source_key, values=rows["source_key"].to_list(), **live)}
-    taken = dict(bulk.fetch(Link, [work.target_key, work.source_key], key=work.target_key, values=rows["target_key"].drop_nulls().to_list(), **live))
+    links = {
+        row[0]: row[1:]
+        for row in bulk.fetch(
+            Link, columns, key=work.source_key, values=rows["source_key"].to_list(), where=LIVE_LINKS[work.source_key], pair=work.run.pair_id
+        )
+    }
+    taken = dict(
+        bulk.fetch(
+            Link,
+            [work.target_key, work.source_key],
+            key=work.target_key,
+            values=rows["target_key"].drop_nulls().to_list(),
+            where=LIVE_LINKS[work.target_key],
+            pair=work.run.pair_id,
+        )
+    )
     compared_with = rows.select("row", "source_key", "target_key", "link_id", "link_change_set", "link_change_row").iter_rows()
     return {
         row

@@ -15,6 +15,7 @@ from cryptography.x509.oid import NameOID
 from connectors.base import FreeHost, Host
 from connectors.odata import ODataConnector, ODataSettings, services
 from connectors.rest import RestConnector, RestSettings
+from tests.connectors.file_places import Servers
 from tests.connectors.odata_service import ODataServer, ODataService
 from tests.connectors.shop import Server, Shop
 from tests.connectors.sql_places import Place, place
@@ -136,6 +137,14 @@ def sql_places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[s
             return made[kind]
 
         yield give
+
+
+@pytest.fixture(scope="session")
+def file_servers() -> Iterator[Servers]:
+    """The servers of tests over files, one of each for the session."""
+    running = Servers()
+    yield running
+    running.close()
 
 
 def certificate() -> tuple[str, str]:

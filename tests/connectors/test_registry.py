@@ -33,7 +33,7 @@ def test_the_built_in_kinds_are_there():
 def test_an_installed_package_adds_a_kind(monkeypatch):
     installed(monkeypatch, acme=f"{__name__}:Acme")
 
-    assert list(registry.kinds()) == ["acme", "odata", "rest", "sql"]
+    assert list(registry.kinds()) == ["acme", "files", "odata", "rest", "sql"]
     assert registry.connector_class("acme") is Acme
 
 
@@ -45,7 +45,7 @@ def test_no_name_is_given_twice(monkeypatch):
 
 
 def test_an_unknown_kind_is_told_with_those_there_are():
-    with pytest.raises(registry.UnknownConnector, match=r"no connector “sap”\. Installed are: odata, rest"):
+    with pytest.raises(registry.UnknownConnector, match=r"no connector “sap”\. Installed are: files, odata, rest"):
         registry.connector_class("sap")
 
 

@@ -38,7 +38,8 @@ def test_a_transform_does_what_its_example_says(transform, example):
     parameters = transform.parameters(**example.parameters)
     frame = pl.DataFrame({"v": typed(example.value, before), **{name: [value] for name, value in example.others.items()}})
 
-    result = frame.select(transform.apply(pl.col("v"), before, parameters, lambda name: Operand(pl.col(name), T.TEXT)).alias("v")).to_series()
+    step = transform.apply(pl.col("v"), before, parameters, lambda name: Operand(pl.col(name), T.TEXT), example.linked)
+    result = frame.select(step.alias("v")).to_series()
 
     after = transform.type_after(before, parameters)
     assert result.dtype == frame_type(after)

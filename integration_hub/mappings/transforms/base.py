@@ -6,8 +6,9 @@ limits in its annotation; the name of the function is the name people write in a
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -53,6 +54,7 @@ class Example:
     parameters: dict[str, Any] = field(default_factory=dict)
     type: FieldType | None = None
     others: dict[str, Any] = field(default_factory=dict)  # other fields of the same record
+    linked: dict[str, str] = field(default_factory=dict)  # keys of the source → keys of the target
 
 
 class Parameters(BaseModel):
@@ -65,7 +67,8 @@ class Transform:
 
     `takes`: the types it works on (any other is written as text first, where it takes text). `gives`: the type it makes, None for the same.
     `reason`: what to tell of a value it made null; None: it never does. `null_is_an_answer`: whether null is a good result with these parameters.
-    `fills_nulls`: it is asked about nulls too and may make values of them.
+    `fills_nulls`: it is asked about nulls too and may make values of them. `wants_links`: it looks its value up among the links of another entity,
+    so its value must be known before it is built.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Transform:
     fills_nulls: bool
     check: Callable[[Any], None] | None
     wants_type: bool
+    wants_links: bool
     source_fields: frozenset[str]
 
     def type_after(self, before: FieldType, parameters: Parameters) -> FieldType:
@@ -89,14 +93,23 @@ class Transform:
             return before
         return self.gives if isinstance(self.gives, FieldType) else self.gives(before, parameters)
 
-    def apply(self, value: "pl.Expr", of: FieldType, parameters: Parameters, operand: Callable[[str], Operand]) -> "pl.Expr":
-        """The step as an expression; `operand` finds the other fields it names."""
+    def apply(
+        self,
+        value: "pl.Expr",
+        of: FieldType,
+        parameters: Parameters,
+        operand: Callable[[str], Operand],
+        linked: Mapping[str, str] = MappingProxyType({}),
+    ) -> "pl.Expr":
+        """The step as an expression; `operand` finds the other fields it names, `linked` has the links of its values: key of the source → of the target."""
         given = {name: getattr(parameters, name) for name in type(parameters).model_fields}
         for name in self.source_fields:
             named = given[name]
             given[name] = operand(named) if isinstance(named, str) else [operand(n) for n in named]
         if self.wants_type:
             given["of"] = of
+        if self.wants_links:
+            given["linked"] = linked
         return self.build(value, **given)
 
     def fields_named(self, parameters: Parameters) -> list[str]:
@@ -131,7 +144,7 @@ def transform(
         wanted: dict[str, Any] = {}
         source_fields = set()
         for name, parameter in list(signature.parameters.items())[1:]:
-            if name == "of":
+            if name in ("of", "linked"):
                 continue
             if any(isinstance(mark, SourceField) for mark in getattr(parameter.annotation, "__metadata__", ())):
                 source_fields.add(name)
@@ -154,6 +167,7 @@ def transform(
                 fills_nulls=fills_nulls,
                 check=check,
                 wants_type="of" in signature.parameters,
+                wants_links="linked" in signature.parameters,
                 source_fields=frozenset(source_fields),
             ),
         )

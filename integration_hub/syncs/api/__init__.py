@@ -1,5 +1,6 @@
+from .groups import GroupViewSet
 from .rejects import RejectViewSet
 from .runs import RunViewSet
 from .syncs import PairViewSet, SyncViewSet
 
-__all__ = ["PairViewSet", "RejectViewSet", "RunViewSet", "SyncViewSet"]
+__all__ = ["GroupViewSet", "PairViewSet", "RejectViewSet", "RunViewSet", "SyncViewSet"]

@@ -24,21 +24,39 @@ from integration_hub.syncs.openrows import unpacked_record
 MOST = 1000  # ids in one request
 
 
+class AwaitedSerializer(serializers.Serializer[Any]):
+    """The record whose link a parked one waits for."""
+
+    system = serializers.CharField()
+    entity = serializers.CharField()
+    key = serializers.CharField()
+    since = serializers.DateTimeField(allow_null=True, help_text="Null: it has waited too long, and is a reject now.")
+
+
 class RejectSerializer(serializers.ModelSerializer[OpenRow]):
     sync_name = serializers.CharField(source="sync.name", read_only=True)
     reason = serializers.SerializerMethodField()
     is_replaying = serializers.SerializerMethodField(help_text="A replay was asked for and has not come round yet.")
 
+    waits_for = serializers.SerializerMethodField(help_text="What it waits for; it goes on by itself once that is linked.")
+
     class Meta:
         model = OpenRow
         fields = (
-            "id", "sync", "sync_name", "key", "part", "state", "cause", "reason", "field", "step", "value", "run", "tries", "is_replaying",
+            "id", "sync", "sync_name", "key", "part", "state", "cause", "reason", "field", "step", "value", "run", "tries", "is_replaying", "waits_for",
             "first_at", "last_at", "closed_at", "closed_as", "closed_by", "closed_note",
         )  # fmt: skip
         read_only_fields = fields
 
     def get_reason(self, row: OpenRow) -> str:
         return texts.render(row.reason)
+
+    @extend_schema_field(AwaitedSerializer(allow_null=True))
+    def get_waits_for(self, row: OpenRow) -> dict[str, Any] | None:
+        if row.waits_pair is None or row.closed_at is not None:
+            return None
+        entity = row.waits_pair.side(row.waits_side)
+        return {"system": entity.system.name, "entity": entity.name, "key": row.waits_key, "since": row.waits_since}
 
     def get_is_replaying(self, row: OpenRow) -> bool:
         return row.replay_at is not None and row.closed_at is None
@@ -105,7 +123,7 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     }  # fmt: skip
 
     def get_queryset(self) -> Any:
-        rows = OpenRow.objects.visible_to(self.by).select_related("sync")
+        rows = OpenRow.objects.visible_to(self.by).select_related("sync", "waits_pair__a__system", "waits_pair__b__system")
         if self.action == "retrieve":
             return rows
         rows = rows.defer("record", "source_print")

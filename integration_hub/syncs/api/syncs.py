@@ -37,6 +37,9 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
     mapping = serializers.PrimaryKeyRelatedField(queryset=FieldMapping.objects.select_related("source", "target"))
     mapping_name = serializers.CharField(source="mapping.name", read_only=True)
     owner = OwnerField()
+    after: Any = serializers.PrimaryKeyRelatedField(
+        queryset=Sync.objects.all(), many=True, required=False, help_text="Ids of the syncs that it runs after, when both are due."
+    )
     standing = serializers.SerializerMethodField(help_text="Whether the target is right, and as new as it should be.")
     behind_seconds = serializers.SerializerMethodField(help_text="How old the target's data may be.")
     open_count = serializers.SerializerMethodField(help_text="Records left open; stops counting at 10,001.")
@@ -45,8 +48,8 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
     class Meta:
         model = Sync
         fields = (
-            "id", "name", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "lookback_seconds", "compare_first", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
+            "id", "name", "group", "after", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
+            "lookback_seconds", "compare_first", "parked_days", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
             "next_due_at", "paused_at", "last_success_at", "made_at",
         )  # fmt: skip
         read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
@@ -154,7 +157,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     filterset_fields = {"name": ["exact", "startswith"], "mode": ["exact"], "mapping": ["exact"], "paused_at": ["isnull"]}
 
     def get_queryset(self) -> Any:
-        return Sync.objects.visible_to(self.by).select_related("pair__a__system", "pair__b__system", "mapping", "owner")
+        return Sync.objects.visible_to(self.by).select_related("pair__a__system", "pair__b__system", "mapping", "owner").prefetch_related("after")
 
     @extend_schema(responses={201: SyncSerializer})
     def create(self, request: Request) -> Response:

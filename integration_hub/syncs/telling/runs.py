@@ -15,9 +15,9 @@ from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
 from integration_hub.syncs.books import books_of
-from integration_hub.syncs.models import Partition, Run
+from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
-from integration_hub.syncs.states import ENDED_WHOLE, Mode, PartitionState, RunState, Trigger
+from integration_hub.syncs.states import ENDED_WHOLE, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.names import Words, started_by
 
 RUN_STATES = {
@@ -33,7 +33,7 @@ RUN_STATES = {
     RunState.CANCELLED: "idle",
 }
 RUN_ICONS = {RunState.PAUSED: "pause_circle", RunState.CANCELLED: "cancel"}
-MISSED = ("rejected", "refused", "parked", "moved", "unknown")
+MISSED = ("rejected", "refused", "moved", "unknown")
 
 
 def run_state(run: Run) -> str:
@@ -155,13 +155,23 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     )
     if not right:
         said = _("Every record was left out by the filter, so nothing was written.")
-    return said, [absent or _("Nothing needs you now.")], False
+    waiting = _waiting_words(run, counts)
+    return said, [absent, *waiting] if absent or waiting else [_("Nothing needs you now.")], False
+
+
+def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
+    """How many of the records that this run parked still wait for another one."""
+    waiting = OpenRow.objects.open().filter(run=run, state=OpenState.PARKED).count() if counts["parked"] else 0
+    if not waiting:
+        return []
+    said = ngettext("{n} record waits for another one’s link", "{n} records wait for another one’s link", waiting).format(n=number(waiting))
+    return [Link(said, f"{reverse('rejects:list')}?run={run.pk}&state=parked"), _(". Parked records go on by themselves. ")]
 
 
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     target = run.target.system.name
     would = counts["not_sent"]
-    missed = sum(counts[name] for name in MISSED)
+    missed = sum(counts[name] for name in (*MISSED, "parked"))
     if not would:
         said = _("Nothing would be written to {target}.").format(target=target)
     else:
@@ -189,6 +199,7 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
     following: list[str | Link] = [
         Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"),
         _(". The next runs of this sync go on meanwhile."),
+        *([" ", *waiting] if (waiting := _waiting_words(run, counts)) else []),
     ]
     if absent := absent_words(run, counts):
         following += [" ", absent]

@@ -39,7 +39,7 @@ class PairPage(HubPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         pair = pair_of(self.kwargs["pk"])
         syncs = list(pair.syncs.order_by("name"))
-        links = RecordLink.objects.filter(pair=pair)[: CAP + 1].count()
+        links = RecordLink.objects.live(pair)[: CAP + 1].count()
         runs = Run.objects.filter(pair=pair)[: CAP + 1].count()
         kept = ngettext("{n} link and ", "{n} links and ", links).format(n=capped(links))
         kept += ngettext("{n} run are kept of it.", "{n} runs are kept of it.", runs).format(n=capped(runs))

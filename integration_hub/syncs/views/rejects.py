@@ -273,7 +273,9 @@ class RejectPage(HubPage):
 
     def get_row(self) -> OpenRow:
         if not hasattr(self, "_row"):
-            rows = OpenRow.objects.visible_to(self.by).select_related("sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "run")
+            rows = OpenRow.objects.visible_to(self.by).select_related(
+                "sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "waits_pair__a__system", "waits_pair__b__system", "run"
+            )
             self._row: OpenRow = get_object_or_404(rows, pk=self.kwargs["pk"])
         return self._row
 
@@ -319,6 +321,9 @@ class RejectPage(HubPage):
             how = [told_by.format(**values), " ", row.closed_note]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
         following: list[str | Link] = [_("correct it in the source or in the mapping, then replay it.")]
+        if row.waits_pair is not None:
+            awaited = entity_name(row.waits_pair.side(row.waits_side))
+            following = [_("it goes on by itself once {entity} {key} is linked.").format(entity=awaited, key=row.waits_key)]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
         acts = [Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}")]

@@ -4,21 +4,24 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from urllib.parse import quote
 
 from django.db.models import Exists, OuterRef, Q
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
-from integration_hub.syncs import services
+from integration_hub.mappings.references import entities_pointed_to
+from integration_hub.syncs import groups, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
 from integration_hub.syncs.models import Link as RecordLink
@@ -53,9 +56,29 @@ class SyncList(HubPage):
             {"standing": row, "what": from_to(row.sync), "when": schedule_words(row.sync), "bars": run_bars(row.runs), "due": _due(row.sync)}
             for row in rows
         ]
+        chosen = next((each.value for each in filters if each.name == "group"), "")
+        context["group_acts"] = self._group_acts(group) if (group := groups.group_named(chosen, self.by) if chosen else None) else []
         if self.by.allows("syncs.change"):
             context["new"] = Act(_("New sync"), href=reverse("syncs:new"), primary=True, icon="add")
+            context["several"] = Act(_("Several at once"), href=reverse("syncs:together"), icon="library_add")
         return context
+
+    def _group_acts(self, group: groups.Group) -> list[Act]:
+        values, acts = {"name": group.name}, []
+        if self.by.allows("syncs.run") and not group.is_paused:
+            acts.append(Act(_("Run all"), post=reverse("syncs:group_run"), values=values, icon="play_arrow"))
+        if self.by.allows("syncs.cancel"):
+            if not group.is_paused:
+                note = _("No more runs by schedule of any of them. Runs that are going go on.")
+                ask = _("Pause all of {name}?").format(name=group.name)
+                acts.append(Act(_("Pause all"), post=reverse("syncs:group_pause"), values=values, confirm=ask, note=note))
+            if any(sync.paused_at for sync in group.syncs):
+                acts.append(Act(_("Resume all"), post=reverse("syncs:group_resume"), values=values))
+        return acts
+
+
+def group_names() -> list[str]:
+    return list(Sync.objects.exclude(group="").order_by("group").values_list("group", flat=True).distinct()[:500])
 
 
 def sync_filters(request: HttpRequest, by: Any) -> list[Filter]:
@@ -65,6 +88,7 @@ def sync_filters(request: HttpRequest, by: Any) -> list[Filter]:
         Filter("q", _("Name contains")),
         Filter("system", _("System"), systems),
         Filter("state", _("State"), STATE_FILTERS),
+        *([Filter("group", _("Group"), [(name, name) for name in names])] if (names := group_names()) else []),
     )
 
 
@@ -113,7 +137,9 @@ STATE_FILTERS = [
 ]
 
 
-def narrowed(syncs: Any, text: str, system: str, state: str) -> Any:
+def narrowed(syncs: Any, text: str, system: str, state: str, group: str = "") -> Any:
+    if group:
+        syncs = syncs.filter(group=group)
     if text:
         syncs = syncs.filter(name__icontains=text)
     if system:
@@ -168,7 +194,7 @@ class SyncPage(OfSync):
         if stands.last is None:
             stands = standing(sync, [*runs, *_decisive(sync)], stands.open_count)
         success = Run.objects.decisive().filter(sync=sync, state__in=ENDED_WHOLE).with_names().first() if sync.last_success_at else None
-        linked = RecordLink.objects.filter(pair=sync.pair_id, ended_at=None)[: LINKS_COUNTED + 1].count()
+        linked = RecordLink.objects.live(sync.pair_id)[: LINKS_COUNTED + 1].count()
         return context | {
             "sync": sync,
             "standing": stands,
@@ -259,6 +285,15 @@ class SyncPage(OfSync):
         if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
             again = ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", sync.lookback_seconds)
             rows.insert(2, {"name": _("Reads again"), "value": again.format(n=sync.lookback_seconds)})
+        if others := [str(other) for other in sync.after.all()]:
+            rows.append({"name": _("Runs after"), "value": texts.listed(others)})
+        if sync.group:
+            rows.append(
+                {"name": _("Group"), "value": sync.group, "href": f"{reverse('syncs:list')}?group={quote(sync.group)}", "act": _("All of it")}
+            )
+        if pointed_to := entities_pointed_to(latest.definition) if latest else []:
+            waits = ngettext("{n} day for records of {entities}", "{n} days for records of {entities}", sync.parked_days)
+            rows.append({"name": _("Waits for links"), "value": waits.format(n=sync.parked_days, entities=texts.listed(pointed_to))})
         return rows
 
 
@@ -328,3 +363,41 @@ class DeleteSync(OnSync):
         services.delete_sync(sync, by=self.by, forget="forget" in request.POST)
         self.to = reverse("syncs:list")
         return _("{name} is deleted.").format(name=sync.name)
+
+
+class OnGroup(HubAction):
+    """A button about the syncs of one group."""
+
+    refusals = (PairBusy, NotPossible)
+
+    @property
+    def group(self) -> groups.Group:
+        group = groups.group_named(self.request.POST.get("name", ""), self.by)
+        if group is None:
+            raise Http404
+        return group
+
+
+class RunGroup(OnGroup):
+    permission = "syncs.run"
+
+    def act(self, request: HttpRequest) -> str | None:
+        started = len(groups.run_group(self.group, by=self.by))
+        said = ngettext("{n} run is started", "{n} runs are started", started).format(n=started)
+        return _("{runs}; what runs after others follows by itself.").format(runs=said)
+
+
+class PauseGroup(OnGroup):
+    permission = "syncs.cancel"
+
+    def act(self, request: HttpRequest) -> str | None:
+        groups.pause_group(self.group, by=self.by)
+        return _("Paused.")
+
+
+class ResumeGroup(OnGroup):
+    permission = "syncs.cancel"
+
+    def act(self, request: HttpRequest) -> str | None:
+        groups.resume_group(self.group, by=self.by)
+        return _("Resumed.")

@@ -17,7 +17,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import freshness, services
+from integration_hub.syncs import freshness, groups, services
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
@@ -27,13 +27,14 @@ SUCCEEDED, FAILED, WRONG, OPEN, INTERRUPTED = 0, 1, 2, 3, 130
 CODES = {RunState.SUCCEEDED: SUCCEEDED, RunState.WITH_REJECTS: OPEN, RunState.AWAITING_DECISION: OPEN}
 PATIENCE = 15.0  # seconds in which a worker should have taken a run
 POLL = 0.5
+GROUP_ACTS: dict[str, Any] = {"run": groups.run_group, "pause": groups.pause_group, "resume": groups.resume_group}
 BAR = 30
 
 
 class Command(BaseCommand):
     """Exit codes: 0 done or succeeded, 1 failed or cancelled, 2 wrong usage, 3 finished with rejects or decisions open."""
 
-    help = "List syncs, run one, look at a run, cancel it."
+    help = "List syncs, run one or a group, look at a run, cancel it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -46,6 +47,10 @@ class Command(BaseCommand):
         run.add_argument("--wait", action="store_true", help=_("Wait for its end; the exit code says how it went."))
         run.add_argument("--patience", type=float, default=PATIENCE, metavar="SECONDS", help=_("How long to wait for a worker to take it."))
         run.add_argument("--json", action="store_true", help=_("For programs."))
+        group = actions.add_parser("group", help=_("Run, pause or resume the syncs of a group."))
+        group.add_argument("act", choices=sorted(GROUP_ACTS))
+        group.add_argument("name", metavar="NAME", help=_("Of the group."))
+        group.add_argument("--json", action="store_true", help=_("For programs."))
         for name, told in (("status", _("How far a run has got, or how it ended.")), ("cancel", _("Ask a run to stop at its next safe point."))):
             action = actions.add_parser(name, help=told)
             action.add_argument("run", type=int, metavar="RUN", help=_("Its number."))
@@ -54,7 +59,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         self.as_json: bool = options["json"]
         self.by = Actor.command()
-        code = {"list": self._list, "run": self._run, "status": self._status, "cancel": self._cancel}[action](options)
+        code = {"list": self._list, "run": self._run, "group": self._group, "status": self._status, "cancel": self._cancel}[action](options)
         if code:
             sys.exit(code)
 
@@ -98,6 +103,24 @@ class Command(BaseCommand):
             self._print_run(run)
         else:
             self.stdout.write(_("Run {number} of {name} is started.").format(number=run.pk, name=run.name))
+        return SUCCEEDED
+
+    def _group(self, options: dict[str, Any]) -> int:
+        group = groups.group_named(options["name"], self.by)
+        if group is None:
+            raise CommandError(_("There is no group called {name}.").format(name=options["name"]), returncode=WRONG)
+        try:
+            GROUP_ACTS[options["act"]](group, by=self.by)
+        except services.NotPossible as error:
+            raise CommandError(str(error), returncode=WRONG) from None
+        group = groups.group_named(group.name, self.by) or group
+        if self.as_json:
+            from integration_hub.syncs.api.groups import GroupSerializer
+
+            self._print_json(GroupSerializer(group).data)
+            return SUCCEEDED
+        for sync in group.syncs:
+            self.stdout.write(f"{sync.name}  {_('next {at}').format(at=_moment(sync))}")
         return SUCCEEDED
 
     def _status(self, options: dict[str, Any]) -> int:
