@@ -1,17 +1,22 @@
-"""Ends of a sync on real servers, each holding customers its own way: a table in a database, the accounts of the sandbox's CRM, the customers of its ERP.
+"""Ends of a sync on real servers, each holding customers its own way: a table in a database, a file, an OData service, the sandbox's CRM and ERP.
 
 Whatever the end, a customer is told as (name, tax number, country, amount, blocked) under the key it has in the source. What was written is told by
-the target itself: a database counts by triggers, the sandbox counts what took effect.
+the target itself: a database counts by triggers, the sandbox counts what took effect, a file is compared with what it was.
 """
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from integration_hub.systems.models import Entity
 from tests import demo
+from tests.connectors.odata_service import ODataService, customer
 from tests.connectors.sql_places import Place
 from tests.syncs.conftest import registered
 
@@ -129,6 +134,87 @@ class Erp:
     def written(self) -> dict[str, int]:
         named = {"customers.create": "insert", "customers.update": "update", "customers.delete": "delete"}
         return {named.get(what, what): count for what, count in self.erp.applied().items()}
+
+
+FILE_FIELDS = [{"name": "id"}, {"name": "name"}, {"name": "tax_no"}, {"name": "country"}, {"name": "amount", "type": "decimal", "scale": 2}]
+
+
+class File:
+    """One file of customers in a folder: as a source a CSV file in the encoding of China, as a target a Parquet file."""
+
+    fields = Table.fields
+    key = "id"
+
+    def __init__(self, folder: Path, form: str, by: Any) -> None:
+        self.path = folder / f"customers.{form}"
+        self._known: tuple[Any, dict[str, Customer]] = (None, {})
+        self._written: Counter[str] = Counter()
+        format_ = {"type": "csv", "encoding": "gb18030"} if form == "csv" else {"type": form}
+        if form == "csv":
+            self._put({})
+        file = {"name": "customers", "path": self.path.name, "format": format_, "key": ["id"], "write": form != "csv"}
+        file["fields"] = [*FILE_FIELDS, {"name": "blocked", "type": "boolean"}]
+        settings = {"place": {"type": "folder", "folder": str(folder)}, "files": [file]}
+        self.entity = registered(f"{form} file", settings, by, connector="files").entities.get(name="customers")
+
+    def fill(self) -> None:
+        self._put(customers())
+
+    def rename(self, key: str, name: str) -> None:
+        held = self.customers()
+        self._put({**held, key: (name, *held[key][1:])})
+
+    def _put(self, held: dict[str, Customer]) -> None:
+        """As another program would: beside it, then in its place."""
+        draft = self.path.with_suffix(".draft")
+        with draft.open("w", encoding="gb18030", newline="") as file:
+            lines = csv.writer(file)
+            lines.writerow(["id", *self.fields])
+            lines.writerows([key, *texts, amount, str(blocked).lower()] for key, (*texts, amount, blocked) in held.items())
+        draft.replace(self.path)
+
+    def customers(self) -> dict[str, Customer]:
+        if self.path.suffix == ".parquet":
+            return {key: tuple(customer) for key, *customer in pl.read_parquet(self.path).select("id", *self.fields).iter_rows()}
+        with self.path.open(encoding="gb18030", newline="") as file:
+            __, *lines = csv.reader(file)
+        return {key: (*texts, Decimal(amount) if amount else None, blocked == "true") for key, *texts, amount, blocked in lines}
+
+    def written(self) -> dict[str, int]:
+        """By the customers in which each new file differs from the one before; one that differs in none was written for nothing."""
+        mark, before = self._known
+        is_now = (self.path.stat().st_ino, self.path.stat().st_mtime_ns)
+        if is_now != mark:
+            now = self.customers()
+            differences = Counter("update" if key in before else "insert" for key in now if before.get(key) != now[key])
+            self._written += differences or Counter(nothing=1)
+            self._known = (is_now, now)
+        return dict(self._written)
+
+
+class Service:
+    """The customers of an OData service."""
+
+    fields = ("Name", "Email", "Address.Zip", "Price", "Active")
+    key = "ID"
+
+    def __init__(self, service: ODataService, by: Any) -> None:
+        self.service = service
+        self.entity = registered("OData", {"base_url": f"{service.url}/v4"}, by, connector="odata").entities.get(name="Customers")
+
+    def fill(self) -> None:
+        for number, (name, tax, country, amount, blocked) in enumerate(customers().values(), start=1):
+            address, price = {"City": "Köln", "Zip": country}, None if amount is None else str(amount)
+            self.service.put("Customers", customer(number, Name=name, Email=tax, Address=address, Price=price, Active=blocked))
+
+    def rename(self, key: str, name: str) -> None:
+        self.service.put("Customers", {**self.service.sets["Customers"][int(key),], "Name": name, "ModifiedAt": "2026-11-22T12:00:00Z"})
+
+    def customers(self) -> dict[str, Customer]:
+        return {
+            str(c["ID"]): (c["Name"], c["Email"], c["Address"]["Zip"], None if c["Price"] is None else Decimal(c["Price"]), c["Active"])
+            for c in self.service.sets["Customers"].values()
+        }
 
 
 def _only(settings: dict[str, Any], entity: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import pytest
 
 from integration_hub.mappings import services as mappings
 from integration_hub.syncs import journal, services
+from tests.connectors.odata_service import ODataServer
 from tests.connectors.sql_places import place
-from tests.syncs.ends import COUNT, Crm, Erp, Table
+from tests.syncs.ends import COUNT, Crm, Erp, File, Service, Table
 from tests.syncs.test_stopping import assert_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -17,11 +18,21 @@ CASES = [
     ("postgresql", "erp"),
     ("sqlite", "sqlite"),
     ("mariadb", "sqlite"),
+    ("mariadb", "parquet"),
+    ("csv", "mariadb"),
+    ("odata", "postgresql"),
 ]
 
 
+@pytest.fixture(scope="module")
+def odata_server():
+    running = ODataServer()
+    yield running
+    running.close()
+
+
 @pytest.fixture
-def end(sandbox, by, settings, tmp_path):
+def end(sandbox, odata_server, by, settings, tmp_path):
     """A function that makes an end of a kind: end("source", "mariadb")."""
     settings.ALLOWED_FOLDERS = [tmp_path.resolve()]
     with ExitStack() as stack:
@@ -29,8 +40,12 @@ def end(sandbox, by, settings, tmp_path):
         def make(side, kind):
             if kind in ("crm", "erp"):
                 return {"crm": Crm, "erp": Erp}[kind](sandbox, by)
+            if kind == "odata":
+                return Service(odata_server.shop, by)
             folder = tmp_path.resolve() / side
             folder.mkdir()
+            if kind in ("csv", "parquet"):
+                return File(folder, kind, by)
             return Table(stack.enter_context(place(kind, folder)), f"{kind} {side}", by)
 
         yield make
