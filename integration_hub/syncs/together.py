@@ -28,7 +28,7 @@ class Offer:
     source: Entity
     target: Entity | None
     field_count: int  # suggested for a mapping between them
-    references: list[str]  # entities of the source that it refers to
+    references: list[str]  # other entities of the source that it refers to
     sync: Sync | None
 
 
@@ -45,7 +45,7 @@ def offers(source: System, target: System, *, by: Actor) -> list[Offer]:
         known = next((sync for sync in there if sync.source == entity and (other is None or sync.target == other)), None)
         count = len(suggest_definition(entity.as_schema(), other.as_schema())["fields"]) if other else 0
         refers_to = suggest_references(entity.as_schema(), [each.as_schema() for each in sources])
-        offered.append(Offer(entity, other, count, sorted(set(refers_to.values())), known))
+        offered.append(Offer(entity, other, count, sorted({*refers_to.values()} - {entity.name}), known))
     return offered
 
 

@@ -74,7 +74,7 @@ class OneRejectSerializer(RejectSerializer):
         return unpacked_record(bytes(row.record))
 
 
-class GroupSerializer(serializers.Serializer[Any]):
+class CauseSerializer(serializers.Serializer[Any]):
     """Open rows of one sync that failed alike."""
 
     sync = serializers.IntegerField()
@@ -137,7 +137,7 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         return Response(OneRejectSerializer(row).data)
 
     @extend_schema(
-        responses=GroupSerializer(many=True), filters=False, parameters=[OpenApiParameter("sync", OpenApiTypes.INT, description="Only of this sync.")]
+        responses=CauseSerializer(many=True), filters=False, parameters=[OpenApiParameter("sync", OpenApiTypes.INT, description="Only of this sync.")]
     )
     @action(detail=False, pagination_class=None, filterset_fields=None)
     def groups(self, request: Request) -> Response:
