@@ -16,7 +16,7 @@ help: ## Show the targets
 run: environment ## Run the hub with its demo on http://localhost:8000 (PORT=8001 for another port)
 	@exec $(RUN) manage.py start --demo
 
-test: lint ## All of lint, then all tests on SQLite, and on PostgreSQL those that use the database
+test: lint ## All of lint, then all tests on SQLite, and those that use the database on PostgreSQL with RabbitMQ
 	@sh scripts/test.sh
 
 lint: format types layers migrations ## Format, style, types, layers and migrations

@@ -451,6 +451,13 @@ class Connector(abc.ABC):
     def count(self, entity: Entity) -> int | None:
         """How many records there are; None where the system does not tell."""
 
+    def newest(self, entity: Entity) -> str | None:
+        """The greatest value of the cursor field, in canonical text: of a cursor that no clock can bound, up to where it was when a run began.
+
+        None where there is none, or the system does not tell.
+        """
+        return None
+
     @abc.abstractmethod
     def read(
         self,

@@ -244,12 +244,14 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "bulk"
 _scheme = BROKER_URL.partition("://")[0]
+# No second try: what could not be sent the sweep sends, and no request waits six seconds for a broker that is away.
+_once = {"max_retries": 0}
 if _scheme in ("redis", "rediss", "redis+socket"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "unacked_restore_interval": 10, "unacked_restore_throttle": 1}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 600, "unacked_restore_interval": 10, "unacked_restore_throttle": 1, **_once}
 elif _scheme in ("amqp", "amqps", "pyamqp"):
-    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True}
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"confirm_publish": True, **_once}
 elif _scheme == "memory" and TESTING:
-    CELERY_BROKER_TRANSPORT_OPTIONS = {}
+    CELERY_BROKER_TRANSPORT_OPTIONS = _once
 else:
     raise ImproperlyConfigured(
         "BROKER_URL must be an address of Redis, Valkey or RabbitMQ, such as redis://host:6379/0 or amqp://user:password@host:5672//."

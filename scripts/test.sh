@@ -1,8 +1,13 @@
 #!/bin/sh
-# All tests on SQLite; then, on PostgreSQL, those that use the database. Called by `make test`.
+# All tests on SQLite with a broker in memory; then those that use the database on PostgreSQL with RabbitMQ; then those that go over the broker with
+# Redis. Called by `make test`.
 set -eu
 python=.venv/bin/python
 export COVERAGE_FILE=.coverage
+
+service() { # its address, or nothing where it is missing and may be
+  $python -m tests.services "$1" || [ "${HUB_REQUIRE_SERVICES:-}" != 1 ]
+}
 
 echo "tests on SQLite"
 $python -m pytest -n 2 -q --ignore tests/browser --cov --cov-report=
@@ -11,12 +16,16 @@ $python -m pytest -n 2 -q --ignore tests/browser --cov --cov-report=
 echo "tests in the browser"
 $python -m pytest -n 2 -q tests/browser --cov --cov-append --cov-report=
 
-if url=$($python -m tests.services postgresql); then
-  echo "tests that use the database, on PostgreSQL"
-  DATABASE_URL="${url}_$$" $python -m pytest -n 2 -q --ignore tests/browser --only-database
-elif [ "${HUB_REQUIRE_SERVICES:-}" = 1 ]; then
-  exit 1
-else
-  echo "PostgreSQL is left out."
+postgresql=$(service postgresql)
+rabbitmq=$(service rabbitmq)
+redis=$(service redis)
+if [ -n "$postgresql" ]; then
+  export DATABASE_URL="${postgresql}_$$"
+  echo "tests that use the database, on PostgreSQL${rabbitmq:+ with RabbitMQ}"
+  BROKER_URL="${rabbitmq:-memory://}" $python -m pytest -n 2 -q --ignore tests/browser --only-database
+  if [ -n "$redis" ]; then
+    echo "tests that go over the broker, on PostgreSQL with Redis"
+    BROKER_URL="$redis" $python -m pytest -q -m broker
+  fi
 fi
 $python -m coverage report --skip-covered --skip-empty --sort=cover

@@ -29,7 +29,7 @@ hypothesis.settings.load_profile("any machine")  # how long an example takes say
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import Role
-from tests import services
+from tests import brokers, services
 
 
 def pytest_addoption(parser):
@@ -49,6 +49,12 @@ def pytest_runtest_setup(item):
     for marker in item.iter_markers("service"):
         for name in marker.args:
             services.require(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_queues():
+    with brokers.own_queues():
+        yield
 
 
 @pytest.fixture

@@ -91,6 +91,13 @@ class Reading(Kit):
         assert set(expected.select(entity.key).rows()) <= set(since.select(entity.key).rows())
         assert since.height < everything.height or everything[entity.cursor_field].min() == bound
 
+    def test_the_newest_is_the_greatest_that_is_read(self, connector: Connector, entity: Entity) -> None:
+        newest = connector.newest(entity)
+        if newest is None or entity.cursor_field is None:
+            pytest.skip("tells no newest value of its cursor")
+
+        assert newest == canonical_text(whole(connector.read(entity))[entity.cursor_field].max())
+
     def test_the_upper_bound_holds(self, connector: Connector, entity: Entity) -> None:
         if not entity.capabilities.upper_bound or entity.cursor_field is None:
             pytest.skip("declares no upper bound")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,6 +50,11 @@ class Column:
     @property
     def name(self) -> str:
         return self.field.name
+
+    @property
+    def as_stored(self) -> Column:
+        """Its moments as they stand in the database: also those that its time zone does not have have a place in the order."""
+        return replace(self, zone=ZoneInfo("UTC")) if self.zone is not None else self
 
     # --- what was read ---
 
@@ -118,10 +123,10 @@ class Column:
         return text[:TEXT_SHOWN]
 
     def _reason(self, raw: pl.Series, row: int) -> Text:
+        if self.field.type is T.DATETIME and self.zone is not None and self.as_stored._made(raw.slice(row, 1))[0] is not None:
+            return Text(_("does not exist in the time zone {zone}"), {"zone": self.zone.key})
         match self.field.type:
             case T.DATE | T.DATETIME if isinstance(raw.dtype, pl.Date | pl.Datetime):
-                if _is_in_calendar(raw, row):
-                    return Text(_("does not exist in the time zone {zone}"), {"zone": self.zone.key if self.zone else "UTC"})
                 return Text(_("is not within the years 1 to 9999"))
             case T.TEXT:
                 return Text(_("holds characters that no text can have: a NUL, or bytes that are not valid UTF-8"))
@@ -152,8 +157,11 @@ class Column:
         return value
 
     def since(self, text: str) -> Any:
-        """As `value`, for a lower bound: where clocks were put back, from the start of the hour that came twice."""
+        """As `value`, for a lower bound: from the whole second, which may be all that the column keeps, and where clocks were put back, from the
+        start of the hour that came twice."""
         value = self.value(text)
+        if isinstance(value, dt.datetime):
+            value = value.replace(microsecond=0)
         if isinstance(value, dt.datetime) and self.zone is not None:
             local = value.replace(tzinfo=self.zone)
             twice = (local.utcoffset() or dt.timedelta()) - (local.replace(fold=1).utcoffset() or dt.timedelta())
@@ -201,10 +209,6 @@ def _in_calendar(moments: pl.Series) -> pl.Series:
     low, high = (FIRST.toordinal() - 719_163) * day, (LAST.toordinal() - 719_163 + 1) * day
     inside = (number >= low) & (number < high)
     return moments if inside.all() else pl.select(pl.when(inside).then(moments)).to_series()
-
-
-def _is_in_calendar(raw: pl.Series, row: int) -> bool:
-    return _in_calendar(raw.slice(row, 1)).null_count() == 0
 
 
 def _canonical(text: str) -> str | None:

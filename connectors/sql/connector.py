@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from connectors.base import Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, Text, _
 from connectors.sql.kinds import database_of
 from connectors.sql.looking_up import looked_up
-from connectors.sql.reading import Reading
+from connectors.sql.reading import Reading, newest_cursor
 from connectors.sql.settings import SqlSettings
 from connectors.sql.staging import Staged
 from connectors.sql.tables import Table, Tables
@@ -55,6 +55,9 @@ class SqlConnector(Connector):
         table = self._table(entity)
         with self._database.request():
             return int(self._database.reader.execute(sa.select(sa.func.count()).select_from(table.sql)).scalar_one())
+
+    def newest(self, entity: Entity) -> str | None:
+        return newest_cursor(self._database, self._table(entity), entity)
 
     def read(
         self,

@@ -254,11 +254,11 @@ class Database(abc.ABC):
         """Where a reading stands: a value of the order, as text that `unmark` makes a value of again."""
         from connectors.canonical import canonical_text
 
-        fitted, _misfits = column.fitted(raw.slice(row, 1))
+        fitted, _misfits = column.as_stored.fitted(raw.slice(row, 1))
         return None if fitted[0] is None else canonical_text(fitted[0])
 
     def unmark(self, column: Column, text: str) -> Any:
-        return column.value(text)
+        return column.as_stored.value(text)
 
 
 def _series(name: str, values: Sequence[Any]) -> pl.Series:

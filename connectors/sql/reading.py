@@ -13,6 +13,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.base import BadAnswer, Cursor, Entity, Misfit, Page, Position, SettingsError, Text, _
+from connectors.canonical import canonical_text
 from connectors.sql.columns import Column, Unfit
 from connectors.sql.databases import Database
 from connectors.sql.tables import Table
@@ -167,6 +168,18 @@ class Reading:
                     Misfit(row, column.name, "", Text(_("is empty, so the record has no key"))) for row in empty if (row, column.name) not in told
                 ]
         return page
+
+
+def newest_cursor(database: Database, table: Table, entity: Entity) -> str | None:
+    """The greatest value of the cursor field, in canonical text."""
+    if entity.cursor_field is None:
+        return None
+    column = column_of(table, entity, entity.cursor_field, database.system)
+    select = sa.select(database.shown(column).label(column.name)).select_from(table.sql).where(column.sql.is_not(None))
+    with database.request():
+        raw = database.fetch(select.order_by(column.sql.desc()).limit(sa.literal_column("1")), [column])
+    fitted, __ = column.fitted(raw[column.name])
+    return canonical_text(fitted[0]) if fitted.len() and fitted[0] is not None else None
 
 
 def column_of(table: Table, entity: Entity, name: str, system: str) -> Column:

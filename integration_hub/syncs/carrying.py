@@ -20,6 +20,7 @@ from integration_hub.mappings.definition import DefinitionError
 from integration_hub.syncs import pipeline, stages
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
+from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
@@ -124,8 +125,12 @@ def measure(run: Run, open: Any) -> None:
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
     cursor = source.field(source.cursor_field or "")
-    if run.keys is None and source.capabilities.upper_bound and cursor is not None and cursor.type == FieldType.DATETIME:
-        found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    if run.keys is None and source.capabilities.upper_bound and cursor is not None:
+        if cursor.type == FieldType.DATETIME:
+            found["read_until"] = timezone.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        elif cursor.type in NUMBERS:
+            with open("source") as connector:
+                found["read_until"] = connector.newest(source) or ""
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
 

@@ -28,7 +28,7 @@ def divide(work: Work, lease: Lease) -> None:
     if parts < 2:
         return
     with work.open("source") as source:
-        starts = source.split(work.source, parts, until=run.read_until or None)
+        starts = source.split(work.source, parts)
     if len(starts) < 2:
         return
     with transaction.atomic():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEY_LENGTH = 500  # of the columns that hold keys
+NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
 WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
 
 
@@ -172,4 +173,4 @@ def greatest(work: Work, frame: pl.DataFrame) -> tuple[str, str]:
 
 def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
     """Orders cursors: numbers as numbers, all else as their canonical text."""
-    return (Decimal(value) if kind in (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL) else value, key)
+    return (Decimal(value) if kind in NUMBERS else value, key)

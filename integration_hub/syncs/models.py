@@ -227,7 +227,7 @@ class Sync(models.Model):
 
 
 class SyncCursor(models.Model):
-    """How far a sync has read a side: the greatest (value, key) that was read, never the bound; or, as `value`, a text of the system's own."""
+    """How far a sync has read a side: the greatest (value, key) that was read up to where the run began; or, as `value`, a text of the system's own."""
 
     sync = models.ForeignKey(Sync, models.CASCADE, related_name="cursors")
     side = models.CharField(max_length=1, choices=Side)
@@ -300,7 +300,7 @@ class Run(models.Model):
     cancel_at = models.DateTimeField(null=True)  # when somebody asked for it
     since_value = models.TextField(blank=True)  # the cursor it starts from
     since_key = models.CharField(max_length=500, blank=True)
-    read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start
+    read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start: of an incremental reading, and of the cursor
     expected_count = models.PositiveBigIntegerField(null=True)  # records the source said it has
     parts = models.PositiveSmallIntegerField(default=1)  # partitions it is divided into, once it has begun
     error = models.JSONField(null=True)  # a text

@@ -45,7 +45,7 @@ def read(work: Work) -> Iterator[tuple[Page, int | None]]:
             work.source,
             since(work),
             position=work.partition.position,
-            until=work.run.read_until or None,
+            until=until(work),
             fields=work.source_fields,
         )
         for page in joined(pages):
@@ -68,6 +68,11 @@ def since(work: Work) -> Cursor | None:
         moment = datetime.fromisoformat(value) - timedelta(seconds=work.sync.lookback_seconds)
         return Cursor(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "")
     return Cursor(value, "")
+
+
+def until(work: Work) -> str | None:
+    """Up to where an incremental run reads. A full one takes what there is, also what is dated ahead; only the cursor stops at the bound."""
+    return work.run.read_until or None if work.run.since_value else None
 
 
 def joined(pages: Iterable[Page]) -> Iterator[Page]:

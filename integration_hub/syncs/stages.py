@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from connectors.base import Text, _
+from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
 from integration_hub.syncs import changesets, claims, openrows, tasks, waiting
@@ -134,7 +135,7 @@ def _drop_unsent(run: Run) -> None:
 
 
 def _finish(run: Run) -> None:
-    """A run that went through moves the cursor to the greatest that was read, and the sync is as fresh as the run's beginning."""
+    """A run that went through moves the cursor to the greatest that was read up to its bound, and the sync is as fresh as the run's beginning."""
     sync = run.sync
     if sync is None:
         return
@@ -148,12 +149,30 @@ def _finish(run: Run) -> None:
         if source.capabilities.own_cursor:
             _move_cursor(run, rows.order_by("-number").first())
         elif field is not None:
-            newest = max(rows, key=lambda row: cursor_order(field.type, *row), default=None)
+            newest = bounded(run, field.type, max(rows, key=lambda row: cursor_order(field.type, *row), default=None))
             known = SyncCursor.objects.filter(sync=sync, side=run.source_side).first()
             if newest is not None and (
                 run.mode == Mode.FULL or known is None or cursor_order(field.type, *newest) > cursor_order(field.type, known.value, known.key)
             ):
                 _move_cursor(run, newest)
+
+
+def bounded(run: Run, kind: FieldType, newest: tuple[str, str] | None) -> tuple[str, str] | None:
+    """The greatest (value, key) that was read, but nothing from after the run's beginning: others that changed since then may have been read before.
+
+    A moment is then taken back to its whole minute and a date to the day before, for a system may keep no finer ones and live in any time zone.
+    """
+    if newest is None or run.started_at is None:
+        return newest
+    began = run.started_at.astimezone(UTC)
+    bound = run.read_until
+    if kind == FieldType.DATETIME:
+        bound = bound or began.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    elif kind == FieldType.DATE:
+        bound = (began - timedelta(days=1)).date().isoformat()
+    if not bound or cursor_order(kind, newest[0], "") <= cursor_order(kind, bound, ""):
+        return newest
+    return (f"{bound[:16]}:00.000000Z" if kind == FieldType.DATETIME else bound, "")
 
 
 def _move_cursor(run: Run, newest: tuple[str, str] | None) -> None:

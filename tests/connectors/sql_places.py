@@ -95,7 +95,7 @@ def _mariadb(folder: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def _sqlite(folder: Path) -> Iterator[Place]:
     path = folder / "records.sqlite3"
-    connection = sqlite3.connect(path)
+    connection = sqlite3.connect(path, check_same_thread=False)
     try:
         yield Place(kind="sqlite", database={"type": "sqlite", "path": str(path)}, connection=connection)
     finally:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import time
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from connectors.base import Cursor, FreeHost, SettingsError, Stopped, SystemDown
-from connectors.conformance.frames import changes, keys_of
+from connectors.canonical import canonical_text
+from connectors.conformance.frames import changes, keys_of, whole
 from connectors.sql import SqlConnector
 from tests.connectors.sql_places import KINDS
 
@@ -42,11 +44,7 @@ def entity_of(connector, name):
 
 
 def test_ten_thousand_records_that_share_a_moment_are_all_read_once(there, connect):
-    there.run(
-        "CREATE TABLE events (id integer PRIMARY KEY, updated_at varchar(1))"
-        if False
-        else "CREATE TABLE events (id integer PRIMARY KEY, version integer)"
-    )
+    there.run("CREATE TABLE events (id integer PRIMARY KEY, version integer)")
     there.connection.cursor().executemany(f"INSERT INTO events VALUES ({'?' if there.kind == 'sqlite' else '%s'}, 7)", [(n,) for n in range(10_000)])
     there.connection.commit()
     connector = connect(there, tables=[{"name": "events", "cursor_field": "version"}], connection={"page_rows": 999})
@@ -160,6 +158,36 @@ def test_the_hour_that_comes_twice_is_read_from_its_start(there, connect):
 
     assert "2" in read
     assert "1" in read
+
+
+@pytest.mark.parametrize(("day", "first_hour"), [("2025-10-25", 22), ("2025-03-29", 23)], ids=["put back", "put forward"])
+def test_nothing_is_missed_while_clocks_are_put_back_or_forward(there, connect, day, first_hour):
+    type_ = {"postgresql": "timestamp", "mariadb": "datetime(6)", "sqlite": "datetime"}[there.kind]
+    there.run(f"CREATE TABLE events (id integer PRIMARY KEY, updated_at {type_})")
+    connector, vienna = connect(there, zone="Europe/Vienna"), ZoneInfo("Europe/Vienna")
+    entity = entity_of(connector, "events")
+    begins, cursor = dt.datetime.fromisoformat(f"{day}T{first_hour}:30:00+00:00"), Cursor("2025-01-01T00:00:00.000000Z", "")
+
+    for number in range(25):
+        local = (begins + dt.timedelta(minutes=10 * number)).astimezone(vienna).strftime("%Y-%m-%d %H:%M:%S")
+        there.run(f"INSERT INTO events VALUES ({number}, '{local}')")
+        frame = whole(connector.read(entity, cursor))
+        cursor = max(cursor, Cursor(canonical_text(frame["updated_at"].max()), ""), key=lambda one: one.value)
+        assert number in frame["id"].to_list(), local
+
+
+def test_a_time_that_the_clocks_passed_over_is_told_and_does_not_stop_the_reading(there, connect):
+    type_ = {"postgresql": "timestamp", "mariadb": "datetime(6)", "sqlite": "datetime"}[there.kind]
+    there.run(f"CREATE TABLE events (id integer PRIMARY KEY, updated_at {type_})", "CREATE INDEX by_change ON events (updated_at)")
+    there.run(*(f"INSERT INTO events VALUES ({n}, '2026-03-29 02:30:{n:02}')" for n in range(25)))
+    connector = connect(there, zone="Europe/Vienna")
+    entity = entity_of(connector, "events")
+
+    pages = list(connector.read(entity, Cursor("2026-03-29T00:00:00.000000Z", "")))
+
+    assert [page.frame.height for page in pages] == [10, 10, 5]
+    assert keys_of(entity, pages) == [str(n) for n in range(25)]
+    assert {str(m.reason) for page in pages for m in page.misfits} == {"does not exist in the time zone Europe/Vienna"}
 
 
 def test_a_view_shows_records_without_a_key_as_such(there, connect):

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from integration_hub.core import health, heartbeat, takeup
 from integration_hub.core.models import Heartbeat
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.broker]
 
 
 @pytest.fixture

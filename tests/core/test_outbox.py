@@ -9,7 +9,7 @@ from django.utils import timezone
 from integration_hub.core import dispatch, outbox
 from integration_hub.core.models import Message
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.broker]
 
 
 class Task:

@@ -11,20 +11,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from kombu import Connection
 
 from integration_hub.core import broker
+from tests import services
+from tests.brokers import forget, own_queue
 from tests.test_start import free_port
 
 ROOT = Path(__file__).parents[2]
-QUICK = ["-m", "celery", "-A", "integration_hub", "worker", "-Q", "interactive", "-n", "quick@%h", "-c", "1"]
+QUICK = ["-m", "celery", "-A", "integration_hub", "worker", "-n", "quick@%h", "-c", "1", "-Q"]
 WEB = ["-m", "gunicorn", "-c", "python:integration_hub.gunicorn", "integration_hub.wsgi"]
 NEWER, MISSING = ("core", "0999_newer"), ("core", "0005_installation")
 
 
 class Machine:
-    """A machine with a data folder, a database and a broker of its own, where setup was run."""
+    """A machine with a data folder, a database and a queue of its own, where setup was run."""
 
-    def __init__(self, folder: Path, broker_url: str):
+    def __init__(self, folder: Path, broker_url: str, queue: str = "interactive"):
+        self.queue = queue
         inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME")}
         self.environ = {**inherited, "DATA_DIR": str(folder), "BROKER_URL": broker_url, "HUB_TESTING": "1", "PORT": str(free_port())}
         self.folder = folder
@@ -47,7 +51,7 @@ class Machine:
         """Send the worker a message, which names a row of the outbox."""
         self.sql("INSERT INTO core_message (type, subject, facts, at) VALUES ('test.happened', 'tests/1', '{}', ?)", datetime.now(UTC).isoformat())
         [[row]] = self.sql("SELECT max(id) FROM core_message")
-        program = f"from integration_hub.core.tasks import tell; tell.apply_async(({row},), queue='interactive')"
+        program = f"from integration_hub.core.tasks import tell; tell.apply_async(({row},), queue='{self.queue}')"
         assert self.run("manage.py", "shell", "--no-imports", "-c", program).returncode == 0
         return row
 
@@ -63,7 +67,7 @@ class Machine:
     @contextmanager
     def worker(self):
         with (self.folder / "log").open("w") as out:
-            process = subprocess.Popen([sys.executable, *QUICK], cwd=ROOT, env=self.environ, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([sys.executable, *QUICK, self.queue], cwd=ROOT, env=self.environ, stdout=out, stderr=subprocess.STDOUT)
         try:
             yield
         finally:
@@ -77,11 +81,17 @@ class Machine:
             time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def set_up(tmp_path_factory):
+@pytest.fixture(scope="module", params=["embedded", "rabbitmq"])
+def set_up(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("machine")
-    with broker.embedded_broker(folder / "broker") as url:
-        yield Machine(folder / "data", url)
+    if request.param == "embedded":
+        with broker.embedded_broker(folder / "broker") as url:
+            yield Machine(folder / "data", url)
+        return
+    queue = own_queue("interactive")
+    yield Machine(folder / "data", services.require("rabbitmq"), queue.name)
+    with Connection(services.address("rabbitmq")) as connection:
+        forget(queue(connection.default_channel))
 
 
 @pytest.fixture
@@ -112,10 +122,10 @@ def test_a_worker_of_another_release_than_the_database_leaves_the_work_and_says_
 
         machine.seen(migration, yes=not while_upgrading)
         machine.wait_for(lambda: machine.is_told(row) and machine.is_told(second))
-        machine.wait_for(lambda: machine.queues() == [["interactive"]])
+        machine.wait_for(lambda: machine.queues() == [[machine.queue]])
 
 
-@pytest.mark.parametrize("door", [WEB, QUICK], ids=["web", "worker"])
+@pytest.mark.parametrize("door", [WEB, [*QUICK, "interactive"]], ids=["web", "worker"])
 def test_beside_another_machine_nothing_starts_on_storage_of_its_own(machine, door):
     machine.sql(
         "INSERT INTO core_heartbeat (name, kind, host, queues, slots, version, seen_at) VALUES ('bulk@other', 'worker', 'other', '[\"bulk\"]', 2, '1', ?)",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from integration_hub.syncs import schedule, services
 from integration_hub.syncs.models import Run, Sync
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.broker]
 
 
 def at(text):

@@ -23,8 +23,8 @@ WORKER = Path(__file__).parent / "dying_worker.py"
 
 def dying_worker(partition, point, *, at=1, by="SIGKILL", wake=""):
     """A worker in a process of its own that sends itself this signal when it reaches the point for the `at`-th time."""
-    environment = {**os.environ, "TEST_DATABASE": str(connection.settings_dict["NAME"]), "TEST_WAKE": str(wake)}
-    return subprocess.Popen([sys.executable, WORKER, str(partition.pk), point, str(at), by], env=environment)
+    own = {"TEST_DATABASE": str(connection.settings_dict["NAME"]), "TEST_WAKE": str(wake), "BROKER_URL": "memory://"}  # not the queues of others
+    return subprocess.Popen([sys.executable, WORKER, str(partition.pk), point, str(at), by], env={**os.environ, **own})
 
 
 def carry_until_killed(partition, point, *, at):

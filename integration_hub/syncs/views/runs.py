@@ -244,7 +244,7 @@ class RunPage(OfRun):
         if run.since_value and run.source.as_schema().capabilities.own_cursor:
             since = _("a cursor of the system's own")
         rows.append({"name": _("Read from"), "value": since})
-        if run.read_until:
+        if run.read_until and run.since_value:
             rows.append({"name": _("Read up to"), "value": run.read_until})
         return rows
 
