@@ -33,7 +33,7 @@ class Company:
         for name, tables in (("CRM", CRM), ("ERP", ERP)):
             with sqlite3.connect(self.files[name]) as made:
                 made.executescript(tables)
-        places = {name: {"database": {"type": "sqlite", "path": str(path)}} for name, path in self.files.items()}
+        places = {name: {"database": {"type": "sqlite", "path": str(path)}, "connection": {"total_seconds": 2}} for name, path in self.files.items()}
         self.crm, self.erp = (registered(name, place, by, connector="sql") for name, place in places.items())
 
     def run(self, system, statement, *rows):
