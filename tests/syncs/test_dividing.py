@@ -29,7 +29,7 @@ class Database:
     def __init__(self, path, by):
         self.path = path
         self.run("CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL)")
-        settings = {"database": {"type": "sqlite", "path": str(path)}, "connection": {"page_rows": 10}}
+        settings = {"database": {"type": "sqlite", "path": str(path)}, "connection": {"page_rows": 10, "total_seconds": 2}}
         self.entity = registered(path.stem, settings, by, connector="sql").entities.get(name="people")
 
     def run(self, statement, *values):
