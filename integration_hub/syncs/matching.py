@@ -67,14 +67,15 @@ def _asked(system: Connector, entity: Entity, by: str, values: Sequence[str], na
 
 
 def _witnesses(work: Work, system: Connector, entity: Entity, by: Sequence[str], wanted: set[str]) -> dict[str, str]:
-    """Value of `by` → key of some records on the first page of the entity. Raises BadAnswer where there are none although there are links."""
+    """Value of `by` → key of some records on the first page of the entity. Raises BadAnswer where there are none although there are links, or although
+    it counts some."""
     page = first_page(system, entity, [*by, *entity.key])
-    if not page.height and Link.objects.live(work.run.pair_id).exists():
-        raise BadAnswer(
-            _("{system} says that it has no {entity} at all, although some are linked here."),
-            system=system.host.system,
-            entity=entity.label or entity.name,
-        )
+    if not page.height:
+        names = {"system": system.host.system, "entity": entity.label or entity.name}
+        if Link.objects.live(work.run.pair_id).exists():
+            raise BadAnswer(_("{system} says that it has no {entity} at all, although some are linked here."), **names)
+        if entity.capabilities.count and (count := system.count(entity)):
+            raise BadAnswer(_("{system} lists no {entity} at all, although it counts {count}."), count=count, **names)
     known = {
         value: key
         for value, key in zip(canonical_key(page, by), canonical_key(page, entity.key), strict=True)

@@ -19,6 +19,7 @@ from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.work import NO_KEY, Left, Wait
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
+READINGS_WITHOUT_KEY = 3  # of a record whose key cannot be read, before the cursor passes it
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
 
 
@@ -121,10 +122,18 @@ def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = N
 
 
 def close_without_key(run: Run) -> None:
-    """A full run has met every record: an open row of one without a key that it did not meet is no more."""
+    """The run has met every record from where it began: an open row of one without a key that was left by an earlier reading of the same records,
+    and that it did not meet, is no more."""
     rows = OpenRow.objects.open().filter(sync=run.sync, key__regex=NO_KEY).exclude(run=run)
+    if run.since_value:
+        rows = rows.filter(run__since_value=run.since_value)
     now = timezone.now()
     rows.update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now)
+
+
+def read_again(run: Run) -> int:
+    """How many records this run left that had no readable key and deserve another reading: nobody can ask for them, and a later answer may be whole."""
+    return OpenRow.objects.open().filter(run=run, key__regex=NO_KEY, step="read", tries__lt=READINGS_WITHOUT_KEY).exclude(value="").count()
 
 
 def plain(value: Any) -> Any:

@@ -139,14 +139,15 @@ def _finish(run: Run) -> None:
     sync = run.sync
     if sync is None:
         return
-    if run.keys is None and run.mode == Mode.FULL:
-        openrows.close_without_key(run)
     if run.keys is None:
+        openrows.close_without_key(run)
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         source = run.source.as_schema()
         field = source.field(source.cursor_field or "")
         rows = PageRow.objects.filter(partition__run=run).exclude(last_value="").values_list("last_value", "last_key").distinct()
-        if source.capabilities.own_cursor:
+        if source.cursor_field and (unreadable := openrows.read_again(run)):
+            _keep_cursor(run, unreadable)
+        elif source.capabilities.own_cursor:
             _move_cursor(run, rows.order_by("-number").first())
         elif field is not None:
             newest = bounded(run, field.type, max(rows, key=lambda row: cursor_order(field.type, *row), default=None))
@@ -173,6 +174,13 @@ def bounded(run: Run, kind: FieldType, newest: tuple[str, str] | None) -> tuple[
     if not bound or cursor_order(kind, newest[0], "") <= cursor_order(kind, bound, ""):
         return newest
     return (f"{bound[:16]}:00.000000Z" if kind == FieldType.DATETIME else bound, "")
+
+
+def _keep_cursor(run: Run, unreadable: int) -> None:
+    """The next run begins where this one did."""
+    if not run.since_value:
+        SyncCursor.objects.filter(sync=run.sync, side=run.source_side).delete()
+    say(run, _("{count} records have no readable key, so nobody can ask for them: the next run reads from the same place again"), count=unreadable)
 
 
 def _move_cursor(run: Run, newest: tuple[str, str] | None) -> None:

@@ -133,3 +133,34 @@ def test_a_bulk_write_that_is_partly_refused_leaves_the_refused_ones_alone(spoil
     assert_books(run)
     services.replay_rejects(OpenRow.objects.all(), by=by)
     assert_each_once(sync, system, entity, finish(sync.runs.latest("pk")))
+
+
+# --- a source whose answers are spoilt ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spoilt_runs", [1, 2])
+@pytest.mark.parametrize("later", [False, True], ids=["in its first run", "in a later one"])
+def test_a_record_whose_key_came_spoilt_is_read_again_by_the_next_run(spoilt, sandbox, run_now, later, spoilt_runs):
+    sync, system, entity = spoilt("CRM contacts → Marketing subscribers")
+    if later:
+        run_now(sync)
+        sandbox.crm.change("contacts", sandbox.crm.records("contacts")[7]["id"], last_name="Changed")
+    for _run in range(spoilt_runs):
+        sandbox.crm.fault("broken_utf8", method="GET", path="/contacts?", times=1)
+        run = run_now(sync)
+        assert (run.state, run.counts["rejected"]) == ("with_rejects", 1)
+
+    run = run_now(sync)
+
+    assert run.state == "succeeded"
+    assert not OpenRow.objects.open().exists()
+    assert_each_once(sync, system, entity, run)
+
+
+def test_a_record_whose_key_is_never_readable_holds_the_cursor_for_three_runs(spoilt, sandbox, run_now):
+    sync, *_ = spoilt("CRM contacts → Marketing subscribers")
+    sandbox.crm.fault("broken_utf8", method="GET", path="/contacts?", times=3)
+    modes = [run_now(sync).mode for _run in range(4)]
+
+    assert modes == ["full", "full", "full", "incremental"]
+    assert OpenRow.objects.open().count() == 1

@@ -66,8 +66,8 @@ def test_an_empty_match_key_matches_nothing(few, users_sync, run_now):
 # --- a system that says it has nothing --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("times", [1, 2, 3, 5])
-@pytest.mark.parametrize("path", ["employee_id=", ""], ids=["look-ups", "all that it is asked"])
+@pytest.mark.parametrize("times", [1, 2, 3, 5, 6])
+@pytest.mark.parametrize("path", ["employee_id=", "users?", ""], ids=["look-ups", "all but its count", "all that it is asked"])
 def test_what_a_target_denies_to_have_is_not_created_again(few, users_sync, run_now, path, times):
     few.crm.fault("empty", times=times, method="GET", path=path)
 
