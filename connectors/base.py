@@ -258,6 +258,12 @@ class Changes:
     def __len__(self) -> int:
         return self.about.height
 
+    def slices(self, rows: int) -> Iterator[Changes]:
+        """The same, so many records at a time."""
+        for start in range(0, len(self), rows):
+            send = self.send.slice(start, rows) if self.send is not None else None
+            yield Changes(self.about.slice(start, rows), self.values.slice(start, rows), send)
+
     def records(self) -> Iterator[Change]:
         """Record by record, for systems that take them so."""
         masks = {name: self.send[name].to_list() for name in self.send.columns} if self.send is not None else {}
@@ -302,6 +308,16 @@ class AllWritten(Sequence[Outcome]):
 
     def __init__(self, rows: pl.Series, keys: pl.Series | None = None) -> None:
         self.rows, self.keys = rows, keys
+
+    @classmethod
+    def of(cls, outcomes: list[Outcome]) -> AllWritten | None:
+        """These outcomes in the order of their rows, if they say no more than that."""
+        keys = {outcome.key is None for outcome in outcomes}
+        if len(keys) != 1 or any(outcome.result != Result.WRITTEN or outcome.record is not None for outcome in outcomes):
+            return None
+        ordered = sorted(outcomes)
+        rows = pl.Series([outcome.row for outcome in ordered], dtype=pl.UInt32)
+        return cls(rows, None if keys == {True} else pl.Series([outcome.key for outcome in ordered], dtype=pl.String))
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -107,7 +107,7 @@ class ODataConnector(AsksPerson, Connector):
         looking = LookingUp(self.client, self._place(entity), self.odata.lists, entity, by, fields, self._etags)
         return self.client.run(looking.all(values))
 
-    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+    def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
         writing = Writing(self.client, self._place(entity), self.odata, entity, changes, self._etags)
         return self.client.run(writing.send_all())
 

@@ -112,7 +112,7 @@ class RestConnector(AsksPerson, Connector):
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
         return looked_up(self.client, self._declared(entity), entity, by, values, fields)
 
-    def write(self, entity: Entity, changes: Changes) -> list[Outcome]:
+    def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
         writing = Writing(self.client, self._declared(entity), entity, changes)
         return self.client.run(writing.send_all())
 

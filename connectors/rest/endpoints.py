@@ -18,6 +18,8 @@ from connectors.rest.settings import Bulk, EntitySettings, Write
 from connectors.rest.templates import JsonTemplate, Ready, TextTemplate
 from connectors.rest.values import Form
 
+ROWS_AT_ONCE = 500
+
 
 class Values:
     """The values of a portion's records as the system writes them; made when they are first asked for one by one."""
@@ -63,7 +65,12 @@ class Row:
 
 
 def rows_of(forms: Mapping[str, Form], changes: Changes) -> Iterator[tuple[str, Row]]:
-    """A portion's records, each with what is to be done with it."""
+    """A portion's records, each with what is to be done with it; some at a time, so that the first are on their way while others are put into JSON."""
+    for some in changes.slices(ROWS_AT_ONCE):
+        yield from _rows_of(forms, some)
+
+
+def _rows_of(forms: Mapping[str, Form], changes: Changes) -> Iterator[tuple[str, Row]]:
     values = Values(forms, changes)
     about = [changes.about[name].to_list() for name in CHANGE_COLUMNS]
     for place, (row, operation, key, idempotency_key, whole) in enumerate(zip(*about, values.encoded(), strict=True)):

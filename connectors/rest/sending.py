@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Generic, TypeVar
 
-from connectors.base import ConnectorError, Outcome, Result, SystemDown, Text, _
+from connectors.base import AllWritten, ConnectorError, Outcome, Result, SystemDown, Text, _
 from connectors.rest.answers import Answer
 from connectors.rest.client import PATIENCE_SECONDS, Call, Client, together
 from connectors.rest.endpoints import Malformed, Row
@@ -33,7 +33,7 @@ class Sending(abc.ABC, Generic[Way]):
     def _settle(self, way: Way, rows: list[Row], answer: Answer) -> None:
         """Put down what an answer, which may be one of failure, says of each row."""
 
-    async def send_all(self) -> list[Outcome]:
+    async def send_all(self) -> Sequence[Outcome]:
         """Keep the allowed number of requests in flight until all are answered or nothing more may be sent."""
         await together(self._lane() for _number in range(self.client.settings.connection.in_flight))
         if self._stop is not None:
@@ -41,7 +41,7 @@ class Sending(abc.ABC, Generic[Way]):
                 raise self._stop
             for _way, rows in self._jobs:
                 self.not_sent(rows, self._stop)
-        return self.outcomes
+        return AllWritten.of(self.outcomes) or self.outcomes
 
     async def _lane(self) -> None:
         for way, rows in self._jobs:

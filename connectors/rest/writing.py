@@ -33,8 +33,7 @@ class Writing(Sending[Endpoint]):
         singles: Mapping[str, Write | None] = {"create": self.declared.create, "update": self.declared.update, "delete": self.declared.delete}
         endpoints: dict[str, Endpoint] = {}
         waiting: dict[str, list[Row]] = {}
-        rows = list(rows_of(forms_of(client, self.declared, self.entity), changes))
-        for operation in dict.fromkeys(operation for operation, _row in rows):
+        for operation in changes.about["operation"].unique(maintain_order=True):
             way = bulks.get(operation) or singles.get(operation)
             if way is None:
                 raise SettingsError(
@@ -47,7 +46,7 @@ class Writing(Sending[Endpoint]):
             waiting[operation] = []
 
         def jobs() -> Iterator[tuple[Endpoint, list[Row]]]:
-            for operation, row in rows:
+            for operation, row in rows_of(forms_of(client, self.declared, self.entity), changes):
                 endpoint = endpoints[operation]
                 if not isinstance(endpoint.way, Bulk):
                     yield endpoint, [row]

@@ -1,17 +1,24 @@
-"""Many rows at once. With the connectors, the only place that asks which database it is: COPY and arrays on PostgreSQL, executemany and
-json_each on SQLite. Values are what the database stores (text, numbers, bytes); times come as datetimes and are adapted here."""
+"""Many rows at once. With the connectors, the only place that asks which database it is: COPY and arrays on PostgreSQL, lists of VALUES and JSON on
+SQLite. Values are what the database stores (text, numbers, bytes); times come as datetimes and are adapted here.
+
+On SQLite each row that Python steps over, written or read, gives up the interpreter and must get it back from the other steps of a pipeline: up to a
+millisecond a row. So a statement carries, and answers, all of its rows as one.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, models
 
 if TYPE_CHECKING:
     import polars as pl
+
+MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER is 32,766)
 
 
 def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
@@ -22,9 +29,39 @@ def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
             with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN (FORMAT csv)") as copy:
                 copy.write(_csv(frame))
         else:
-            adapted = [_adapted(model, name, frame[name].to_list()) for name in frame.columns]
-            rows: Any = zip(*adapted, strict=True)  # any iterable will do, whatever the stubs say
-            cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({_marks(frame.columns)})", rows)  # noqa: S608
+            _insert_values(model, frame)
+
+
+def _insert_values(model: type[models.Model], frame: pl.DataFrame) -> None:
+    """As INSERT … SELECT from a list of VALUES; what is the same in all rows is bound once."""
+    if not frame.height:
+        return
+    same = [name for name in frame.columns if frame[name].n_unique() == 1]
+    differ = [name for name in frame.columns if name not in same] or [same.pop()]
+    into = ", ".join(_quoted(model, [*same, *differ]))
+    picked = ", ".join([*(f"?{place}" for place in range(1, len(same) + 1)), *_numbered(len(differ))])
+    constants = [one for name in same for one in _adapted(model, name, frame[name].head(1).to_list())]
+    for some in frame.select(differ).iter_slices(MOST_VALUES // len(differ)):
+        columns = [_adapted(model, name, some[name].to_list()) for name in differ]
+        statement = f"INSERT INTO {_table(model)} ({into}) SELECT {picked} FROM ({_values(some.height, len(differ))})"  # noqa: S608
+        _execute(statement, [*constants, *chain.from_iterable(zip(*columns, strict=True))])
+
+
+@lru_cache(maxsize=8)
+def _values(rows: int, columns: int) -> str:
+    return f"VALUES {', '.join([f'({_marks(columns)})'] * rows)}"
+
+
+def _numbered(count: int) -> list[str]:
+    """The columns of a list of VALUES, as SQLite names them."""
+    return [f"column{number}" for number in range(1, count + 1)]
+
+
+def _execute(statement: str, values: Sequence[Any]) -> None:
+    """On SQLite, past Django's search for %s in thousands of marks."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        connection.connection.execute(statement, values)
 
 
 def _csv(frame: pl.DataFrame) -> bytes:
@@ -38,10 +75,20 @@ def _csv(frame: pl.DataFrame) -> bytes:
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Set `columns`, none of them a time, on many rows; the last value of each tuple is the primary key."""
-    sets = ", ".join(f"{name} = %s" for name in _quoted(model, columns))
-    with connection.cursor() as cursor:
-        key = connection.ops.quote_name(str(model._meta.pk.column))
-        cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", list(rows))  # noqa: S608
+    names, listed = _quoted(model, columns), list(rows)
+    key = connection.ops.quote_name(str(model._meta.pk.column))
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            sets = ", ".join(f"{name} = %s" for name in names)
+            cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", listed)  # noqa: S608
+        return
+    *values, its_key = _numbered(len(columns) + 1)
+    sets = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))
+    at_once = MOST_VALUES // (len(columns) + 1)
+    for start in range(0, len(listed), at_once):
+        some = listed[start : start + at_once]
+        statement = f"UPDATE {_table(model)} SET {sets} FROM ({_values(len(some), len(columns) + 1)}) WHERE {key} = {its_key}"  # noqa: S608
+        _execute(statement, list(chain.from_iterable(some)))
 
 
 def fetch(
@@ -79,10 +126,16 @@ def fetch_columns(
             asked = [json.dumps(list(dict.fromkeys(values))), *equal.values()]
             return [column or () for column in cursor.execute(statement, asked, prepare=False, binary=True).fetchone() or ()]
     conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
+    binary = [isinstance(model._meta.get_field(name), models.BinaryField) for name in columns]
+    told = [f"CASE WHEN {name} IS NOT NULL THEN hex({name}) END" if is_bytes else name for name, is_bytes in zip(names, binary, strict=True)]
+    statement = f"SELECT {', '.join(f'json_group_array({one})' for one in told)} FROM {_table(model)} WHERE {' AND '.join(conditions)}"  # noqa: S608
     with connection.cursor() as cursor:
-        statement = f"SELECT {', '.join(names)} FROM {_table(model)} WHERE {' AND '.join(conditions)}"  # noqa: S608
         cursor.execute(statement, [*equal.values(), json.dumps(list(values))])
-        return list(zip(*cursor.fetchall(), strict=True)) or [()] * len(names)
+        found = [json.loads(column) for column in cursor.fetchone()]
+    return [
+        [None if one is None else bytes.fromhex(one) for one in column] if is_bytes else column
+        for column, is_bytes in zip(found, binary, strict=True)
+    ]
 
 
 def _table(model: type[models.Model]) -> str:
@@ -93,8 +146,8 @@ def _quoted(model: type[models.Model], columns: Sequence[str]) -> list[str]:
     return [connection.ops.quote_name(str(model._meta.get_field(name).column)) for name in columns]  # type: ignore[union-attr]
 
 
-def _marks(columns: Collection[str]) -> str:
-    return ", ".join(["%s"] * len(columns))
+def _marks(count: int) -> str:
+    return ", ".join(["?"] * count)
 
 
 def _adapted(model: type[models.Model], name: str, values: Iterable[Any]) -> Iterable[Any]:

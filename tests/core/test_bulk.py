@@ -40,4 +40,4 @@ def test_the_rows_of_many_values_are_fetched_by_one_statement():
 
     assert sorted(rows) == sorted((f"t{n}", None) for n in range(51, 100, 2))
     assert bulk.fetch(Message, ["type"], key="type", values=["nothing"]) == []
-    assert bulk.fetch_columns(Message, ["type", "id"], key="type", values=[]) == [(), ()]
+    assert [list(column) for column in bulk.fetch_columns(Message, ["type", "id"], key="type", values=[])] == [[], []]
