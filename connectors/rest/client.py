@@ -74,11 +74,12 @@ class Client(Verdicts):
         self._lock = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._session: aiohttp.ClientSession | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], float] = {}  # those that ask, and when their time is up
+        self._late: set[asyncio.Task[Any]] = set()
         way = settings.connection
         self._patient = aiohttp.ClientTimeout(total=way.total_seconds, sock_connect=way.connect_seconds, sock_read=way.read_seconds)
-        quick = min(way.total_seconds, way.connect_seconds + way.read_seconds)  # one clock a request instead of one a packet
-        self._quick = aiohttp.ClientTimeout(total=quick, sock_connect=way.connect_seconds)
+        self._quick = aiohttp.ClientTimeout(total=None, sock_connect=way.connect_seconds)  # its time is watched here: a clock each costs a twentieth
+        self._quick_seconds = min(way.total_seconds, way.connect_seconds + way.read_seconds)
         self._permits, self._permits_until, self._block = 0, 0.0, 1
         self._permit_lock: asyncio.Lock | None = None
         self._hub = ThreadPoolExecutor(max_workers=1, thread_name_prefix="host")  # one thread for what may wait for the hub's database
@@ -107,22 +108,26 @@ class Client(Verdicts):
         for _turn in range(3):  # connections that the server closed meanwhile are noticed before one of them is taken
             await asyncio.sleep(0)
         self.cut = False
-        watch = asyncio.get_running_loop().create_task(self._watch_deadline())
+        watch = asyncio.get_running_loop().create_task(self._watch_time())
         try:
             return await work
         finally:
             watch.cancel()
 
-    async def _watch_deadline(self) -> None:
-        """Cut what is still going at the deadline, which moves as the lease is renewed."""
+    async def _watch_time(self) -> None:
+        """Cut what is still going at the deadline, which moves as the lease is renewed, and each quick request whose time is up."""
         while True:
-            left = self.host.deadline() - time.monotonic()
+            now = time.monotonic()
+            left = self.host.deadline() - now
             if left <= 0:
                 self.cut = True
                 for task in self._tasks:
                     task.cancel()
                 return
-            await asyncio.sleep(min(left, 1.0))
+            for task in [task for task, ends in self._tasks.items() if ends <= now and task not in self._late]:
+                self._late.add(task)
+                task.cancel()
+            await asyncio.sleep(min(left, 1.0, self._quick_seconds / 10))
 
     def close(self) -> None:
         with self._lock:
@@ -294,7 +299,7 @@ class Client(Verdicts):
         started = time.monotonic()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
-        self._tasks.add(task)
+        self._tasks[task] = started + self._quick_seconds if call.is_quick else float("inf")
         alive = False
         try:
             url, headers = self.credentials.sign(call) if signed else (call.url, call.headers)
@@ -313,6 +318,9 @@ class Client(Verdicts):
             alive = True
             raise NotSent(error) from error
         except asyncio.CancelledError:
+            if task in self._late:
+                task.uncancel()
+                raise self._failed(TimeoutError(), call) from None
             if not self.cut:
                 alive = True  # we were the ones to stop
                 raise
@@ -321,12 +329,16 @@ class Client(Verdicts):
                 Stopped(_("The time to work on {system} was over before it answered {place}."), system=self.host.system, place=call.place)
             ) from None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            connecting = self.settings.connection.connect_seconds
-            raise failed(error, system=self.host.system, place=call.place, host=call.url.host or "", connect_seconds=connecting) from None
+            raise self._failed(error, call) from None
         finally:
-            self._tasks.discard(task)
+            del self._tasks[task]
+            self._late.discard(task)
             self.last_seconds = time.monotonic() - started
             self.host.after_request(ok=alive, seconds=self.last_seconds)
+
+    def _failed(self, error: Exception, call: Call) -> NotSent | MaybeDone:
+        connecting = self.settings.connection.connect_seconds
+        return failed(error, system=self.host.system, place=call.place, host=call.url.host or "", connect_seconds=connecting)
 
     async def _body(self, response: aiohttp.ClientResponse, call: Call) -> bytes:
         limit = self.answers.max_bytes
