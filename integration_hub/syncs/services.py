@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 
 from connectors.base import Text
 from integration_hub.accounts.actor import Actor
+from integration_hub.approvals import services as approvals
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
@@ -79,7 +80,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     with transaction.atomic():
         if sync.refusal:
             Sync.objects.filter(pk=sync.pk).update(refusal=None)
-        return _create_run(
+        return create_run(
             sync,
             version,
             by=by,
@@ -112,7 +113,7 @@ def _published(sync: Sync) -> MappingVersion:
     return version
 
 
-def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence[str] | None, **chosen: Any) -> Run:
+def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence[str] | None, **chosen: Any) -> Run:
     """A run with its partition, which goes to the workers once the transaction commits."""
     try:
         with transaction.atomic():
@@ -353,6 +354,7 @@ def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     with transaction.atomic():
         _refuse_while_going(sync=sync)
         audit.record("sync.deleted", sync, by=by)
+        approvals.withdraw(guards.KIND, sync)
         sync.delete()
         if forget:
             delete_pair(sync.pair, by=by)
@@ -438,7 +440,7 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
     """
     by.require("rejects.resolve")
     with transaction.atomic():
-        pks = list(rows.open().filter(replay_at=None).values_list("pk", flat=True))
+        pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", flat=True))
         count = 0
         for start in range(0, len(pks), 500):
             count += OpenRow.objects.filter(pk__in=pks[start : start + 500]).update(replay_at=timezone.now(), again=True)
@@ -459,8 +461,8 @@ def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
     version = _published(sync)
     _refuse_while_going(pair=sync.pair, dry=False)
-    settings = {"filter": sync.filter, "compare_first": False}
-    return _create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
+    settings = {**_settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
+    return create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 
 def start_waiting_replays() -> None:
@@ -489,7 +491,7 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
     if not note.strip():
         raise ValidationError({"note": _("Say why these records may be left.")})
     with transaction.atomic():
-        pks = list(rows.open().values_list("pk", "sync_id"))
+        pks = list(rows.open().exclude(state=OpenState.WITHHELD).values_list("pk", "sync_id"))
         now = timezone.now()
         for start in range(0, len(pks), 500):
             some = [pk for pk, __ in pks[start : start + 500]]
