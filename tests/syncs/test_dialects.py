@@ -26,7 +26,12 @@ TARGETS = {
 @pytest.fixture
 def demo_sync(sandbox, db, by):
     """A function that makes one of the demo's syncs with its two systems: demo_sync(name)."""
-    text = re.sub(r"\$\{ENV:(\w+)\}", lambda found: {**demo.SECRETS, "SANDBOX_URL": sandbox.url}[found[1]], demo.FILE.read_text())
+    return demo_sync_at(sandbox.url, by)
+
+
+def demo_sync_at(url, by):
+    """The same with the sandbox at this address."""
+    text = re.sub(r"\$\{ENV:(\w+)\}", lambda found: {**demo.SECRETS, "SANDBOX_URL": url}[found[1]], demo.FILE.read_text())
     file = yaml.safe_load(text)
 
     def make(name):
