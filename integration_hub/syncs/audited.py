@@ -14,6 +14,8 @@ EVENTS = {
     "run.paused": gettext_noop("paused {subject}"),
     "run.resumed": gettext_noop("resumed {subject}"),
     "run.cancelled": gettext_noop("cancelled {subject}"),
+    "plan.approved": gettext_noop("approved the plan of {subject}"),
+    "plan.applied": gettext_noop("applied the plan of {subject}"),
     "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
     "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
     "run.exported": gettext_noop("exported the record changes of a run of {subject}"),

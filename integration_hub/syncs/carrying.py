@@ -45,7 +45,7 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
+        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})
@@ -70,7 +70,8 @@ def carry(partition: Partition, lease: Lease) -> None:
     try:
         begins = run.state == RunState.QUEUED
         if begins:
-            measure(run, opener(run, lease))
+            if run.applies_id is None and run.undoes is None:
+                measure(run, opener(run, lease))
             stages.begin(run)
             if run.state not in LIVE:  # paused or cancelled while it was measured
                 give_back(partition, lease)

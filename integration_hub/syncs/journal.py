@@ -86,8 +86,8 @@ class ChangePage:
     searched_all: bool = True
 
 
-def changes_of(run: Run, *, operation: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
-    """The next changes of a run behind the mark, in the order in which they were compared."""
+def changes_of(run: Run, *, operation: str = "", field: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
+    """The next changes of a run behind the mark, in the order in which they were compared; `field`: those that send this field."""
     first_set, first_row = read_mark(after)
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
     sets = {"create": sets.filter(creates__gt=0), "update": sets.filter(updates__gt=0)}.get(operation, sets)
@@ -96,7 +96,7 @@ def changes_of(run: Run, *, operation: str = "", key: str = "", after: str = "",
         if opened == MOST_FILES:
             return ChangePage(found, f"{change_set.pk}.0", searched_all=False)
         begins = first_row if change_set.pk == first_set else 0
-        frame = _chosen(change_set, operation, key, begins, size + 1 - len(found))
+        frame = _chosen(change_set, operation, field, key, begins, size + 1 - len(found))
         found += _changes(change_set, frame)
         if len(found) > size:
             return ChangePage(found[:size], found[size].mark)
@@ -113,13 +113,16 @@ def read_mark(mark: str) -> tuple[int, int]:
     return (int(number), int(row)) if number.isascii() and row.isascii() and number.isdigit() and row.isdigit() and len(mark) < 30 else (0, 0)
 
 
-def _chosen(change_set: ChangeSet, operation: str, key: str, begins: int, count: int) -> pl.DataFrame:
+def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins: int, count: int) -> pl.DataFrame:
     import polars as pl
 
     frame = changesets.frame_of(change_set)
     wanted = pl.col("row") >= begins
     if operation:
         wanted &= pl.col("operation") == operation
+    if field:
+        names = frame["send"].struct.fields
+        wanted &= pl.col("send").struct.field(field) if field in names else pl.lit(value=False)
     if key:
         wanted &= (pl.col("source_key") == key) | (pl.col("target_key") == key).fill_null(False)
     return frame.filter(wanted).head(count)

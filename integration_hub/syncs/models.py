@@ -266,7 +266,7 @@ class RunQuerySet(VisibleQuerySet):
 
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
-        return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+        return self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
 
     def writing_into(self, target: Entity) -> RunQuerySet:
         """Runs that write to this entity, or have."""
@@ -290,6 +290,8 @@ class Run(models.Model):
     settings = models.JSONField(default=dict)  # filter, compare_first: as they were
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
+    applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved of a plan
+    undoes = models.JSONField(null=True)  # of a plan that undoes: {"runs": their numbers, "keys": of the source, null: all}
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
     trigger = models.CharField(max_length=20, choices=Trigger)
     actor_kind = models.CharField(max_length=20)
@@ -357,6 +359,25 @@ class Run(models.Model):
             return {name: self.counts.get(name, 0) for name in COUNTS}
         found = self.partitions.aggregate(**{name: Sum(f"{name}_count") for name in COUNTS})
         return {name: found[name] or 0 for name in COUNTS}
+
+
+class PlanApproval(models.Model):
+    """What was approved of a plan, by whom and why. A plan is a dry run, or one that undoes others; it is approved once and applied by a run."""
+
+    plan = models.OneToOneField(Run, models.CASCADE, related_name="approval")
+    digest = models.CharField(max_length=64)  # of mapping version, settings and change sets, as they were approved
+    operations = models.JSONField(default=list)  # only these; empty: all
+    rule = models.TextField(blank=True)  # an expression over the changes; only those it is true for
+    except_keys = models.JSONField(default=list)  # of the source: never these
+    approved_count = models.PositiveBigIntegerField()  # changes
+    reason = models.TextField()
+    actor_kind = models.CharField(max_length=20)
+    actor_name = models.CharField(max_length=200)
+    actor_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return str(self.plan)
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)

@@ -328,8 +328,9 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
-    old = (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
-    compared_first = bool(work.run.settings.get("compare_first"))
+    applies = work.run.applies_id is not None  # what was approved is never taken for fresh
+    old = applies or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
+    compared_first = applies or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()
     if compared_first:
         moved = relinked(work, rows)
