@@ -248,3 +248,31 @@ class CursorForm(forms.Form):
         if found.get("value"):
             cursor_value(self.sync, found["value"])
         return found
+
+
+class ApprovalForm(forms.Form):
+    """What of a plan is approved, and why."""
+
+    operations = forms.MultipleChoiceField(
+        label=gettext_lazy("Only these changes"),
+        choices=[("create", gettext_lazy("Creates")), ("update", gettext_lazy("Updates")), ("adopt", gettext_lazy("Links only"))],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=gettext_lazy("None chosen: all of them."),
+    )
+    rule = forms.CharField(
+        label=gettext_lazy("Only where"),
+        max_length=2_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("A condition over each change, for example: operation = 'update' and before.email is null"),
+    )
+    except_keys = forms.CharField(
+        label=gettext_lazy("Except these keys of the source, one a line"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "hub-mono", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def clean_except_keys(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["except_keys"].splitlines() if line.strip()]

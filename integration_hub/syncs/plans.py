@@ -24,7 +24,6 @@ from django.utils.translation import gettext_noop
 from connectors.base import FieldType
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
-from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.definition import read_definition
 from integration_hub.syncs import applying, changesets, services
@@ -49,6 +48,14 @@ def expires_at(plan: Run) -> datetime:
 
 def approval_of(plan: Run) -> PlanApproval | None:
     return PlanApproval.objects.filter(plan=plan).first()
+
+
+def approved(plan: Run) -> PlanApproval:
+    """Its approval. Raises NotPossible where it has none."""
+    approval = approval_of(plan)
+    if approval is None:
+        raise NotPossible(gettext_noop("This plan is not approved yet."))
+    return approval
 
 
 def applied_by(approval: PlanApproval) -> Run | None:
@@ -205,16 +212,3 @@ def _counted(plan: Run) -> list[tuple[str, int, int]]:
             counter.update({column.name: int(column.sum()) for column in sent if column.any()})
     rows = [(name, counts["update"][name], counts["create"][name]) for name in {**counts["update"], **counts["create"]}]
     return sorted(rows, key=lambda row: (-row[1], -row[2], row[0]))
-
-
-def told_of(approval: PlanApproval) -> str:
-    """What was approved, in a sentence."""
-    parts = []
-    words = {"create": _("creates"), "update": _("updates"), "adopt": _("links"), "delete": _("deletes")}
-    if approval.operations:
-        parts.append(_("only {operations}").format(operations=texts.listed([words[name] for name in approval.operations])))
-    if approval.rule:
-        parts.append(_("where {rule}").format(rule=approval.rule))
-    if approval.except_keys:
-        parts.append(_("except {keys}").format(keys=texts.listed(approval.except_keys[:5]) + (" …" if len(approval.except_keys) > 5 else "")))
-    return "; ".join(parts) or _("whole")

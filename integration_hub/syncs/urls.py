@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, rejects, runs, sync_forms, syncs, together, trace
+from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, sync_forms, syncs, together, trace
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -32,6 +32,9 @@ _runs = [
     path("<int:number>/changes.csv", changes.ChangeExport.as_view(), name="changes_export"),
     path("<int:number>/changes/", changes.ChangeList.as_view(), name="changes"),
     path("<int:number>/changes/<int:change_set>/<int:row>/", changes.ChangeDetail.as_view(), name="change"),
+    path("<int:number>/plan/", plans.PlanPage.as_view(), name="plan"),
+    path("<int:number>/plan/approve/", plans.ApprovePlan.as_view(), name="approve"),
+    path("<int:number>/plan/apply/", plans.ApplyPlan.as_view(), name="apply"),
     path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),
     path("<int:number>/pause/", runs.PauseRun.as_view(), name="pause"),
     path("<int:number>/resume/", runs.ResumeRun.as_view(), name="resume"),

@@ -177,7 +177,7 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     else:
         said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
         said = said.format(n=number(would), target=target)
-    following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
+    following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
     if missed:

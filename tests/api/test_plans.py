@@ -1,0 +1,45 @@
+"""Plans through the API: looked at, approved, applied, and undone."""
+
+import pytest
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.syncs.models import Run
+from tests.api.test_syncs import JSON, V1
+from tests.syncs.conftest import by, crm, few, finish, oa, run_now, sandbox, sandbox_server, users_sync
+from tests.syncs.equal import assert_equal
+
+__all__ = ["by", "crm", "few", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def approver(api, person):
+    return api(Actor.of(person("approver")))
+
+
+def test_a_plan_is_looked_at_approved_and_applied(few, users_sync, run_now, api, approver, operator):
+    plan = run_now(users_sync, dry=True)
+    address = f"{V1}/runs/{plan.pk}"
+
+    told = approver.get(f"{address}/plan/").json()
+    assert (told["changes"], told["refusal"], told["approval"], told["applied_by"]) == (80, "", None, None)
+    assert {"name": "email", "updates": 0, "creates": 75} in told["changed_fields"]
+    assert approver.get(f"{address}/changes/?operation=update&field=employee_id").json()["items"][0]["operation"] == "update"
+    assert approver.post(f"{address}/apply/").status_code == 409
+    assert api(operator).post(f"{address}/approve/", {"reason": "Mine"}, content_type=JSON).status_code == 403
+    refused = approver.post(f"{address}/approve/", {"reason": "Checked", "rule": "after.nothing = 1"}, content_type=JSON)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "#/rule")
+    approved = approver.post(f"{address}/approve/", {"reason": "Checked"}, content_type=JSON).json()
+    assert (approved["approval"]["approved_count"], approved["approval"]["reason"]) == (80, "Checked")
+
+    run = approver.post(f"{address}/apply/")
+
+    assert (run.status_code, run.json()["applies_plan_of"]) == (201, plan.pk)
+    finish(Run.objects.get(pk=run.json()["id"]))
+    assert_equal(few)
+    assert approver.get(f"{address}/plan/").json()["applied_by"] == run.json()["id"]
+    assert approver.post(f"{address}/apply/").status_code == 409
+
+
+def test_a_run_that_wrote_is_no_plan(few, users_sync, run_now, approver):
+    assert approver.get(f"{V1}/runs/{run_now(users_sync).pk}/plan/").status_code == 409
