@@ -17,7 +17,7 @@ from integration_hub.core import leases, logs, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import pipeline, stages
+from integration_hub.syncs import deletes, guards, pipeline, stages
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
@@ -80,7 +80,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         settle_leftovers(work, lease, opener)
         if begins:
             divide(work, lease)
-        done = pipeline.carry(work, lease)
+        done = deletes.carry(work, lease) if run.state == RunState.CLOSING else pipeline.carry(work, lease)
         state = PartitionState.WAITING
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
@@ -132,6 +132,8 @@ def measure(run: Run, open: Any) -> None:
         elif cursor.type in NUMBERS:
             with open("source") as connector:
                 found["read_until"] = connector.newest(source) or ""
+    if guards.counts_links(run):
+        found["links_at_start"] = Link.objects.live(run.pair_id).count()
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
 

@@ -10,6 +10,7 @@ change sets that are not settled, taken from their files.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,14 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, openrows, waiting
+from integration_hub.syncs import applying, changesets, openrows, roster, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
-from integration_hub.syncs.work import InFlight, Work
+from integration_hub.syncs.work import Counts, InFlight, Work
 from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def carry(work: Work, lease: Lease) -> bool:
         work.partition.refresh_from_db()
         return work.partition.read_done
     while True:  # a record parked on one that this run has written since is read again, generation by generation
-        write(work, lease)
+        write(work, lease, to_write(work, lease))
         work.partition.refresh_from_db()
         if not work.partition.read_done or unsettled(work).exists():
             return False
@@ -51,10 +52,10 @@ def carry(work: Work, lease: Lease) -> bool:
             return False
 
 
-def write(work: Work, lease: Lease) -> None:
-    """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
+def write(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> None:
+    """Send these change sets and settle them, portion by portion."""
     work.in_flight = InFlight()
-    portions = ahead(sent(work, lease, to_write(work, lease)))
+    portions = ahead(sent(work, lease, sets))
     try:
         for portion in portions:
             record(work, lease, portion)
@@ -64,7 +65,7 @@ def write(work: Work, lease: Lease) -> None:
 
 
 def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
-    """First what was planned before, then what is read now."""
+    """First what an earlier holder left, then what is read now, each page as soon as it is compared."""
     yield from taken_up(work)
     if work.run.applies is not None:
         if not work.partition.read_done:
@@ -117,9 +118,10 @@ def keys_of(page: MappedPage) -> Iterator[str]:
 
 
 def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
-    """One commit: change set, page row, open rows, counters and the position behind the page. The file is on the disk before it."""
+    """One commit: change set, page row, open rows, counters and the position behind the page. The files are on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
     place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
+    seen = roster.placed(page.roster, work.run.pk) if page.roster is not None else ""
     with transaction.atomic():
         change_set = None
         if changes is not None:
@@ -130,6 +132,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
                 rows=changes.height,
                 creates=int((changes["operation"] == "create").sum()),
                 updates=int((changes["operation"] == "update").sum()),
+                deletes=int(changes["operation"].is_in(changesets.DELETES).sum()),
                 planned_at=began,
                 **place,
             )
@@ -138,6 +141,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
             number=page.number,
             last_value=page.last_value,
             last_key=page.last_key,
+            roster=seen,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
@@ -153,7 +157,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
     return change_set
 
 
-_PAGE_COUNTS = ("read", "absent", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+_PAGE_COUNTS = tuple(field.name for field in fields(Counts))
 
 
 def unsettled(work: Work):  # type: ignore[no-untyped-def]

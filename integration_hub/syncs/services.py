@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import order, schedule, stages
+from integration_hub.syncs import guards, order, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -85,12 +85,24 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
             by=by,
             keys=keys,
             mode=Mode.INCREMENTAL if cursor else Mode.FULL,
-            settings={"filter": sync.filter, "compare_first": sync.compare_first},
+            settings=_settings_of(sync),
             dry=dry,
             trigger=trigger,
             since_value=cursor.value if cursor else "",
             since_key=cursor.key if cursor else "",
         )
+
+
+def _settings_of(sync: Sync) -> dict[str, Any]:
+    """What a run keeps to, also when the sync is changed while it is going."""
+    deletes = {"policy": sync.deletes, "field": sync.mark_field, "value": sync.mark_value, "left_filter": sync.left_filter}
+    limits = guards.limits_of(sync)
+    return {
+        "filter": sync.filter,
+        "compare_first": sync.compare_first or not limits.keys().isdisjoint(("create", "update")),
+        "deletes": deletes,
+        "guards": limits,
+    }
 
 
 def _published(sync: Sync) -> MappingVersion:
@@ -197,7 +209,8 @@ def _advance_later(run: Run) -> None:
 # --- syncs ------------------------------------------------------------------------------------------------------------
 
 _CHANGEABLE = (
-    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
+    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value",
+    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone",
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
