@@ -38,7 +38,7 @@ def ask(kind: str, subject: models.Model, *, question: Text, part: str = "", cou
         create_defaults={**told, "subject_name": str(subject)[:300], "asked_at": now},
     )
     if is_new:
-        outbox.emit("decision.asked", f"decisions/{decision.pk}", kind=kind, subject=str(subject))
+        outbox.emit("decision.asked", f"decisions/{decision.pk}", kind=kind, about=str(subject))
     return decision
 
 
@@ -68,4 +68,4 @@ def decide(decision: Decision, answer: str, *, by: Actor, reason: str) -> None:
         decision.refresh_from_db()
         audit.record(f"decision.{said.state}", decision, by=by, changes={"records": [None, decision.count]}, note=decision.reason)
         said.act(decision, by, decision.reason)
-        outbox.emit(f"decision.{said.state}", f"decisions/{decision.pk}", kind=decision.kind, subject=decision.subject_name)
+        outbox.emit(f"decision.{said.state}", f"decisions/{decision.pk}", kind=decision.kind, about=decision.subject_name)

@@ -78,7 +78,7 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
         left_over = sets.filter(pk__gt=work.partition.position or 0).iterator(chunk_size=1)
         for number, planned in enumerate(left_over, start=work.partition.page_number + 1):
             rows, began = chosen(approval, changesets.frame_of(planned), rule), timezone.now()
-            left = moved_in_source(work, source, rows) if source is not None and rows.height else {}
+            left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
             page = page_of(number, planned, rows, list(left.values()), last=planned.pk == last)
             rows = rows.filter(~rows["source_key"].is_in(list(left)))
             rows = rows.select(name for name in rows.columns if name not in ("row", "reason")).with_row_index("row")
@@ -95,6 +95,7 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
 
 def page_of(number: int, planned: ChangeSet, rows: pl.DataFrame, left: list[Left], *, last: bool) -> MappedPage:
     """The approved rows of a plan's change set as a page of this run."""
+    missing = int(rows["operation"].is_in(changesets.END_LINKS).sum())
     return MappedPage(
         number=number,
         position=planned.pk,
@@ -104,13 +105,15 @@ def page_of(number: int, planned: ChangeSet, rows: pl.DataFrame, left: list[Left
         send=rows["send"].struct.unnest().to_numpy(),
         keys=rows["source_key"].to_list(),
         match={},
-        counts=Counts(read=rows.height, produced=rows.height, moved=len(left)),
+        counts=Counts(read=rows.height - missing, produced=rows.height - missing, missing=missing, moved=len(left)),
         left=left,
     )
 
 
 def moved_in_source(work: Work, source: Connector, rows: pl.DataFrame) -> dict[str, Left]:
     """Source key → what to leave, of the records that the source no longer has as they were when the plan was made."""
+    if not rows.height:
+        return {}
     then = rows["source"].struct.unnest()
     matter = {*work.mapping.sources, *(work.filter.fields if work.filter else ())}
     names = [name for name in then.columns if name in matter and work.source.field(name) is not None]

@@ -16,6 +16,7 @@ EVENTS = {
     "run.cancelled": gettext_noop("cancelled {subject}"),
     "plan.approved": gettext_noop("approved the plan of {subject}"),
     "plan.applied": gettext_noop("applied the plan of {subject}"),
+    "run.undo_planned": gettext_noop("planned an undo: {subject}"),
     "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
     "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
     "run.exported": gettext_noop("exported the record changes of a run of {subject}"),

@@ -143,7 +143,7 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
             _result(change_set, row, outcome),
             row["source_key"],
             outcome.get("target_key") or row["target_key"] or "",
-            json.loads(outcome["reason"]) if outcome.get("reason") else None,
+            json.loads(told) if (told := outcome.get("reason") or row.get("reason")) else None,
             row["source"] or {},
             [_field(name, row, read_back) for name in row["after"]],
             earlier,
@@ -151,6 +151,8 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
 
 
 def _result(change_set: ChangeSet, row: Json, outcome: Mapping[str, Any]) -> str:
+    if row["operation"] == "keep":
+        return "kept"
     if row["row"] < change_set.settled:
         told = outcome.get("result", "written")
         return "linked" if told == "written" and row["operation"] == "adopt" else str(told)

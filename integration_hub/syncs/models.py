@@ -374,6 +374,11 @@ class Run(models.Model):
     def target(self) -> Entity:
         return self.pair.side(self.target_side)
 
+    @property
+    def is_undo(self) -> bool:
+        """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
+        return self.applies is not None and self.applies.plan.undoes is not None
+
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
         if self.counts:

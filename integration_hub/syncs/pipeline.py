@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, openrows, roster, waiting
+from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 def carry(work: Work, lease: Lease) -> bool:
     """Do a partition's work in the run's stage until it is done or its turn is over. True: done."""
     if work.run.state == RunState.COMPARING:
-        for __ in compared(work, lease, ahead(mapped(work, read(work)))):
-            pass
+        if work.run.undoes is not None:
+            undoing.planned(work, lease, plan)
+        else:
+            for __ in compared(work, lease, ahead(mapped(work, read(work)))):
+                pass
         work.partition.refresh_from_db()
         return work.partition.read_done
     while True:  # a record parked on one that this run has written since is read again, generation by generation

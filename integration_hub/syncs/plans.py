@@ -33,7 +33,7 @@ from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState
 from integration_hub.systems.models import System
 
 GOOD_FOR = timedelta(hours=24)
-OPERATIONS = ("create", "update", "adopt")
+OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink")
 TRIED_IN_VAIN = (RunState.FAILED, RunState.CANCELLED)
 
 
@@ -65,10 +65,10 @@ def applied_by(approval: PlanApproval) -> Run | None:
 
 def digest_of(plan: Run, sync: Sync) -> str:
     """SHA-256 over what a plan rests on, with its sync as it is now: mapping version, settings and change sets."""
-    version, rules = plan.mapping_version, {name: plan.settings.get(name) for name in ("filter", "compare_first")}
+    version, rules, direction = plan.mapping_version, plan.settings, plan.direction
     if plan.undoes is None and sync.mapping.latest is not None:
-        version, rules = sync.mapping.latest, {"filter": sync.filter, "compare_first": sync.compare_first}
-    said = [version.pk, version.definition, rules, sync.direction, sync.pair_id, plan.undoes]
+        version, rules, direction = sync.mapping.latest, services.settings_of(sync), sync.direction
+    said = [version.pk, version.definition, rules, direction, sync.pair_id, plan.undoes]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
         digest.update(f"{change_set.pk} {change_set.rows}".encode())
@@ -91,8 +91,7 @@ def refuse_unless_good(plan: Run) -> Sync:
         raise NotPossible(gettext_noop("This plan is older than {hours} hours. Make a new one."), hours=GOOD_FOR // timedelta(hours=1))
     if plan.undoes is None and plan.mapping_version != sync.mapping.latest:
         raise NotPossible(gettext_noop("The mapping of {name} is another by now. Make a new plan."), name=sync.name)
-    now = (sync.filter, sync.compare_first, sync.direction)
-    if plan.undoes is None and (plan.settings.get("filter", ""), plan.settings.get("compare_first", False), plan.direction) != now:
+    if plan.undoes is None and (plan.settings, plan.direction) != (services.settings_of(sync), sync.direction):
         raise NotPossible(gettext_noop("The settings of {name} have changed since. Make a new plan."), name=sync.name)
     return sync
 
@@ -172,7 +171,7 @@ def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> R
     with transaction.atomic():
         run = services.create_run(
             sync, plan.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
-            expected_count=approval.approved_count,
+            expected_count=approval.approved_count, direction=plan.direction,
         )  # fmt: skip
         other = approval.runs.exclude(pk=run.pk).exclude(state__in=TRIED_IN_VAIN).first()
         if other is not None:

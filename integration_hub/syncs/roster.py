@@ -37,7 +37,7 @@ def follows(run: Run) -> bool:
 
 def reads_all(run: Run) -> bool:
     """Whether what the run does not meet is missing."""
-    return run.mode == Mode.FULL and run.keys is None and not run.since_value
+    return run.mode == Mode.FULL and run.keys is None and run.applies_id is None and not run.since_value
 
 
 def read_nothing(run: Run) -> bool:
@@ -144,4 +144,5 @@ def unseen(keys: Sequence[str], seen: np.ndarray, number: int, count: int) -> li
     hashes = hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy()
     places = np.searchsorted(seen, hashes)
     met = seen[np.minimum(places, len(seen) - 1)] == hashes if len(seen) else np.zeros(len(hashes), dtype=bool)
-    return [keys[place] for place in np.flatnonzero((hashes % np.uint64(count) == number) & ~met)]
+    gone = (hashes % np.uint64(count) == number) & ~met
+    return [key for key, is_gone in zip(keys, gone.tolist(), strict=True) if is_gone]

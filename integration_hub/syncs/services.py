@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 
 from connectors.base import Text
 from integration_hub.accounts.actor import Actor
+from integration_hub.approvals import services as approvals
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
@@ -85,7 +86,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
             by=by,
             keys=keys,
             mode=Mode.INCREMENTAL if cursor else Mode.FULL,
-            settings=_settings_of(sync),
+            settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
             since_value=cursor.value if cursor else "",
@@ -93,7 +94,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         )
 
 
-def _settings_of(sync: Sync) -> dict[str, Any]:
+def settings_of(sync: Sync) -> dict[str, Any]:
     """What a run keeps to, also when the sync is changed while it is going."""
     deletes = {"policy": sync.deletes, "field": sync.mark_field, "value": sync.mark_value, "left_filter": sync.left_filter}
     limits = guards.limits_of(sync)
@@ -120,13 +121,12 @@ def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence
                 sync=sync,
                 pair=sync.pair,
                 name=sync.name,
-                direction=sync.direction,
                 mapping_version=version,
                 keys=keys,
                 actor_kind=by.kind,
                 actor_name=by.name,
                 actor_id=by.user_id,
-                **{"expected_count": len(keys) if keys is not None else None, **chosen},
+                **{"direction": sync.direction, "expected_count": len(keys) if keys is not None else None, **chosen},
             )
             audit.record("run.started", run, by=by)
             Partition.objects.create(run=run)
@@ -352,6 +352,7 @@ def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     with transaction.atomic():
         refuse_while_going(sync=sync)
         audit.record("sync.deleted", sync, by=by)
+        approvals.withdraw(guards.KIND, sync)
         sync.delete()
         if forget:
             delete_pair(sync.pair, by=by)
@@ -437,7 +438,7 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
     """
     by.require("rejects.resolve")
     with transaction.atomic():
-        pks = list(rows.open().filter(replay_at=None).values_list("pk", flat=True))
+        pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", flat=True))
         count = 0
         for start in range(0, len(pks), 500):
             count += OpenRow.objects.filter(pk__in=pks[start : start + 500]).update(replay_at=timezone.now(), again=True)
@@ -458,7 +459,7 @@ def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
     version = _published(sync)
     refuse_while_going(pair=sync.pair, dry=False)
-    settings = {"filter": sync.filter, "compare_first": False}
+    settings = {**settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
     return create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 
@@ -488,7 +489,7 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
     if not note.strip():
         raise ValidationError({"note": _("Say why these records may be left.")})
     with transaction.atomic():
-        pks = list(rows.open().values_list("pk", "sync_id"))
+        pks = list(rows.open().exclude(state=OpenState.WITHHELD).values_list("pk", "sync_id"))
         now = timezone.now()
         for start in range(0, len(pks), 500):
             some = [pk for pk, __ in pks[start : start + 500]]

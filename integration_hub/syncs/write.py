@@ -362,7 +362,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     gone = rows.filter(rows["operation"].is_in(changesets.END_LINKS))
     if gone.height:
         moved |= relinked(work, gone)
-    if gone.height and old:
+    if gone.height and old and not work.run.is_undo:
         moved |= came_back(work, gone)
     if old:
         result: dict[int, Outcome] = {}

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("syncs", "0009_parked_records_and_order"),
+        ("syncs", "0010_deletes_and_guards"),
     ]
 
     operations = [
