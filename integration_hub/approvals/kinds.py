@@ -36,6 +36,7 @@ class Kind:
     answers: Callable[[Decision], Mapping[str, Answer]]
     template: str
     shown: Callable[[Decision, Actor], dict[str, Any]]
+    refusals: tuple[type[Exception], ...] = ()  # with which its answers refuse; each says why in a sentence
 
 
 kinds: Registry[Kind] = Registry("kinds of decisions")

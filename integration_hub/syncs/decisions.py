@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as translate
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.approvals.kinds import Answer, Kind
 from integration_hub.approvals.models import Decision, DecisionState
+from integration_hub.core import texts
+from integration_hub.core.templatetags.hub import number
 from integration_hub.syncs import changesets, guards, journal
 from integration_hub.syncs.models import ChangeSet, OpenRow, PageRow, Partition, Run, Sync
-from integration_hub.syncs.services import NotPossible, change_sync, create_run
+from integration_hub.syncs.services import NotPossible, PairBusy, change_sync, create_run
 from integration_hub.syncs.states import Closed, RunState, Trigger
 
 if TYPE_CHECKING:
@@ -83,12 +86,13 @@ def refuse(decision: Decision, by: Actor, reason: str) -> None:
 
 def raise_limit(decision: Decision, by: Actor, reason: str) -> None:
     sync = _sync_of(decision)
-    change_sync(sync, by=by, **raised(sync, decision))
+    limits: dict[str, Any] = raised(sync, decision)
+    change_sync(sync, by=by, **limits)
     accept(decision, by, reason)
 
 
 def _sync_of(decision: Decision) -> Sync:
-    sync = Sync.objects.filter(pk=decision.subject_id).first()
+    sync: Sync | None = Sync.objects.filter(pk=decision.subject_id).first()
     if sync is None:
         raise NotPossible(gettext_noop("The sync {name} was deleted."), name=decision.subject_name)
     return sync
@@ -169,6 +173,7 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
         "examples": examples,
         "more": max(0, decision.count - len(examples)),
         "limits": _limits_told(sync, decision) if sync is not None else [],
+        "because": _because(decision),
     }
 
 
@@ -179,6 +184,17 @@ def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
     return [change for change in found if change is not None]
 
 
+def _because(decision: Decision) -> list[str]:
+    """What made the guard stop them."""
+    if decision.about.get("nothing"):
+        return [translate("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
+    said = [texts.render(guards.reason_of(decision.part))]
+    if links := decision.about.get("links"):
+        share = translate("{n} of {links} linked records, {percent} %.")
+        said.append(share.format(n=number(decision.count), links=number(links), percent=number(round(decision.count * 100 / links, 1))))
+    return said
+
+
 def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:
     """The sync's limits for this kind of change, as label and value."""
     names = (f"most_{decision.part}s", f"most_{decision.part}s_percent")
@@ -186,4 +202,4 @@ def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:
     return [(label, str(value)) for label, value in values if value is not None]
 
 
-KIND = Kind(_("Withheld changes"), answers, "syncs/_withheld.html", shown)
+KIND = Kind(_("Withheld changes"), answers, "syncs/_withheld.html", shown, refusals=(PairBusy, NotPossible))

@@ -12,9 +12,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping
+from integration_hub.syncs import guards
 from integration_hub.syncs.models import Pair, Sync
 from integration_hub.syncs.schedule import cursor_value
-from integration_hub.syncs.states import Mode
+from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
 from integration_hub.systems.models import Entity
 
 UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
@@ -51,6 +52,11 @@ class SpanField(forms.MultiValueField):
         if not data_list or not data_list[0]:
             return None
         return min(int(data_list[0]) * int(data_list[1] or 60), 2**31 - 1)
+
+
+def _limit(label: Any, initial: int | None = None) -> forms.IntegerField:
+    """What a run may do without asking; None: any number."""
+    return forms.IntegerField(label=label, min_value=0, max_value=30_000 if label.endswith("%") else 2**31 - 1, required=False, initial=initial)
 
 
 class SyncForm(forms.Form):
@@ -106,6 +112,29 @@ class SyncForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Nothing is written until all of it has been read and compared."),
     )
+    deletes = forms.ChoiceField(
+        label=gettext_lazy("When a record is deleted in the source"),
+        choices=DeletePolicy.choices,
+        initial=DeletePolicy.IGNORE,
+        required=False,
+        help_text=gettext_lazy(
+            "Full runs see what is gone; incremental ones only where the source tells it. Each record is looked up once more before."
+        ),
+    )
+    mark_field = forms.CharField(
+        label=gettext_lazy("Field of the mark"), max_length=300, required=False, widget=forms.TextInput(attrs={"class": "hub-mono"}),
+        help_text=gettext_lazy("Of the target, by its technical name, such as BLOCKED."),
+    )  # fmt: skip
+    mark_value = forms.CharField(label=gettext_lazy("Value of the mark"), max_length=200, required=False)
+    left_filter = forms.ChoiceField(
+        label=gettext_lazy("When a record leaves the filter"), choices=LeftFilter.choices, initial=LeftFilter.KEEP, required=False
+    )
+    most_creates = _limit(gettext_lazy("Creates without asking"))
+    most_creates_percent = _limit(gettext_lazy("Creates without asking, %"))
+    most_updates = _limit(gettext_lazy("Updates without asking"))
+    most_updates_percent = _limit(gettext_lazy("Updates without asking, %"))
+    most_deletes = _limit(gettext_lazy("Deletes without asking"))
+    most_deletes_percent = _limit(gettext_lazy("Deletes without asking, %"), initial=20)
     parked_days = forms.IntegerField(
         label=gettext_lazy("Wait for links, days"),
         min_value=1,
@@ -182,6 +211,8 @@ class SyncForm(forms.Form):
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
         found["parked_days"] = found.get("parked_days") or 7
+        found["deletes"] = found.get("deletes") or DeletePolicy.IGNORE
+        found["left_filter"] = found.get("left_filter") or LeftFilter.KEEP
         found["after"] = list(found.get("after") or ())
         found["time_zone"] = found.get("time_zone") or "UTC"
         return found
@@ -206,7 +237,7 @@ def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
     names = (
         "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
-        "group", "notes",
+        "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
     )  # fmt: skip
     return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
         name: getattr(sync, name) for name in names

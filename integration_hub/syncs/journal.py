@@ -47,8 +47,8 @@ class Change:
 
     change_set: ChangeSet
     row: int
-    operation: str  # create, update, adopt
-    result: str  # written, linked, planned, sending, not_sent, refused, moved, unknown
+    operation: str  # create, update, adopt, delete, mark, unlink
+    result: str  # written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved, unknown
     source_key: str
     target_key: str
     reason: Json | None
@@ -74,7 +74,11 @@ class Change:
 
     @property
     def name(self) -> str:
-        return name_of({field.name: field.after for field in self.fields}) or name_of(self.source) or self.source_key
+        return (
+            name_of({field.name: field.before if field.after is ABSENT else field.after for field in self.fields})
+            or name_of(self.source)
+            or self.source_key
+        )
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ def changes_of(run: Run, *, operation: str = "", field: str = "", key: str = "",
     """The next changes of a run behind the mark, in the order in which they were compared; `field`: those that send this field."""
     first_set, first_row = read_mark(after)
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
-    sets = {"create": sets.filter(creates__gt=0), "update": sets.filter(updates__gt=0)}.get(operation, sets)
+    counted = {"create": "creates", "update": "updates", "delete": "deletes", "mark": "deletes"}.get(operation)
+    sets = sets.filter(**{f"{counted}__gt": 0}) if counted else sets
     found: list[Change] = []
     for opened, change_set in enumerate(sets.iterator(chunk_size=8)):
         if opened == MOST_FILES:
@@ -155,15 +160,20 @@ def _result(change_set: ChangeSet, row: Json, outcome: Mapping[str, Any]) -> str
         return "kept"
     if row["row"] < change_set.settled:
         told = outcome.get("result", "written")
-        return "linked" if told == "written" and row["operation"] == "adopt" else str(told)
+        return _WRITTEN_AS.get(row["operation"], "written") if told == "written" else str(told)
     if change_set.state == ChangeSetState.SENDING and row["row"] < change_set.sending_to:
         return "sending"
     return "planned" if change_set.state in (ChangeSetState.PLANNED, ChangeSetState.SENDING) else "not_sent"
 
 
+_WRITTEN_AS = {"adopt": "linked", "unlink": "unlinked"}  # what the target is not asked for
+
+
 def _field(name: str, row: Json, read_back: Json) -> FieldChange:
     after, sent, known = row["after"][name], bool(row["send"][name]), row["operation"] == "create" or bool(row["before_known"])
     before = ABSENT if row["operation"] == "create" or row["before"] is None else row["before"][name]
+    if row["operation"] == "delete":
+        return FieldChange(name, before, ABSENT, True, known)
     back = read_back[name] if sent and name in read_back and str(read_back[name]) != str(after) else ABSENT
     return FieldChange(name, before, after if sent else before, sent, known, back)
 

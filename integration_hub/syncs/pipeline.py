@@ -45,7 +45,7 @@ def carry(work: Work, lease: Lease) -> bool:
         work.partition.refresh_from_db()
         return work.partition.read_done
     while True:  # a record parked on one that this run has written since is read again, generation by generation
-        write(work, lease, to_write(work, lease))
+        write(work, lease)
         work.partition.refresh_from_db()
         if not work.partition.read_done or unsettled(work).exists():
             return False
@@ -55,10 +55,10 @@ def carry(work: Work, lease: Lease) -> bool:
             return False
 
 
-def write(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> None:
-    """Send these change sets and settle them, portion by portion."""
+def write(work: Work, lease: Lease, sets: Iterator[PlannedSet] | None = None) -> None:
+    """Send change sets and settle them, portion by portion: these, or all that there is to write."""
     work.in_flight = InFlight()
-    portions = ahead(sent(work, lease, sets))
+    portions = ahead(sent(work, lease, sets if sets is not None else to_write(work, lease)))
     try:
         for portion in portions:
             record(work, lease, portion)

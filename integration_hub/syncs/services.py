@@ -22,7 +22,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import guards, order, schedule, stages
+from integration_hub.syncs import guards, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -304,7 +304,7 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = with_place(error)
-    return problems
+    return problems | policies.problems(sync)
 
 
 def with_place(error: ExpressionError) -> str:

@@ -1,11 +1,19 @@
 """What a run would do beyond what its sync may without asking waits for a person; the rest goes through, and nothing is emptied by an empty answer."""
 
-import pytest
+from datetime import timedelta
 
+import pytest
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
-from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.audit.models import Entry
+from integration_hub.syncs import decisions, services
+from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
 from tests.syncs.conftest import finish
+from tests.syncs.equal import assert_equal
 from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,3 +58,154 @@ def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_
     assert not Link.objects.filter(a_key__in=gone, ended_at=None).exists()
     assert not OpenRow.objects.open().exists()
     assert not Decision.objects.open().exists()
+
+
+def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):  # noqa: F811
+    sync = services.change_sync(full, by=by, most_deletes_percent=None)
+    before = users_of_crm(sandbox)
+    lose(sandbox, 1.0)
+
+    run = run_now(sync)
+
+    assert withheld(run) == ("awaiting_decision", True, 80, 0)
+    assert users_of_crm(sandbox) == before
+    (decision,) = Decision.objects.open()
+    assert "raise" not in decisions.answers(decision), "no limit held them back"
+
+
+def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):  # noqa: F811
+    sync = services.change_sync(full, by=by, filter="userId <> 'nobody'", left_filter="delete")
+    users = sorted(user["userId"] for user in sandbox.records("oa", "user"))
+    narrow = services.change_sync(sync, by=by, filter=f"userId < '{users[20]}'")
+
+    assert withheld(run_now(narrow)) == ("awaiting_decision", True, 60, 0)
+    (decision,) = Decision.objects.open()
+    wider = services.change_sync(sync, by=by, filter=f"userId < '{users[40]}'")
+    assert withheld(run_now(wider)) == ("awaiting_decision", True, 40, 0)
+    decision.refresh_from_db()
+    assert (decision.state, decision.count) == ("open", 40)
+
+    run = run_now(services.change_sync(sync, by=by, filter=""))
+
+    assert (run.state, run.counts["withheld"]) == ("succeeded", 0)
+    decision.refresh_from_db()
+    assert decision.state == "lapsed"
+    assert not OpenRow.objects.open().exists()
+
+
+def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+    before = users_of_crm(sandbox)
+    lose(sandbox, 0.6)
+    run_now(full)
+    decision = Decision.objects.open().get()
+
+    approvals.decide(decision, "refuse", by=by, reason="The source was restored from an old copy")
+
+    assert not OpenRow.objects.open().exists()
+    again = run_now(full)
+    assert withheld(again) == ("succeeded", True, 48, 0)
+    assert not Decision.objects.open().exists()
+    assert users_of_crm(sandbox) == before
+    entry = Entry.objects.get(event="decision.refused")
+    assert (entry.note, entry.changes) == ("The source was restored from an old copy", {"records": [None, 48]})
+
+
+def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_now, by):  # noqa: F811
+    lose(sandbox, 0.5)
+    run_now(full)
+    decision = Decision.objects.open().get()
+
+    approvals.decide(decision, "raise", by=by, reason="It shrinks by half each year")
+
+    assert the_run_of(decision).counts["deleted"] == 40
+    full.refresh_from_db()
+    assert full.most_deletes_percent == 50
+
+
+def test_a_record_that_came_back_before_the_answer_is_not_deleted(full, sandbox, run_now, by):  # noqa: F811
+    users = {user["userId"]: user for user in sandbox.records("oa", "user")}
+    sync = services.change_sync(full, by=by, filter=f"userId >= '{sorted(users)[40]}'", left_filter="delete")
+    run_now(sync)
+    decision = Decision.objects.open().get()
+    moved = Link.objects.filter(ended_at=None).order_by("a_key").first()
+    sandbox.crm.change("users", moved.b_key, full_name="Somebody Else")
+    ChangeSet.objects.update(planned_at=timezone.now() - timedelta(days=2))
+
+    approvals.decide(decision, "accept", by=by, reason="Only the second half is wanted")
+    run = the_run_of(decision)
+
+    assert (run.balanced, run.counts["deleted"], run.counts["moved"]) == (True, 39, 1)
+    assert moved.a_key in users_of_crm(sandbox), "somebody has changed it since"
+
+
+def test_creates_and_updates_have_limits_of_their_own(few, users_sync, sandbox, run_now, by):
+    assert run_now(users_sync).state == "succeeded"
+    sync = services.change_sync(users_sync, by=by, mode="full", most_updates=3, most_creates_percent=10)
+    for user in sandbox.records("oa", "user")[:5]:
+        sandbox.oa.change("user", user["userId"], name=f"{user['name']} II")
+    sandbox.oa.add("user", name="New Person", email="new@example.com")
+
+    run = run_now(sync)
+
+    assert (run.state, run.balanced, run.counts["withheld"], run.counts["updated"], run.counts["created"]) == ("awaiting_decision", True, 5, 0, 1)
+    decision = Decision.objects.open().get()
+    assert (decision.part, decision.count) == ("update", 5)
+
+    approvals.decide(decision, "accept", by=by, reason="A new way to write names")
+    applied = the_run_of(decision)
+
+    assert (applied.state, applied.balanced, applied.counts["updated"]) == ("succeeded", True, 5)
+    assert_equal(sandbox)
+
+
+def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
+    sandbox.oa.has(user=20)
+    sandbox.crm.has(users=0)
+    sync = services.change_sync(users_sync, by=by, most_creates=3)
+
+    run = run_now(sync)
+
+    assert (run.first_load, run.state, run.counts["created"]) == (True, "succeeded", 20)
+
+
+def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):  # noqa: F811
+    lose(sandbox, 0.5)
+    run_now(full)
+    decision = Decision.objects.open().get()
+
+    with pytest.raises(ValidationError, match="Say why"):
+        approvals.decide(decision, "accept", by=by, reason=" ")
+    with pytest.raises(Forbidden):
+        approvals.decide(decision, "accept", by=Actor.of(person("viewer")), reason="I like it")
+    with pytest.raises(Forbidden):
+        approvals.decide(decision, "raise", by=Actor.of(person("approver")), reason="I like it")
+
+    approvals.decide(decision, "accept", by=Actor.of(person("approver")), reason="Agreed with sales")
+    with pytest.raises(approvals.NotOpen):
+        approvals.decide(decision, "refuse", by=by, reason="Too late")
+
+
+def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sandbox, run_now, by):  # noqa: F811
+    lose(sandbox, 0.5)
+    run_now(full)
+    decision = Decision.objects.open().get()
+    services.start_run(full, by=by)
+
+    with pytest.raises(services.PairBusy):
+        approvals.decide(decision, "accept", by=by, reason="Now")
+
+    decision.refresh_from_db()
+    assert decision.is_open
+
+
+def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+    lose(sandbox, 0.5)
+    run_now(full)
+    first = Decision.objects.open().get()
+    approvals.decide(first, "accept", by=by, reason="Go on")
+    run = Run.objects.latest("pk")
+    services.cancel_run(run, by=by)
+
+    assert finish(run).state == "cancelled"
+    again = Decision.objects.open().get()
+    assert (again.pk != first.pk, again.count) == (True, 40)

@@ -21,6 +21,8 @@ from integration_hub.syncs import journal, plans, services
 from integration_hub.syncs.api.plans import ApprovingSerializer, PlanSerializer, plain_plan
 from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run
 
+OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink", "keep")
+
 
 class CountsSerializer(serializers.Serializer[Any]):
     """How many records came to what."""
@@ -93,14 +95,14 @@ class LogLineSerializer(serializers.ModelSerializer[LogLine]):
 class FieldChangeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     before = serializers.JSONField(help_text="Absent where nobody looked.", required=False)
-    after = serializers.JSONField()
+    after = serializers.JSONField(required=False, help_text="Absent where the record is deleted.")
     sent = serializers.BooleanField()
     read_back = serializers.JSONField(required=False, help_text="What the target says it holds now, where that is something else.")
 
 
 class ChangeSerializer(HasFields, serializers.Serializer[Any]):
-    operation = serializers.CharField(help_text="create, update or adopt")
-    result = serializers.CharField(help_text="written, linked, planned, sending, not_sent, refused, moved or unknown")
+    operation = serializers.CharField(help_text="create, update, adopt, delete, mark or unlink")
+    result = serializers.CharField(help_text="written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved or unknown")
     source_key = serializers.CharField()
     target_key = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
@@ -118,8 +120,8 @@ def plain_change(change: journal.Change) -> dict[str, Any]:
     """A change as JSON can carry it; of its fields those that change."""
     fields = []
     for field in change.changed:
-        told = {"name": field.name, "after": plain(field.after), "sent": field.sent}
-        told |= {name: plain(value) for name, value in (("before", field.before), ("read_back", field.read_back)) if value is not ABSENT}
+        values = (("before", field.before), ("after", field.after), ("read_back", field.read_back))
+        told = {"name": field.name, "sent": field.sent} | {name: plain(value) for name, value in values if value is not ABSENT}
         fields.append(told)
     facts = {name: getattr(change, name) for name in ("operation", "result", "source_key", "target_key", "at")}
     return {**facts, "reason": texts.render(change.reason), "fields": fields}
@@ -208,7 +210,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         responses=ChangePageSerializer,
         filters=False,
         parameters=[
-            _query("operation", "Only these.", enum=["create", "update", "adopt"]),
+            _query("operation", "Only these.", enum=OPERATIONS),
             _query("field", "Only those that send this field of the target."),
             _query("key", "Only the record with this key, of source or target."),
             _query("after", "Mark of the page before, from its `next`."),
@@ -220,8 +222,8 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         """What it did, or a dry run would do, record by record, in the order in which they were compared."""
         run = self.get_object()
         operation, field, key, after = (request.query_params.get(name, "") for name in ("operation", "field", "key", "after"))
-        if operation not in ("", "create", "update", "adopt"):
-            raise ValidationError({"operation": _("It is create, update or adopt.")})
+        if operation not in ("", *OPERATIONS):
+            raise ValidationError({"operation": _("It is one of {operations}.").format(operations=", ".join(OPERATIONS))})
         page = journal.changes_of(run, operation=operation, field=field, key=key, after=after, size=KeyPaging.size_of(request))
         address = None
         if page.after:

@@ -17,7 +17,7 @@ from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.models import Mapping as FieldMapping
-from integration_hub.syncs import freshness, services
+from integration_hub.syncs import freshness, guards, services
 from integration_hub.syncs.api.runs import RunSerializer, one_run, plain
 from integration_hub.syncs.models import Pair, Sync, SyncCursor
 from integration_hub.syncs.states import Freshness
@@ -49,8 +49,9 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "group", "after", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "lookback_seconds", "compare_first", "parked_days", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
-            "next_due_at", "paused_at", "last_success_at", "made_at",
+            "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS, "parked_days",
+            "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run", "next_due_at", "paused_at",
+            "last_success_at", "made_at",
         )  # fmt: skip
         read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
         extra_kwargs = {"mode": {"required": False}}

@@ -9,7 +9,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
@@ -23,10 +23,19 @@ from integration_hub.syncs.telling.names import entity_name, href, version_words
 from integration_hub.syncs.trace import origins_of
 from integration_hub.syncs.views.runs import OfRun
 
-OPERATIONS = {"create": gettext_lazy("Created"), "update": gettext_lazy("Updated"), "adopt": gettext_lazy("Linked")}
+OPERATIONS = {
+    "create": gettext_lazy("Created"),
+    "update": gettext_lazy("Updated"),
+    "adopt": gettext_lazy("Linked"),
+    "delete": gettext_lazy("Deleted"),
+    "mark": gettext_lazy("Marked"),
+    "unlink": gettext_lazy("Link ended"),
+}
 RESULTS = {
     "written": ("ok", gettext_lazy("written")),
     "linked": ("ok", gettext_lazy("linked")),
+    "unlinked": ("ok", gettext_lazy("link ended")),
+    "withheld": ("warn", gettext_lazy("withheld")),
     "planned": ("idle", gettext_lazy("planned")),
     "sending": ("run", gettext_lazy("on its way")),
     "not_sent": ("idle", gettext_lazy("not sent")),
@@ -139,7 +148,7 @@ class ChangeDetail(OfRun):
     def verdict(self) -> Verdict:
         run, change = self.get_run(), self.change
         state, word = RESULTS[change.result]
-        if change.result in ("written", "linked"):
+        if change.result in ("written", "linked", "unlinked"):
             word = OPERATIONS[change.operation]
         sentence = self._sentence()
         linked = _("{source} {key} is linked to {target} {target_key}.").format(
@@ -165,6 +174,10 @@ class ChangeDetail(OfRun):
             return texts.render(change.reason) or _("{name} did not arrive in {target}.").format(**values)
         if change.operation == "adopt":
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
+        if change.operation == "unlink":
+            return _("{name} is gone in {target} too; only the link ends.").format(**values)
+        if change.operation in _GONE:
+            return _(_GONE[change.operation][change.result == "written"]).format(**values)
         if change.result != "written":
             if change.operation == "create":
                 return ngettext(
@@ -178,3 +191,9 @@ class ChangeDetail(OfRun):
         return ngettext(
             "{name} was updated in {target}: {n} of {all} field changed.", "{name} was updated in {target}: {n} of {all} fields changed.", all_
         ).format(**values)
+
+
+_GONE = {  # of records that are deleted in the source: what would be, and what was done
+    "delete": (gettext_noop("{name} would be deleted in {target}."), gettext_noop("{name} was deleted in {target}.")),
+    "mark": (gettext_noop("{name} would be marked in {target}."), gettext_noop("{name} was marked in {target}.")),
+}

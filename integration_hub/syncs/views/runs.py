@@ -29,7 +29,7 @@ from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.balance import run_balance
 from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
-from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, run_state, run_verdict
+from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, run_state, run_verdict
 from integration_hub.syncs.views.rejects import acts_on, group_of
 
 LOG_SHOWN = 8
@@ -65,7 +65,7 @@ class RunList(HubPage):
                 "by": started_by(run),
                 "seconds": _spent(run),
                 "missed": sum(run.counts.get(name, 0) for name in MISSED),
-                "written": run.counts.get("created", 0) + run.counts.get("updated", 0),
+                "written": sum(run.counts.get(name, 0) for name in ("created", "updated", "deleted")),
             }
             for run in pager.items
         ]
@@ -174,6 +174,7 @@ class RunPage(OfRun):
             "has_more_log": len(log) > LOG_SHOWN,
             "about": self.about(run),
             "now": timezone.now(),
+            "decisions": decisions_of(run) if self.by.allows("decisions.view") else [],
         }
         if self.by.allows("records.view"):
             changes = changes_of(run, size=CHANGES_SHOWN).changes if planned["rows"] else ()
@@ -263,9 +264,11 @@ def planned_of(run: Run) -> dict[str, int]:
         total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
         all_creates=Coalesce(Sum("creates"), 0),
         all_updates=Coalesce(Sum("updates"), 0),
+        all_deletes=Coalesce(Sum("deletes"), 0),
     )
-    rows, creates, updates = found["all_rows"], found["all_creates"], found["all_updates"]
-    return {"rows": rows, "creates": creates, "updates": updates, "links": rows - creates - updates, "total": found["total"]}
+    rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
+    links = rows - creates - updates - deletes
+    return {"rows": rows, "creates": creates, "updates": updates, "deletes": deletes, "links": links, "total": found["total"]}
 
 
 def progress_of(run: Run, headway: Headway) -> Progress:
