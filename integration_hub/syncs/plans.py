@@ -17,6 +17,7 @@ from django.core.cache import cache
 from django.core.exceptions import ValidationError
 from django.core.files.storage import default_storage
 from django.db import transaction
+from django.db.models import F, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -44,6 +45,14 @@ def is_plan(run: Run) -> bool:
 
 def expires_at(plan: Run) -> datetime:
     return (plan.ended_at or plan.made_at) + GOOD_FOR
+
+
+def count_of(plan: Run) -> int:
+    """How many changes it would write; what a plan that undoes has to keep as it is does not count."""
+    if plan.undoes is None:
+        return int(plan.counts["not_sent"])
+    sums = ChangeSet.objects.filter(run=plan).aggregate(n=Sum(F("creates") + F("updates") + F("deletes"), default=0))
+    return int(sums["n"])
 
 
 def approval_of(plan: Run) -> PlanApproval | None:

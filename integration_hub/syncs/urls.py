@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, sync_forms, syncs, together, trace
+from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, sync_forms, syncs, together, trace, undo
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -18,6 +18,7 @@ _syncs = [
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
     path("<int:pk>/records/", sync_forms.RunRecords.as_view(), name="records"),
     path("<int:pk>/trace/", trace.TracePage.as_view(), name="trace"),
+    path("<int:pk>/undo/", undo.UndoVersion.as_view(), name="undo"),
     path("<int:pk>/cursor/", sync_forms.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
     path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
@@ -35,6 +36,7 @@ _runs = [
     path("<int:number>/plan/", plans.PlanPage.as_view(), name="plan"),
     path("<int:number>/plan/approve/", plans.ApprovePlan.as_view(), name="approve"),
     path("<int:number>/plan/apply/", plans.ApplyPlan.as_view(), name="apply"),
+    path("<int:number>/undo/", undo.UndoRun.as_view(), name="undo"),
     path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),
     path("<int:number>/pause/", runs.PauseRun.as_view(), name="pause"),
     path("<int:number>/resume/", runs.ResumeRun.as_view(), name="resume"),

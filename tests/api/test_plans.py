@@ -43,3 +43,28 @@ def test_a_plan_is_looked_at_approved_and_applied(few, users_sync, run_now, api,
 
 def test_a_run_that_wrote_is_no_plan(few, users_sync, run_now, approver):
     assert approver.get(f"{V1}/runs/{run_now(users_sync).pk}/plan/").status_code == 409
+
+
+def test_a_run_is_undone(few, users_sync, run_now, api, operator, approver):
+    before, run = few.records("crm", "users"), run_now(users_sync)
+    client = api(operator)
+
+    planned = client.post(f"{V1}/runs/{run.pk}/undo/", {}, content_type=JSON)
+    assert (planned.status_code, planned.json()["undoes"]) == (201, {"runs": [run.pk], "keys": None})
+    plan = finish(Run.objects.get(pk=planned.json()["id"]))
+    approver.post(f"{V1}/runs/{plan.pk}/approve/", {"reason": "Wrong mapping"}, content_type=JSON)
+    applied = client.post(f"{V1}/runs/{plan.pk}/apply/")
+    finish(Run.objects.get(pk=applied.json()["id"]))
+
+    assert {user["id"] for user in few.records("crm", "users")} == {user["id"] for user in before}
+    assert client.post(f"{V1}/runs/{plan.pk}/undo/", {}, content_type=JSON).status_code == 409
+
+
+def test_a_version_is_undone(few, users_sync, run_now, api, operator):
+    run, client, address = run_now(users_sync), api(operator), f"{V1}/syncs/{users_sync.pk}/undo/"
+
+    planned = client.post(address, {"version": 1, "since": "2020-01-01T00:00:00Z"}, content_type=JSON)
+
+    assert planned.json()["undoes"]["runs"] == [run.pk]
+    assert client.post(address, {"version": 9, "since": "2020-01-01T00:00:00Z"}, content_type=JSON).status_code == 400
+    assert client.post(address, {"version": 1, "since": "2099-01-01T00:00:00Z"}, content_type=JSON).status_code == 409

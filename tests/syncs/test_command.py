@@ -164,3 +164,14 @@ def test_a_plan_that_cannot_be_applied_says_why(few, users_sync, manage, run_now
     )
     assert manage("apply", str(plan.pk), "--reason", "Checked")[0] == 2
     assert manage("apply", "9999", "--reason", "Checked")[0] == 2
+
+
+def test_a_run_is_undone_from_the_command_line(few, users_sync, manage, run_now, worker):
+    before, run = {user["id"] for user in few.records("crm", "users")}, run_now(users_sync)
+
+    code, told = manage("undo", str(run.pk), "--wait", "--json")
+    assert code == 0
+    assert manage("apply", str(json.loads(told)["id"]), "--reason", "Wrong mapping", "--wait")[0] == 0
+
+    assert {user["id"] for user in few.records("crm", "users")} == before
+    assert manage("undo", str(run.pk), "--keys", "nobody", "--wait")[0] == 0

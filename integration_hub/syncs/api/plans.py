@@ -41,6 +41,17 @@ class ApprovingSerializer(serializers.Serializer[Any]):
     except_keys = serializers.ListField(child=serializers.CharField(max_length=500), required=False, max_length=10_000, help_text="Of the source.")
 
 
+class UndoingSerializer(serializers.Serializer[Any]):
+    keys = serializers.ListField(
+        child=serializers.CharField(max_length=500), required=False, max_length=10_000, help_text="Of the source; without them all that it wrote."
+    )
+
+
+class UndoingVersionSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField(help_text="Number of the version of the sync's mapping.")
+    since = serializers.DateTimeField(help_text="Runs that were started since then.")
+
+
 def plain_plan(plan: Run) -> dict[str, Any]:
     """A plan as JSON can carry it. Raises NotPossible where the run has none."""
     refusal = ""
@@ -54,7 +65,7 @@ def plain_plan(plan: Run) -> dict[str, Any]:
     run = plans.applied_by(approval) if approval is not None else None
     return {
         "run": plan.pk,
-        "changes": plan.counts["not_sent"],
+        "changes": plans.count_of(plan),
         "expires_at": plans.expires_at(plan),
         "refusal": refusal,
         "changed_fields": plans.fields_of(plan),

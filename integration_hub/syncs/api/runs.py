@@ -17,8 +17,8 @@ from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.paging import KeyPaging
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
-from integration_hub.syncs import journal, plans, services
-from integration_hub.syncs.api.plans import ApprovingSerializer, PlanSerializer, plain_plan
+from integration_hub.syncs import journal, plans, services, undo
+from integration_hub.syncs.api.plans import ApprovingSerializer, PlanSerializer, UndoingSerializer, plain_plan
 from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run
 
 OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink", "keep")
@@ -141,7 +141,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     permission = "syncs.view"
     permissions = {
         "cancel": "syncs.cancel", "pause": "syncs.cancel", "resume": "syncs.cancel", "changes": "records.view",
-        "plan": "records.view", "approve": "plans.approve", "apply": "plans.apply",
+        "plan": "records.view", "approve": "plans.approve", "apply": "plans.apply", "undo": "plans.undo",
     }  # fmt: skip
     serializer_class = RunSerializer
     queryset = Run.objects.none()
@@ -195,6 +195,15 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def apply(self, request: Request, pk: str) -> Response:
         """Start the run that writes what was approved of its plan. Refused (409) where that is old, out of date, applied or not approved."""
         run = plans.apply_plan(plans.approved(self.get_object()), by=self.by, trigger="api")
+        return Response(RunSerializer(one_run(run.pk)).data, status=201)
+
+    @extend_schema(request=UndoingSerializer, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, pk: str) -> Response:
+        """Pause the pair's syncs and plan what undoes it, or some of its records. The answer is the run that plans; then approve and apply it."""
+        asked = UndoingSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        run = undo.plan_undo(self.get_object(), by=self.by, trigger="api", **asked.validated_data)
         return Response(RunSerializer(one_run(run.pk)).data, status=201)
 
     @extend_schema(responses=LogLineSerializer(many=True))

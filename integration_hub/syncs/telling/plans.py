@@ -22,7 +22,14 @@ from integration_hub.syncs.telling.runs import run_state
 def approved_words(approval: PlanApproval) -> str:
     """What was approved, in a sentence's part."""
     parts = []
-    words = {"create": _("creates"), "update": _("updates"), "adopt": _("links"), "delete": _("deletes")}
+    words = {
+        "create": _("creates"),
+        "update": _("updates"),
+        "adopt": _("links"),
+        "delete": _("deletes"),
+        "mark": _("marks"),
+        "unlink": _("ended links"),
+    }
     if approval.operations:
         parts.append(_("only {operations}").format(operations=texts.listed([words[name] for name in approval.operations])))
     if approval.rule:
@@ -35,26 +42,25 @@ def approved_words(approval: PlanApproval) -> str:
 
 def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts: Sequence[Any]) -> Verdict:
     """May it be written, and who has to do what? `run` is the one that applies it, or did."""
+    count = plans.count_of(plan)
     made = _("made {when} {by}").format(when=clock(plan.ended_at), by=started_by(plan))
     if run is not None and approval is not None:
         state, word = run_state(run), _("Being applied") if run.is_live else _("Applied")
-        said = ngettext("{n} of {all} change was approved.", "{n} of {all} changes were approved.", plan.counts["not_sent"])
+        said = ngettext("{n} of {all} change was approved.", "{n} of {all} changes were approved.", count)
         before, __, after = _("{run} writes it, or did.").partition("{run}")
         where: list[str | Link] = [before, Link(_("Run {number}").format(number=number(run.pk)), run.get_absolute_url()), after]
-        return Verdict(
-            state, word, said.format(n=number(approval.approved_count), all=number(plan.counts["not_sent"])), since=[made], next=where, acts=acts
-        )
+        return Verdict(state, word, said.format(n=number(approval.approved_count), all=number(count)), since=[made], next=where, acts=acts)
     try:
         plans.refuse_unless_good(plan)
     except NotPossible as refusal:
         word = _("Expired") if timezone.now() >= plans.expires_at(plan) else _("Out of date")
         return Verdict("idle", word, str(refusal), since=[made], acts=acts)
+    if not count:
+        return Verdict("idle", _("Nothing to do"), _("None of these changes can be undone; below is why."), since=[made], acts=acts)
     since: list[str | Link] = [f"{made} · ", _("good until {when}").format(when=clock(plans.expires_at(plan)))]
     if approval is not None:
-        said = ngettext(
-            "{n} of {all} change is approved and can be applied.", "{n} of {all} changes are approved and can be applied.", plan.counts["not_sent"]
-        )
-        said = said.format(n=number(approval.approved_count), all=number(plan.counts["not_sent"]))
+        said = ngettext("{n} of {all} change is approved and can be applied.", "{n} of {all} changes are approved and can be applied.", count)
+        said = said.format(n=number(approval.approved_count), all=number(count))
         why = _("{name} approved {what}: {reason}").format(name=approval.actor_name, what=approved_words(approval), reason=approval.reason)
         return Verdict("run", _("Approved"), said, since=since, next=[why], acts=acts)
     return Verdict(
@@ -63,7 +69,7 @@ def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts
 
 
 def _would(plan: Run) -> str:
-    n, target = plan.counts["not_sent"], plan.target.system.name
+    n, target = plans.count_of(plan), plan.target.system.name
     if plan.undoes is not None:
         said = ngettext("{n} record of {target} would be as it was before.", "{n} records of {target} would be as they were before.", n)
     else:

@@ -23,6 +23,7 @@ from integration_hub.syncs.telling.plans import plan_verdict
 from integration_hub.syncs.views.runs import OfRun, OnRun, planned_of
 
 FIELDS_SHOWN = 10
+KEPT_SHOWN = 8
 
 
 class OfPlan(OfRun):
@@ -48,7 +49,7 @@ class PlanPage(OfPlan):
         run = plans.applied_by(approval) if approval is not None else None
         filters = read_filters(
             self.request,
-            Filter("operation", _("Change"), [(name, PLANNED[name]) for name in plans.OPERATIONS]),
+            Filter("operation", _("Change"), [(name, word) for name, word in PLANNED.items() if name != "keep" or plan.undoes]),
             Filter("field", _("Field"), [(field.name, field.name) for field in fields]),
             Filter("key", _("Key"), placeholder=_("of source or target")),
         )
@@ -63,11 +64,13 @@ class PlanPage(OfPlan):
             "page": changes_of(plan, operation=operation, field=field, key=key, after=self.request.GET.get("after", "")),
             "export": reverse("runs:changes_export", args=[plan.pk]),
             "applying": run,
+            "kept": changes_of(plan, operation="keep", size=KEPT_SHOWN) if plan.undoes is not None else None,
         }
 
     def facts(self, plan: Run) -> list[Fact]:
         planned, here = planned_of(plan), reverse("runs:plan", args=[plan.pk])
-        named = (("creates", "create", _("To create")), ("updates", "update", _("To update")), ("links", "adopt", _("To link")))
+        named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", "delete", _("To delete"))]
+        named.append(("links", "adopt", _("To link")) if plan.undoes is None else ("links", "keep", _("Cannot be undone")))
         return [Fact(label, number(planned[name]), href=f"{here}?operation={operation}") for name, operation, label in named]
 
     def acts(self, plan: Run, approval: Any, run: Run | None) -> list[Act]:
@@ -75,7 +78,7 @@ class PlanPage(OfPlan):
             plans.refuse_unless_good(plan)
         except NotPossible:
             return self.again(plan)
-        if run is not None:
+        if run is not None or not plans.count_of(plan):
             return []
         acts = []
         if approval is not None and self.by.allows("plans.apply"):
@@ -99,6 +102,9 @@ PLANNED = {
     "update": gettext_lazy("Update"),
     "adopt": gettext_lazy("Link records"),
     "delete": gettext_lazy("Delete"),
+    "mark": gettext_lazy("Mark as deleted"),
+    "unlink": gettext_lazy("End the link"),
+    "keep": gettext_lazy("Cannot be undone"),
 }
 
 
@@ -117,7 +123,7 @@ class ApprovePlan(OfPlan):
         return super().get_context_data(**kwargs) | {
             "run": plan,
             "form": form,
-            "count": plan.counts["not_sent"],
+            "count": plans.count_of(plan),
             "names": list(plans.rule_types(plan)),
             "back": reverse("runs:plan", args=[plan.pk]),
         }

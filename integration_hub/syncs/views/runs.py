@@ -20,7 +20,7 @@ from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_fi
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Progress
 from integration_hub.core.templatetags.hub import clock, duration, number, percent
-from integration_hub.syncs import plans, services
+from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
@@ -194,6 +194,8 @@ class RunPage(OfRun):
             note = _("It stops at its next safe point. What is written stays; the next run goes on from where the cursor stands.")
             acts.append(Act(_("Cancel"), post=reverse("runs:cancel", args=[run.pk]), confirm=_("Cancel this run?"), note=note, danger=True))
             return acts
+        if undo.may_undo(run) and self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
         if plans.is_plan(run) and self.by.allows("records.view"):
             acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[run.pk]), primary=True))
         if run.sync_id and self.by.allows("syncs.run"):
@@ -237,6 +239,11 @@ class RunPage(OfRun):
         ]
         if run.dry:
             rows.insert(1, {"name": _("Dry run"), "value": _("writes nothing, moves no cursor")})
+        if run.undoes is not None:
+            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
+            more = len(run.undoes["runs"]) - 1
+            words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
+            rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
         if run.applies is not None:
             plan = _("of run {number}").format(number=number(run.applies.plan_id))
             rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})

@@ -242,6 +242,8 @@ class SyncPage(OfSync):
                 )
             )  # fmt: skip
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
+        if self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo a version…"), href=reverse("syncs:undo", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.change"):
             acts.append(Act(_("Edit"), href=reverse("syncs:edit", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.delete"):

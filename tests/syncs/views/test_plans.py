@@ -69,3 +69,49 @@ def test_nothing_is_applied_that_is_not_approved(enter, plan):
 
 def test_a_run_that_wrote_has_no_plan(enter, few, users_sync, run_now):
     assert enter("viewer").get(reverse("runs:plan", args=[run_now(users_sync).pk])).status_code == 404
+
+
+def test_a_run_is_undone_from_its_page(enter, few, users_sync, run_now):
+    before, run = few.records("crm", "users"), run_now(users_sync)
+    client = enter("administrator")
+    assert reverse("runs:undo", args=[run.pk]) in client.get(run.get_absolute_url()).content.decode()
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+    page = shown(client, "runs:plan", plan.pk)
+    assert "76 records of CRM would be as they were before." in page
+    assert "Undoes" in shown(client, "runs:detail", plan.pk)
+    press(client, "runs:approve", plan.pk, reason="Wrong mapping")
+    press(client, "runs:apply", plan.pk)
+    finish(Run.objects.get(applies__plan=plan))
+
+    names = {user["id"]: user["full_name"] for user in few.records("crm", "users")}
+    assert names == {user["id"]: user["full_name"] for user in before}
+
+
+def test_what_cannot_be_undone_comes_first(enter, few, users_sync, run_now):
+    run = run_now(users_sync)
+    target = users_sync.target
+    target.schema["capabilities"]["delete"] = False
+    target.save()
+    client = enter("operator")
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+    page = shown(client, "runs:plan", plan.pk)
+
+    assert "1 record of CRM would be as it was before." in page
+    assert page.index("CRM cannot delete Users") < page.index("Record by record")
+    assert "75 cannot be undone" in shown(client, "runs:detail", plan.pk)
+
+
+def test_a_version_is_undone_from_the_page_of_its_sync(enter, few, users_sync, run_now):
+    run_now(users_sync)
+    version, client = users_sync.mapping.latest, enter("integrator")
+
+    press(client, "syncs:undo", users_sync.pk, version=version.pk, since="2020-01-01T00:00")
+    plan = finish(Run.objects.get(undoes__isnull=False))
+
+    assert plan.counts["not_sent"] == 76
+    refused = press(client, "syncs:undo", users_sync.pk, version=version.pk, since="2099-01-01T00:00").content.decode()
+    assert "has written anything since then" in refused

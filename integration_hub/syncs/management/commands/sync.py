@@ -19,7 +19,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import freshness, groups, plans, services
+from integration_hub.syncs import freshness, groups, plans, services, undo
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
@@ -54,6 +54,10 @@ class Command(BaseCommand):
         apply.add_argument("--where", default="", metavar="CONDITION", help=_("Only the changes that a condition is true for."))
         apply.add_argument("--except", nargs="+", default=[], metavar="KEY", dest="except_keys", help=_("Not the source records with these keys."))
         self._add_waiting(apply)
+        undone = actions.add_parser("undo", help=_("Plan what undoes a run; `sync apply` writes it."))
+        undone.add_argument("run", type=int, metavar="RUN", help=_("Its number."))
+        undone.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
+        self._add_waiting(undone)
         group = actions.add_parser("group", help=_("Run, pause or resume the syncs of a group."))
         group.add_argument("act", choices=sorted(GROUP_ACTS))
         group.add_argument("name", metavar="NAME", help=_("Of the group."))
@@ -118,6 +122,11 @@ class Command(BaseCommand):
             )
             run = plans.apply_plan(approval, by=self.by, trigger="command")
         return self._started(run, options)
+
+    def _undo(self, options: dict[str, Any]) -> int:
+        with _refusals():
+            plan = undo.plan_undo(self._find(options["run"]), by=self.by, keys=options["keys"], trigger="command")
+        return self._started(plan, options)
 
     def _started(self, run: Run, options: dict[str, Any]) -> int:
         if options["wait"]:
