@@ -131,6 +131,8 @@ class Link(models.Model):
         indexes = [
             models.Index(fields=["pair", "a_key"], name="links_by_a", condition=Q(ended_at=None, a_many=True)),
             models.Index(fields=["pair", "b_key"], name="links_by_b", condition=Q(ended_at=None, b_many=True)),
+            models.Index(fields=["pair", "a_key"], name="links_ended_of_a", condition=Q(ended_at__isnull=False)),  # of a record's story
+            models.Index(fields=["pair", "b_key"], name="links_ended_of_b", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:

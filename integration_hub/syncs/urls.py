@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, sync_forms, syncs, together, trace, undo
+from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, story, sync_forms, syncs, together, trace, undo
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -18,6 +18,8 @@ _syncs = [
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
     path("<int:pk>/records/", sync_forms.RunRecords.as_view(), name="records"),
     path("<int:pk>/trace/", trace.TracePage.as_view(), name="trace"),
+    path("<int:pk>/story/", story.StoryPage.as_view(), name="story"),
+    path("<int:pk>/story/now/", story.StoryNow.as_view(), name="story_now"),
     path("<int:pk>/undo/", undo.UndoVersion.as_view(), name="undo"),
     path("<int:pk>/cursor/", sync_forms.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),

@@ -68,3 +68,14 @@ def test_a_version_is_undone(few, users_sync, run_now, api, operator):
     assert planned.json()["undoes"]["runs"] == [run.pk]
     assert client.post(address, {"version": 9, "since": "2020-01-01T00:00:00Z"}, content_type=JSON).status_code == 400
     assert client.post(address, {"version": 1, "since": "2099-01-01T00:00:00Z"}, content_type=JSON).status_code == 409
+
+
+def test_the_story_of_a_record(few, users_sync, run_now, api, operator):
+    run, key = run_now(users_sync), few.records("oa", "user")[20]["userId"]
+    client, address = api(operator), f"{V1}/syncs/{users_sync.pk}/story/"
+
+    told = client.get(address, {"key": key}).json()
+
+    assert [(each["run"], each["mapping_version"], each["change"]["operation"]) for each in told["changes"]] == [(run.pk, 1, "create")]
+    assert (told["links"][0]["a_key"], told["links"][0]["ended_at"], told["next"]) == (key, None, "")
+    assert client.get(address).status_code == 400

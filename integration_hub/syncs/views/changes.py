@@ -49,6 +49,11 @@ RESULTS = {
 }
 
 
+def story_address(sync_id: int, key: str) -> str:
+    """Where the story of a record is told."""
+    return f"{reverse('syncs:story', args=[sync_id])}?{urlencode({'key': key})}"
+
+
 class ChangeList(OfRun):
     permission = "records.view"
     named = gettext_lazy("Record changes")
@@ -146,6 +151,7 @@ class ChangeDetail(OfRun):
             "changed": [row for row in rows if row["field"].is_changed],
             "unchanged": [row for row in rows if not row["field"].is_changed],
             "target_name": entity_name(run.target),
+            "story": story_address(run.sync_id, found.source_key) if run.sync_id else "",
             "source_name": entity_name(run.source),
         }
 
