@@ -100,6 +100,9 @@ API: dict[str, str] = {
     "GET api/v1/rejects/groups/": "rejects.view",
     "POST api/v1/rejects/replay/": "rejects.resolve",
     "POST api/v1/rejects/dismiss/": "rejects.resolve",
+    "GET api/v1/decisions/": "decisions.view",
+    "GET api/v1/decisions/<pk>/": "decisions.view",
+    "POST api/v1/decisions/<pk>/decide/": "decisions.decide",
 }
 PAGES: dict[str, str] = {
     "GET ": EVERYONE,
@@ -191,6 +194,10 @@ PAGES: dict[str, str] = {
     "GET rejects/<pk>/": "rejects.view",
     "POST rejects/replay/": "rejects.resolve",
     "POST rejects/dismiss/": "rejects.resolve",
+    "GET decisions/": "decisions.view",
+    "GET decisions/export.csv": "decisions.view",
+    "GET decisions/<pk>/": "decisions.view",
+    "POST decisions/<pk>/answer/": "decisions.decide",
     "GET help/": EVERYONE,
     "GET help/<slug>/": EVERYONE,
     "POST help/tour/": EVERYONE,

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from integration_hub.core import texts
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 class DecisionState(models.TextChoices):
     OPEN = "open", _("Open")
     ACCEPTED = "accepted", _("Accepted")
-    REFUSED = "refused", _("Refused")
+    REFUSED = "refused", pgettext_lazy("a decision", "Refused")
     LAPSED = "lapsed", _("No longer needed")
 
 

@@ -26,16 +26,19 @@ class NotOpen(Exception):
 
 
 def ask(kind: str, subject: models.Model, *, question: Text, part: str = "", count: int = 0, about: dict[str, Any] | None = None) -> Decision:
-    """Open a decision, or bring the one that is open up to date, in the caller's transaction."""
+    """Open a decision, or bring the one that is open up to date, in the caller's transaction. `about` None: as it was when this was asked last."""
     now = timezone.now()
-    told = {"question": texts.stored(question), "count": count, "about": about or {}, "asked_again_at": now}
-    named = {"subject_type": subject._meta.label_lower, "subject_id": str(subject.pk)}
+    if about is None:
+        last = Decision.objects.about(subject).filter(kind=kind, part=part).order_by("-pk").first()
+        about = last.about if last is not None else {}
+    told = {"question": texts.stored(question), "count": count, "about": about, "asked_again_at": now, "subject_name": str(subject)[:300]}
     decision, is_new = Decision.objects.open().update_or_create(
         kind=kind,
         part=part,
-        **named,
-        defaults={**told, "subject_name": str(subject)[:300]},
-        create_defaults={**told, "subject_name": str(subject)[:300], "asked_at": now},
+        subject_type=subject._meta.label_lower,
+        subject_id=str(subject.pk),
+        defaults=told,
+        create_defaults={**told, "asked_at": now},
     )
     if is_new:
         outbox.emit("decision.asked", f"decisions/{decision.pk}", kind=kind, about=str(subject))

@@ -144,7 +144,7 @@ class DecisionPage(HubPage):
                 values={"answer": name},
                 primary=answer.primary,
                 danger=answer.danger,
-                confirm=decision.sentence if answer.state == DecisionState.ACCEPTED else _("{answer}?").format(answer=answer.label),
+                confirm=decision.sentence if answer.state == DecisionState.ACCEPTED else _("Refuse: {question}").format(question=decision.sentence),
                 note=str(answer.note),
                 reason="required",
             )
@@ -164,4 +164,4 @@ class AnswerDecision(HubAction):
         decision = get_object_or_404(Decision.objects.visible_to(self.by), pk=pk)
         services.decide(decision, request.POST.get("answer", ""), by=self.by, reason=request.POST.get("reason", ""))
         decision.refresh_from_db()
-        return _("{state}.").format(state=decision.get_state_display())
+        return str(decision.get_state_display())

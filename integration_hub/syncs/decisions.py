@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as translate
-from django.utils.translation import gettext_lazy as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.approvals.kinds import Answer, Kind
@@ -187,10 +186,10 @@ def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
 def _because(decision: Decision) -> list[str]:
     """What made the guard stop them."""
     if decision.about.get("nothing"):
-        return [translate("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
+        return [_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
     said = [texts.render(guards.reason_of(decision.part))]
     if links := decision.about.get("links"):
-        share = translate("{n} of {links} linked records, {percent} %.")
+        share = _("{n} of {links} linked records, {percent} %.")
         said.append(share.format(n=number(decision.count), links=number(links), percent=number(round(decision.count * 100 / links, 1))))
     return said
 
@@ -202,4 +201,4 @@ def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:
     return [(label, str(value)) for label, value in values if value is not None]
 
 
-KIND = Kind(_("Withheld changes"), answers, "syncs/_withheld.html", shown, refusals=(PairBusy, NotPossible))
+KIND = Kind(gettext_lazy("Withheld changes"), answers, "syncs/_withheld.html", shown, refusals=(PairBusy, NotPossible))

@@ -109,7 +109,7 @@ def plan_part(work: Work, lease: Lease, source: Connector, target: Connector, go
         page.counts.refused = sum(state == OpenState.REFUSED for state in kept.values())
         page.counts.unknown = len(kept) - page.counts.refused
         deleted = {key: link for key, link in links.items() if key not in there and key not in kept}
-        changes = frame(work, target, deleted) if deleted else None
+        changes = frame(work, target, deleted, gone) if deleted else None
     if links:
         pipeline.plan(work, lease, Compared(page, changes), began=began)
     else:
@@ -147,7 +147,7 @@ def _left_alone(work: Work, keys: list[str]) -> dict[str, str]:
     }
 
 
-def frame(work: Work, target: Connector, links: dict[str, tuple[Any, ...]]) -> pl.DataFrame:
+def frame(work: Work, target: Connector, links: dict[str, tuple[Any, ...]], why: Gone) -> pl.DataFrame:
     """The change set of these deletes, as its file holds it; before is as the target has it now."""
     import polars as pl
 
@@ -172,7 +172,7 @@ def frame(work: Work, target: Connector, links: dict[str, tuple[Any, ...]]) -> p
         pl.lit("").alias("part"),
         "target_key",
         changesets.match_column({}, rows.height),
-        pl.lit(None, pl.String).alias("found_by"),
+        pl.Series("found_by", [why[key] for key in rows["source_key"]], dtype=pl.String),
         "link_id",
         "link_change_set",
         "link_change_row",

@@ -99,6 +99,8 @@ def ask(run: Run) -> bool:
             continue
         named = "mark" if operation == "delete" and run.settings.get("deletes", {}).get("policy") == "mark" else operation
         question = Text(_QUESTIONS[named], {"count": count, "target": run.target.system.name})
-        about = {"run": run.pk, "links": run.links_at_start, "nothing": operation == "delete" and read_nothing(run)}
+        about = None
+        if operation in run.withheld:
+            about = {"run": run.pk, "links": run.links_at_start, "nothing": operation == "delete" and read_nothing(run)}
         approvals.ask(KIND, sync, part=operation, question=question, count=count, about=about)
     return any(operation in waiting for operation in run.withheld)

@@ -113,7 +113,8 @@ def close(run: Run, state: str) -> None:
             waiting.release_linked(run)
         books = books_of(run, ended=True)
         counts = books.counts
-        if state == RunState.SUCCEEDED and guards.ask(run):
+        waits = guards.ask(run)  # whatever came of it: what it withheld, and what it no longer withholds
+        if state == RunState.SUCCEEDED and waits:
             state = RunState.AWAITING_DECISION
         elif state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):
             state = RunState.WITH_REJECTS

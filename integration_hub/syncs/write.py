@@ -380,7 +380,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
 def came_back(work: Work, rows: pl.DataFrame) -> set[int]:
     """Rows whose source record was gone and is there again."""
     with work.open("source") as source:
-        there = second_look(work, source, dict.fromkeys(rows["source_key"], ""))
+        there = second_look(work, source, dict(rows.select("source_key", "found_by").iter_rows()))
     return set(rows.filter(rows["source_key"].is_in(sorted(there)))["row"])
 
 
