@@ -297,12 +297,7 @@ class ApprovalForm(forms.Form):
 
     operations = forms.MultipleChoiceField(
         label=gettext_lazy("Only these changes"),
-        choices=[
-            ("create", gettext_lazy("Creates")),
-            ("update", gettext_lazy("Updates")),
-            ("adopt", gettext_lazy("Links only")),
-            ("delete", gettext_lazy("Deletes")),
-        ],
+        choices=OPERATIONS,
         widget=forms.CheckboxSelectMultiple,
         required=False,
         help_text=gettext_lazy("None chosen: all of them."),

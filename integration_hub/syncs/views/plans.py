@@ -131,7 +131,9 @@ class ApprovePlan(OfPlan):
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         plan, form, counts = self.get_run(), ApprovalForm(request.POST), "count" in request.POST
         form.fields["reason"].required = not counts
-        if form.is_valid():
+        is_valid = form.is_valid()
+        form.fields["reason"].required = True
+        if is_valid:
             chosen = form.cleaned_data
             reason = chosen.pop("reason")
             try:

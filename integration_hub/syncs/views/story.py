@@ -92,6 +92,9 @@ class StoryNow(OfSync):
     named = gettext_lazy("Story of a record")
     template_name = "syncs/story_now.html"
 
+    def get_crumbs(self) -> list[Link]:
+        return []
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         sync, key = self.get_sync(), self.request.GET.get("key", "").strip()[:500]
         links = story.links_of(sync.pair, sync.source_side, key) or story.links_of(sync.pair, sync.target_side, key)
