@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DecisionState(models.TextChoices):
-    OPEN = "open", _("Open")
+    OPEN = "open", pgettext_lazy("a decision", "Open")
     ACCEPTED = "accepted", _("Accepted")
     REFUSED = "refused", pgettext_lazy("a decision", "Refused")
     LAPSED = "lapsed", _("No longer needed")

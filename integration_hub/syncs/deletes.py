@@ -49,28 +49,29 @@ def carry(work: Work, lease: Lease) -> bool:
 def plan(work: Work, lease: Lease) -> None:
     """Plan all deletes, part by part; then the guard counts them."""
     files = roster.pages_of(work.run)
-    if is_complete(work, files):
-        with work.open("source") as source, work.open("target") as target:
-            for gone, position in missing(work, files):
-                plan_part(work, lease, source, target, gone, position)
-                if work.turn_is_over():
-                    return
-    else:
+    proven = roster.reads_all(work.run) and is_complete(work, files)
+    if roster.reads_all(work.run) and not proven and work.partition.position is None:
         text = _("does not follow deletes: {entity} cannot be asked for single records, and its order is not stable or not every key could be read")
         stages.say(work.run, text, "warning", entity=str(work.run.source))
+    with work.open("source") as source, work.open("target") as target:
+        for gone, position in missing(work, files, proven=proven):
+            plan_part(work, lease, source, target, gone, position)
+            if work.turn_is_over():
+                return
     with transaction.atomic():
         guards.withhold(work.run, "delete")
         lease.fence(read_done=True)
 
 
-def missing(work: Work, files: list[str]) -> Iterator[tuple[Gone, dict[str, Any]]]:
-    """Source keys that are gone, as far as the rosters tell, part by part, each with the position behind it."""
+def missing(work: Work, files: list[str], *, proven: bool) -> Iterator[tuple[Gone, dict[str, Any]]]:
+    """Source keys that are gone, part by part, each with the position behind it: those that were told, and where the reading is `proven` complete, those
+    that are in no roster."""
     position = work.partition.position or {"page": 0}
     if "page" in position:
         for place in range(position["page"], len(files)):
             if told := _told_on(work, files, place):
                 yield told, {"page": place + 1}
-    if not roster.reads_all(work.run):
+    if not proven:
         return
     count, after = roster.buckets_of(work.run), position.get("after", "")
     for number in range(position.get("bucket", 0), count):

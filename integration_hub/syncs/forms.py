@@ -182,8 +182,8 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
-        for name in ("interval_seconds", "crontab", "time_zone"):
-            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
+        for name in ("interval_seconds", "crontab", "time_zone", "mark_field", "mark_value", "deletes", "left_filter"):
+            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # needed with others, or never empty: not called optional
         self.has_mappings = mappings.exists()
 
     @property

@@ -1,20 +1,18 @@
 """What a run would do beyond what its sync may without asking waits for a person; the rest goes through, and nothing is emptied by an empty answer."""
 
-from datetime import timedelta
-
 import pytest
 from django.core.exceptions import ValidationError
-from django.utils import timezone
 
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
 from integration_hub.syncs import decisions, services
-from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
+from integration_hub.syncs.models import Link, OpenRow, Run
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
 from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
+from tests.syncs.test_dialects import demo_sync, spoilt  # noqa: F401  fixtures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -132,7 +130,6 @@ def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox
     back, changed = users[0], Link.objects.get(a_key=users[1])
     sandbox.oa.change("user", back, status=1)
     sandbox.crm.change("users", changed.b_key, full_name="Somebody Else")
-    ChangeSet.objects.update(planned_at=timezone.now() - timedelta(days=2))
 
     approvals.decide(decision, "accept", by=by, reason="They have left")
     run = the_run_of(decision)
@@ -214,3 +211,49 @@ def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, 
     assert finish(run).state == "cancelled"
     again = Decision.objects.open().get()
     assert (again.pk != first.pk, again.count) == (True, 40)
+
+
+@pytest.fixture
+def customers_sync(spoilt, run_now, by):  # noqa: F811
+    """The demo's sync of the CRM's accounts to the ERP's customers, which has run and deletes what is deleted."""
+    sync, __, ___ = spoilt("CRM accounts → ERP customers")
+    assert run_now(sync).balanced
+    return services.change_sync(sync, by=by, deletes="delete")
+
+
+def customers_of_erp(sandbox):
+    return {customer["EXT_REF"] for customer in sandbox.records("erp", "customers") if customer["EXT_REF"]}
+
+
+def test_the_demo_s_crm_answers_with_nothing_and_the_erp_keeps_its_customers(customers_sync, sandbox, run_now, by):
+    before = customers_of_erp(sandbox)
+    sandbox.crm.fault("empty", method="GET", path="/v1/accounts?")
+
+    run = run_now(customers_sync, full=True)
+
+    linked = Link.objects.filter(ended_at=None).count()
+    assert withheld(run) == ("awaiting_decision", True, linked, 0)
+    assert customers_of_erp(sandbox) == before
+    decision = Decision.objects.open().get()
+    sandbox.clear_faults()
+    approvals.decide(decision, "accept", by=by, reason="By mistake")
+    applied = the_run_of(decision)
+    assert (applied.balanced, applied.counts["deleted"], applied.counts["moved"]) == (True, 0, linked), "they were there all the time"
+    assert customers_of_erp(sandbox) == before
+    assert run_now(customers_sync, full=True).state in ("succeeded", "with_rejects")
+    assert not OpenRow.objects.open().filter(state="moved").exists()
+
+
+def test_the_demo_s_crm_loses_most_of_its_accounts_and_the_rest_goes_through(customers_sync, sandbox, run_now):
+    before, accounts = customers_of_erp(sandbox), sandbox.records("crm", "accounts")
+    for account in accounts[:36]:
+        sandbox.crm.delete("accounts", account["id"])
+    sandbox.crm.change("accounts", accounts[50]["id"], name="Renamed Ltd")
+    added = sandbox.crm.add("accounts", name="Newcomer", tax_id="NEW-1", address={"country": "DE"})
+
+    run = run_now(customers_sync, full=True)
+
+    assert (run.state, run.balanced, run.counts["deleted"], run.counts["created"], run.counts["updated"]) == ("awaiting_decision", True, 0, 1, 1)
+    assert run.counts["withheld"] == Decision.objects.open().get().count > 30
+    assert customers_of_erp(sandbox) - before == {added["id"]}
+    assert before <= customers_of_erp(sandbox)

@@ -230,7 +230,7 @@ def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     ).format(n=number(counts["withheld"]))
     following: list[str | Link] = []
     for decision in decisions_of(run):
-        following += [" " if following else "", Link(decision.sentence, decision.get_absolute_url())]
+        following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
         following = [_("It was decided since, or a later run found nothing left to decide.")]
     if missed := sum(counts[name] for name in MISSED):

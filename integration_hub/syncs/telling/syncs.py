@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Bar, Bars, Fact, Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, capped, clock, duration, number
@@ -66,6 +67,9 @@ def _missing(standing: Standing) -> str:
 
 
 def _look_at_rejects(standing: Standing) -> list[str | Link]:
+    decisions = [Link(decision.sentence, decision.get_absolute_url()) for decision in Decision.objects.open().about(standing.sync)[:3]]
+    if decisions:
+        return [part for link in decisions for part in (link, " · ")][:-1]
     return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
 
 

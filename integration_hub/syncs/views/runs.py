@@ -26,11 +26,11 @@ from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
-from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
+from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.balance import run_balance
 from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
 from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, run_state, run_verdict
-from integration_hub.syncs.views.rejects import acts_on, group_of
+from integration_hub.syncs.views.rejects import acts_on, decide_act, group_of
 
 LOG_SHOWN = 8
 CHANGES_SHOWN = 8
@@ -209,6 +209,9 @@ class RunPage(OfRun):
 
     def acts_on(self, cause: Cause) -> list[Act]:
         """Replay and dismiss, the second a quiet link."""
+        if cause.example.state == OpenState.WITHHELD:
+            decide = decide_act(cause.example)
+            return [decide] if decide is not None else []
         if not self.by.allows("rejects.resolve"):
             return []
         replay, dismiss = acts_on(cause)
