@@ -73,11 +73,13 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
     rule = parsed_rule(approval.rule, rule_fields((name, f.type) for name in work.fields if (f := work.target.field(name)) is not None))
     sets = ChangeSet.objects.filter(run=approval.plan_id).order_by("pk")
     last = sets.values_list("pk", flat=True).last()
+    written = written_before(work)
     asks = approval.plan.undoes is None and work.source.capabilities.lookup_by_key
     with work.open("source") if asks else nullcontext() as source:
         left_over = sets.filter(pk__gt=work.partition.position or 0).iterator(chunk_size=1)
         for number, planned in enumerate(left_over, start=work.partition.page_number + 1):
             rows, began = chosen(approval, changesets.frame_of(planned), rule), timezone.now()
+            rows = rows.filter(~rows["source_key"].is_in(written))
             left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
             page = page_of(number, planned, rows, list(left.values()), last=planned.pk == last)
             rows = rows.filter(~rows["source_key"].is_in(list(left)))
@@ -91,6 +93,13 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
                 yield PlannedSet(change_set, rows)
             if work.turn_is_over():
                 return
+
+
+def written_before(work: Work) -> list[str]:
+    """The source keys of what earlier runs, which were to apply the same, had settled before they failed or were cancelled."""
+    earlier = ChangeSet.objects.filter(run__applies=work.run.applies_id, run__lt=work.run.pk, settled__gt=0).order_by("pk")
+    frames = ((each.settled, changesets.frame_of(each, columns=["row", "source_key"])) for each in earlier.iterator(chunk_size=8))
+    return [key for settled, frame in frames for key in frame.filter(frame["row"] < settled)["source_key"]]
 
 
 def page_of(number: int, planned: ChangeSet, rows: pl.DataFrame, left: list[Left], *, last: bool) -> MappedPage:

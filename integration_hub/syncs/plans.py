@@ -178,6 +178,9 @@ def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> R
         raise NotPossible(gettext_noop("This plan is not what was approved. Make a new one."))
     settings = {"filter": plan.settings.get("filter", ""), "compare_first": False}
     with transaction.atomic():
+        Run.objects.select_for_update().get(pk=plan.pk)
+        if not PlanApproval.objects.filter(pk=approval.pk, at=approval.at).exists():
+            raise NotPossible(gettext_noop("Somebody has just approved this plan otherwise. Look at it again."))
         run = services.create_run(
             sync, plan.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
             expected_count=approval.approved_count, direction=plan.direction,

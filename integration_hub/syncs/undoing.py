@@ -124,29 +124,26 @@ class _Sides:
 
 
 def _sides(work: Work, rows: pl.DataFrame) -> _Sides:
-    frames: dict[int, pl.DataFrame] = {}
-    oldest = _taken(rows, "oldest", frames)
-    newest = _taken(rows, "newest", frames)
-    before = _fields(work, oldest["before"].struct.unnest())
+    newest = changesets.frame_of(ChangeSet.objects.get(pk=rows["newest_set"][0]), columns=["row", "before", "after", "send", "source"])
+    newest = newest[newest["row"].search_sorted(rows["newest_row"])]
     behind = _fields(work, newest["before"].struct.unnest())
     after, sent = _fields(work, newest["after"].struct.unnest()), newest["send"].struct.unnest()
     after = after.with_columns(after[name].zip_with(sent[name], behind[name]) for name in after.columns if name in sent.columns)
-    return _Sides(before, oldest["before_known"], _read_back(work, rows, after), newest["source"].struct.unnest())
+    before = _before(work, rows)
+    return _Sides(before.select(work.fields), before["known"], _read_back(work, rows, after), newest["source"].struct.unnest())
 
 
-def _taken(rows: pl.DataFrame, which: str, frames: dict[int, pl.DataFrame]) -> pl.DataFrame:
-    """The rows of the change sets that `{which}_set` and `{which}_row` name, in the order of `rows`."""
+def _before(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+    """What each record was before its oldest chosen change, with `known`, in the order of `rows`."""
     import polars as pl
 
     parts = []
-    numbered = rows.select(f"{which}_set", f"{which}_row").with_row_index("place")
-    for (pk,), some in numbered.group_by(f"{which}_set", maintain_order=True):
-        if pk not in frames:
-            frames[pk] = changesets.frame_of(ChangeSet.objects.get(pk=pk), columns=["row", "before", "before_known", "after", "send", "source"])
-        frame = frames[pk]
-        at = frame["row"].search_sorted(some[f"{which}_row"])
-        parts.append(frame[at].with_columns(place=some["place"]))
-    return pl.concat(parts, how="diagonal_relaxed").sort("place")
+    numbered = rows.select("oldest_set", "oldest_row").with_row_index("place")
+    for (pk,), some in numbered.group_by("oldest_set", maintain_order=True):
+        frame = changesets.frame_of(ChangeSet.objects.get(pk=pk), columns=["row", "before", "before_known"])
+        at = frame[frame["row"].search_sorted(some["oldest_row"])]
+        parts.append(_fields(work, at["before"].struct.unnest()).with_columns(known=at["before_known"], place=some["place"]))
+    return pl.concat(parts).sort("place")
 
 
 def _fields(work: Work, values: pl.DataFrame) -> pl.DataFrame:
@@ -255,6 +252,10 @@ def _judged(work: Work, key: str, oldest: str, newest: str, facts: Facts) -> tup
         return "delete", None
     if not facts.known:
         return "keep", Text(_("Nobody looked what {entity} {key} was before, so it cannot be set back."), named)
+    if not facts.differs and "mark" in (oldest, newest):
+        return "keep", Text(
+            _("{entity} {key} was marked as deleted in a field that this mapping does not write. Take the mark off in {system}."), named
+        )
     if not facts.differs:
         return "", None
     if not facts.holds:

@@ -195,3 +195,37 @@ def test_a_worker_killed_while_it_applies_is_taken_over(few, users_sync, run_now
     assert run.balanced
     assert run.counts["moved"] == 0
     assert_equal(few)
+
+
+def test_what_a_cancelled_run_has_written_of_a_plan_is_not_written_again(few, users_sync, run_now, by):
+    plan = run_now(users_sync, dry=True)
+    approval = plans.approve_plan(plan, by=by, reason=WHY)
+    run = plans.apply_plan(approval, by=by)
+    assert carry_until_killed(run.partitions.get(), "after commit", at=1)
+    let_the_lease_run_out(run.partitions.get())
+    services.cancel_run(run, by=by)
+    run = finish(run)
+
+    again = finish(plans.apply_plan(approval, by=by))
+
+    assert (run.state, again.state, again.balanced) == ("cancelled", "succeeded", True)
+    done = sum(each.counts[name] for each in (run, again) for name in ("created", "updated", "unchanged"))
+    assert (done, again.counts["moved"]) == (80, 0)
+    assert_equal(few)
+
+
+def test_of_two_who_apply_at_once_one_is_refused(few, users_sync, run_now, by):
+    plan = run_now(users_sync, dry=True)
+    approval = plans.approve_plan(plan, by=by, reason=WHY)
+    plans.apply_plan(approval, by=by)
+
+    with pytest.raises(services.PairBusy):
+        plans.apply_plan(approval, by=by)
+
+
+def test_what_was_approved_otherwise_meanwhile_is_not_applied(few, users_sync, run_now, by):
+    plan = run_now(users_sync, dry=True)
+    seen = plans.approve_plan(plan, by=by, reason=WHY)
+    plans.approve_plan(plan, by=by, reason=WHY, operations=["create"])
+
+    assert "approved this plan otherwise" in refusal_of(plans.apply_plan, seen, by=by)

@@ -8,11 +8,12 @@ from django.utils import timezone
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.core import texts
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import plans, undo
+from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import Link
 from integration_hub.syncs.services import NotPossible, PairBusy, start_run
 from tests.syncs.conftest import USERS_TO_USERS, finish
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,3 +160,47 @@ def test_who_may_only_look_does_not_undo(few, users_sync, run_now, person):
 
     with pytest.raises(Forbidden):
         undo.plan_undo(run, by=Actor.of(person("approver")))
+
+
+def test_a_record_that_a_run_deleted_is_created_again_and_linked(few, users_sync, run_now, by, apply):
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
+    run_now(sync)
+    before, gone = crm_users(few), few.records("oa", "user")[7]["userId"]
+    few.oa.delete("user", gone)
+    run = run_now(sync)
+    assert gone not in crm_users(few)
+
+    done = apply(finish(undo.plan_undo(run, by=by)))
+
+    assert (done.state, done.balanced, done.counts["created"]) == ("succeeded", True, 1)
+    assert crm_users(few) == before
+    assert Link.objects.filter(a_key=gone, ended_at=None).count() == 1
+
+
+def test_a_plan_with_deletes_is_applied(few, users_sync, run_now, by, apply):
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
+    run_now(sync)
+    gone, back = (user["userId"] for user in few.records("oa", "user")[7:9])
+    few.oa.delete("user", gone)
+    plan = run_now(sync, dry=True)
+    assert plan.counts["not_sent"] == 1
+
+    done = apply(plan)
+
+    assert (done.state, done.balanced, done.counts["deleted"]) == ("succeeded", True, 1)
+    assert gone not in crm_users(few)
+    assert back in crm_users(few)
+
+
+@pytest.mark.parametrize("point", ["after send", "before commit"])
+def test_a_worker_killed_while_it_undoes_is_taken_over(few, users_sync, run_now, by, point):
+    before, run = crm_users(few), run_now(users_sync)
+    plan = finish(undo.plan_undo(run, by=by))
+    applied = plans.apply_plan(plans.approve_plan(plan, by=by, reason="Wrong mapping"), by=by)
+
+    assert carry_until_killed(applied.partitions.get(), point, at=1)
+    let_the_lease_run_out(applied.partitions.get())
+    applied = finish(applied)
+
+    assert (applied.balanced, applied.counts["moved"]) == (True, 0)
+    assert crm_users(few) == before

@@ -196,14 +196,15 @@ class RunPage(OfRun):
             return acts
         if undo.may_undo(run) and self.by.allows("plans.undo"):
             acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
-        if plans.is_plan(run) and self.by.allows("records.view"):
-            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[run.pk]), primary=True))
+        plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
+        if plan is not None and self.by.allows("records.view"):
+            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
         if run.sync_id and self.by.allows("syncs.run"):
             again = reverse("syncs:run", args=[run.sync_id])
             if run.dry and run.undoes is None and counts["not_sent"]:
                 note = _("The run compares everything anew and writes what it finds then.")
                 acts.append(Act(_("Run now"), post=again, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
-            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry:
+            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry and run.applies is None:
                 acts.append(Act(_("Run again"), post=again, primary=True, icon="play_arrow"))
         return acts
 
