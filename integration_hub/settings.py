@@ -167,6 +167,7 @@ INSTALLED_APPS = [
     "integration_hub.core",
     "integration_hub.accounts",
     "integration_hub.audit",
+    "integration_hub.approvals",
     "integration_hub.systems",
     "integration_hub.mappings",
     "integration_hub.syncs",

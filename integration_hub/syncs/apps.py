@@ -8,17 +8,19 @@ class SyncsConfig(AppConfig):
     verbose_name = _("Syncs")
 
     def ready(self) -> None:
+        from integration_hub.approvals.kinds import kinds
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.registry import event_texts, sweeps, uses
         from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
-        from integration_hub.syncs import audited, notices, overview, services, stages, waiting
+        from integration_hub.syncs import audited, decisions, guards, notices, overview, services, stages, waiting
         from integration_hub.syncs.references import References
         from integration_hub.syncs.touches import syncs_touched
         from integration_hub.syncs.uses import syncs_using
 
+        kinds.register(guards.KIND, decisions.KIND)
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)
@@ -39,6 +41,7 @@ class SyncsConfig(AppConfig):
             navigation.register(name, NavEntry("syncs", title, icon, url, permission, badge=badge, order=order * 10))
         palette.searches.register("syncs", overview.find_syncs)
         palette.searches.register("runs", overview.find_runs)
+        palette.searches.register("records", overview.find_records)
         core.problems.register("syncs", overview.problems)
         core.late.register("syncs", overview.late)
         core.running.register("syncs", overview.running)

@@ -17,7 +17,7 @@ from integration_hub.core import leases, logs, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import pipeline, stages
+from integration_hub.syncs import deletes, guards, pipeline, stages
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
@@ -45,7 +45,7 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
+        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})
@@ -70,7 +70,8 @@ def carry(partition: Partition, lease: Lease) -> None:
     try:
         begins = run.state == RunState.QUEUED
         if begins:
-            measure(run, opener(run, lease))
+            if run.applies_id is None and run.undoes is None:
+                measure(run, opener(run, lease))
             stages.begin(run)
             if run.state not in LIVE:  # paused or cancelled while it was measured
                 give_back(partition, lease)
@@ -79,7 +80,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         settle_leftovers(work, lease, opener)
         if begins:
             divide(work, lease)
-        done = pipeline.carry(work, lease)
+        done = deletes.carry(work, lease) if run.state == RunState.CLOSING else pipeline.carry(work, lease)
         state = PartitionState.WAITING
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
@@ -131,6 +132,8 @@ def measure(run: Run, open: Any) -> None:
         elif cursor.type in NUMBERS:
             with open("source") as connector:
                 found["read_until"] = connector.newest(source) or ""
+    if guards.counts_links(run):
+        found["links_at_start"] = Link.objects.live(run.pair_id).count()
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
 

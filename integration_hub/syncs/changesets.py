@@ -3,19 +3,22 @@
 One Parquet file a page, compressed; under 64 KiB it lies in its index row, else in the storage, where it is on the disk before the row is
 committed. A file has a row a changed record:
 
-    row, operation (create, update, adopt), source_key, part, target_key (null for a create), match (a struct: alternative of match fields → value),
-    found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was compared, print (what
-    `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null where not known),
-    send (which fields are sent) and source (the source record)
+    row, operation (create, update, adopt, delete, mark, unlink), source_key, part, target_key (null for a create), match (a struct: alternative of
+    match fields → value), found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was
+    compared, print (what `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null
+    where not known), send (which fields are sent) and source (the source record)
 
-"adopt" writes nothing: the target already is as it should be, and only the link or its print changes.
+"adopt" writes nothing: the target already is as it should be, and only the link or its print changes. "delete" and "mark" (an update of one field) are of
+a record that is gone in the source, and end its link; "unlink" too, where the target no longer has it either. Of those, source holds the key alone, and
+found_by says how it was missed (see `roster`).
 """
 
 from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 INLINE_BYTES = 64 * 1024
+WRITE_NOTHING = ("adopt", "unlink")
+DELETES = ("delete", "mark")  # what a guard counts as one
+END_LINKS = (*DELETES, "unlink")
 
 
 def written(frame: pl.DataFrame) -> bytes:
@@ -66,6 +72,17 @@ def match_of(changes: pl.DataFrame) -> dict[str, pl.Series]:
     import polars as pl
 
     return {} if changes.schema["match"] == pl.Null else {column.name: column for column in changes["match"].struct.unnest()}
+
+
+def held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
+    """Match keys in the form in which they are held (see work.InFlight)."""
+    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+
+
+def touched(changes: pl.DataFrame) -> set[str]:
+    """What writing these rows touches, in the form in which it is held: source keys, target keys and match keys."""
+    keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
+    return {*keys, *held(match_of(changes))}
 
 
 def sweep_orphans(run_id: int) -> int:

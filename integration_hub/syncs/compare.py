@@ -47,6 +47,7 @@ class MappedPage:
     last_key: str = ""
     wanted: bool = False  # a page of named records
     filtered_keys: list[str] = field(default_factory=list)
+    roster: pl.DataFrame | None = None  # the keys it saw, where deletes are followed
 
 
 @dataclass

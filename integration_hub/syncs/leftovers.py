@@ -60,7 +60,7 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
     first, last = change_set.settled, change_set.sending_to - 1
     rows = changesets.frame_of(change_set).slice(first, last - first + 1)
     with work.open("target") as target:
-        outcomes, not_there = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
+        outcomes, not_there = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
         repeated = rows.filter(rows["row"].is_in(not_there) & (rows["operation"] == "create"))
         if work.target.capabilities.idempotency_key and repeated.height:  # under its key a create that arrived is told, not made twice
             done = write(work, target, change_set, repeated)

@@ -146,9 +146,10 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[tuple[Page
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
             frame = look_up(work, source, work.source, KEY, some, work.source_fields)
-            if not work.run.dry and (gone := set(some) - set(canonical_key(frame, work.source.key))):
+            gone = sorted(set(some) - set(canonical_key(frame, work.source.key)))
+            if not work.run.dry and gone:
                 openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
-            yield Page(frame, position=None), len(some)
+            yield Page(frame, position=None, deleted=gone), len(some)
         else:
             yield as_kept(work, some), len(some)
 
@@ -182,8 +183,9 @@ def _open_keys(work: Work) -> Iterable[str]:
 
 
 def as_kept(work: Work, keys: list[str]) -> Page:
-    """The source records as their open rows hold them."""
-    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)))
+    """The source records as their open rows hold them; of one that was deleted in the source there is none."""
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)
+    return kept_page(work, list(rows.exclude(step="delete")))
 
 
 def kept_page(work: Work, rows: list[OpenRow]) -> Page:

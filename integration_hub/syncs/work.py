@@ -205,6 +205,8 @@ class Counts:
     parked: int = 0
     duplicate: int = 0
     produced: int = 0
+    missing: int = 0
+    kept: int = 0
     unchanged: int = 0
     refused: int = 0
     moved: int = 0

@@ -14,7 +14,7 @@ from integration_hub.core.templatetags.hub import clock, number
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.progress import compares_first
-from integration_hub.syncs.states import RunState
+from integration_hub.syncs.states import DeletePolicy, RunState
 from integration_hub.syncs.telling.names import entity_name
 
 
@@ -40,26 +40,22 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
     ends = [
         Count(counts["created"], _("created"), "=", href=f"{changes}?operation=create" if counts["created"] else ""),
         Count(counts["updated"], _("updated"), "+", href=f"{changes}?operation=update" if counts["updated"] else ""),
+        *_of_deletes(run, counts),
     ]
     planning = run.dry or (compares_first(run) and (run.paused_from or run.state) in (RunState.QUEUED, RunState.COMPARING))
     if planning:
         ends = [
             Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
             Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
-            Count(
-                planned["links"],
-                _("to link"),
-                "+",
-                href=f"{changes}?operation=adopt" if planned["links"] else "",
-                title=_("already as it should be in the target; only the link is made"),
-            ),
+            *([Count(planned["deletes"], _("to delete"), "+")] if planned["deletes"] else ()),
+            _to_link(planned["links"], changes) if run.undoes is None else _to_keep(planned["links"], changes),
         ]
     elif waits:
         ends.append(Count(waits, _("on the way"), "+", title=_("compared, and waiting to be written")))
     rare = [("moved", _("moved"), "moved"), ("unknown", _("unknown"), "unknown")]
     line_out = Sum(
         _("Out"),
-        [Count(counts["produced"], _("produced"), title=_("records for {target}").format(target=entity_name(run.target)))],
+        _to_account_for(run, counts),
         [
             *ends,
             Count(counts["unchanged"], _("unchanged"), "+", title=_("the target already was as it should be; nothing is kept of each")),
@@ -68,6 +64,40 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ],
     )
     return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+
+
+def _to_link(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=adopt" if n else ""
+    return Count(n, _("to link"), "+", href=href, title=_("already as it should be in the target; only the link is made"))
+
+
+def _to_keep(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=keep" if n else ""
+    return Count(n, _("cannot be undone"), "+", "warn", href, title=_("changed since, or beyond what the target can do"))
+
+
+def _to_account_for(run: Run, counts: dict[str, int]) -> list[Count]:
+    """What the second sum begins with: records for the target, and links whose record is gone in the source."""
+    produced = Count(counts["produced"], _("produced"), title=_("records for {target}").format(target=entity_name(run.target)))
+    if not counts["missing"]:
+        return [produced]
+    return [produced, Count(counts["missing"], _("missing"), "+", title=_("linked, and deleted in the source or taken for that"))]
+
+
+def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
+    """What became of missing records; where there were none there is nothing to say."""
+    changes, withheld = reverse("runs:changes", args=[run.pk]), f"{reverse('rejects:list')}?run={run.pk}&state=withheld"
+    policy = run.settings.get("deletes", {}).get("policy")
+    word = _("marked") if policy == DeletePolicy.MARK else _("deleted")
+    found = []
+    if counts["missing"] or counts["deleted"]:
+        operation = "mark" if policy == DeletePolicy.MARK else "delete"
+        found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
+    if counts["kept"]:
+        found.append(Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same")))
+    if counts["withheld"]:
+        found.append(Count(counts["withheld"], _("withheld"), "+", "warn", withheld))
+    return found
 
 
 def _read(run: Run, counts: dict[str, int]) -> Count:
@@ -93,7 +123,7 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
         off = counts["read"] - counts["produced"] - sum(counts[name] for name in ("filtered", "rejected", "parked", "duplicate"))
         if off:
             return "run", _("Being counted"), ""
-        return "ok", _("Balances so far"), _("Deletes are not followed yet.")
+        return "ok", _("Balances so far"), ""
     if run.balanced:
         return (
             "ok",

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -10,6 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer
@@ -165,6 +167,9 @@ def step_words(step: str) -> str:
         "read": _("when it was read"),
         "match": _("when it was looked up in the target"),
         "write": _("when it was written"),
+        "create": _("when it was created"),
+        "update": _("when it was updated"),
+        "delete": _("when it was deleted"),
         "required": _("required by the target"),
         "max_length": _("length checked"),
         "pattern": _("pattern checked"),
@@ -192,6 +197,14 @@ def acts_on(cause: Cause) -> tuple[Act, Act]:
     return replay, dismiss
 
 
+def decide_act(row: OpenRow) -> Act | None:
+    """Where it is decided about a withheld record: it is neither replayed nor dismissed."""
+    if row.state != OpenState.WITHHELD:
+        return None
+    decision = Decision.objects.open().about(row.sync).filter(part=row.step).first()
+    return Act(_("Decide"), href=decision.get_absolute_url(), icon="front_hand") if decision is not None else None
+
+
 def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     """What an opened group shows: the act that clears all with its forecast, one record on its way, the list."""
     rows = cause.rows.select_related("sync__mapping", "sync__pair__a__system", "sync__pair__b__system")
@@ -200,9 +213,10 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     page_href = reverse("rejects:cause", args=[cause.sync_id, cause.cause]) + (f"?run={cause.run.pk}&" if cause.run else "?")
     told = forecast(tested) if by.allows("records.view") else None
     first = tested[0] if tested else None
+    may_resolve = by.allows("rejects.resolve") and cause.example.state != OpenState.WITHHELD
     return {
         "is_open": True,
-        "acts": acts_on(cause) if by.allows("rejects.resolve") else (),
+        "acts": acts_on(cause) if may_resolve else (),
         "forecast": told,
         "forecast_words": forecast_words(cause, told) if told else None,
         "first": row_of(first) if first else None,
@@ -210,7 +224,8 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
         "pager": pager,
         "page_href": page_href,
         "rows": [row_of(row) for row in pager.items],
-        "may_resolve": by.allows("rejects.resolve"),
+        "may_resolve": may_resolve,
+        "decide": decide_act(cause.example),
     }
 
 
@@ -326,8 +341,14 @@ class RejectPage(HubPage):
             following = [_("it goes on by itself once {entity} {key} is linked.").format(entity=awaited, key=row.waits_key)]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
-        acts = [Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}")]
-        if self.by.allows("rejects.resolve"):
+        acts = [
+            Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}"),
+            Act(_("Its story"), href=f"{reverse('syncs:story', args=[row.sync_id])}?{urlencode({'key': row.key})}"),
+        ]
+        if row.state == OpenState.WITHHELD:
+            following = [_("it waits for a decision.")]
+            acts = [act for act in (decide_act(row),) if act is not None] + acts
+        elif self.by.allows("rejects.resolve"):
             acts = [
                 Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay"),
                 Act(

@@ -33,10 +33,16 @@ def test_a_sync_says_whether_its_target_is_right_and_fresh(enter, users_sync, ru
     assert "CRM is not kept fresh" in shown(client, "syncs:detail", users_sync.pk)
 
 
-def test_the_page_says_what_it_does_not_do(enter, users_sync):
-    page = shown(enter("viewer"), "syncs:detail", users_sync.pk)
+def test_the_page_says_what_it_does_not_do(enter, users_sync, by):
+    client = enter("viewer")
+    page = shown(client, "syncs:detail", users_sync.pk)
 
-    assert "deletes in OA are not followed yet" in page
+    assert "what is deleted in OA stays in CRM" in page
+    services.change_sync(users_sync, by=by, deletes="delete")
+    assert "seen by full runs only, which are started by hand" in shown(client, "syncs:detail", users_sync.pk)
+    users_sync.source.schema["capabilities"] |= {"lookup_by_key": False, "stable_order": False}
+    users_sync.source.save()
+    assert "OA cannot be asked for single records, and its order is not stable" in shown(client, "syncs:detail", users_sync.pk)
     assert "never: CRM is asked by employee_id before a create is sent again" in page
 
 
