@@ -42,6 +42,11 @@ def limits_of(sync: Sync) -> dict[str, list[int | None]]:
     return {op: limits for op, limits in each.items() if limits != [None, None]}
 
 
+def compares_first(sync: Sync) -> bool:
+    """Whether its runs compare everything before they write: somebody chose that, or creates and updates have limits."""
+    return sync.compare_first or not limits_of(sync).keys().isdisjoint(("create", "update"))
+
+
 def counts_links(run: Run) -> bool:
     """Whether a limit of this run is a share of the pair's links."""
     return any(percent is not None for __, percent in run.settings.get("guards", {}).values())

@@ -204,6 +204,21 @@ def test_a_secret_whose_variable_is_not_set_is_kept_but_not_for_another_host(app
     assert "not sent to another host" in err
 
 
+def test_a_file_says_what_becomes_of_deletes_and_what_a_run_may_do_without_asking(applied, manage):
+    said = "interval_seconds: 60\n    deletes: mark\n    mark_field: mail\n    mark_value: gone\n    left_filter: delete\n    most_creates: 100\n    most_deletes_percent: 5"
+
+    assert manage("config", "apply", CRM.replace("interval_seconds: 60", said))[0] == 0
+    sync = Sync.objects.get()
+    assert (sync.deletes, sync.mark_field, sync.mark_value, sync.left_filter) == ("mark", "mail", "gone", "delete")
+    assert (sync.most_creates, sync.most_deletes_percent, sync.most_updates) == (100, 5, None)
+    exported = yaml.safe_load(manage("config", "export")[1])["syncs"]["Contacts → customers"]
+    assert (exported["deletes"], exported["most_creates"], exported["most_deletes_percent"]) == ("mark", 100, 5)
+    assert "most_updates" not in exported
+    code, __, err = manage("config", "apply", CRM.replace("interval_seconds: 60", "interval_seconds: 60\n    deletes: delete"))
+    assert code != 0
+    assert "cannot be deleted through its connector" in err
+
+
 # --- export -----------------------------------------------------------------------------------------------------------
 
 
