@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -104,6 +105,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
         wait_or_fail(
             partition,
             lease,
