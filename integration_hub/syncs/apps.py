@@ -41,6 +41,7 @@ class SyncsConfig(AppConfig):
             navigation.register(name, NavEntry("syncs", title, icon, url, permission, badge=badge, order=order * 10))
         palette.searches.register("syncs", overview.find_syncs)
         palette.searches.register("runs", overview.find_runs)
+        palette.searches.register("records", overview.find_records)
         core.problems.register("syncs", overview.problems)
         core.late.register("syncs", overview.late)
         core.running.register("syncs", overview.running)

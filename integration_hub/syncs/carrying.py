@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -45,7 +46,7 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
+        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})
@@ -70,7 +71,8 @@ def carry(partition: Partition, lease: Lease) -> None:
     try:
         begins = run.state == RunState.QUEUED
         if begins:
-            measure(run, opener(run, lease))
+            if run.applies_id is None and run.undoes is None:
+                measure(run, opener(run, lease))
             stages.begin(run)
             if run.state not in LIVE:  # paused or cancelled while it was measured
                 give_back(partition, lease)
@@ -103,6 +105,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
         wait_or_fail(
             partition,
             lease,

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
@@ -71,6 +72,17 @@ def match_of(changes: pl.DataFrame) -> dict[str, pl.Series]:
     import polars as pl
 
     return {} if changes.schema["match"] == pl.Null else {column.name: column for column in changes["match"].struct.unnest()}
+
+
+def held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
+    """Match keys in the form in which they are held (see work.InFlight)."""
+    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+
+
+def touched(changes: pl.DataFrame) -> set[str]:
+    """What writing these rows touches, in the form in which it is held: source keys, target keys and match keys."""
+    keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
+    return {*keys, *held(match_of(changes))}
 
 
 def sweep_orphans(run_id: int) -> int:

@@ -11,11 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from integration_hub.mappings.models import Mapping
+from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.syncs import guards
 from integration_hub.syncs.models import Pair, Sync
 from integration_hub.syncs.schedule import cursor_value
 from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
+from integration_hub.syncs.telling.names import version_words
 from integration_hub.systems.models import Entity
 
 UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
@@ -279,3 +280,71 @@ class CursorForm(forms.Form):
         if found.get("value"):
             cursor_value(self.sync, found["value"])
         return found
+
+
+OPERATIONS = [
+    ("create", gettext_lazy("Creates")),
+    ("update", gettext_lazy("Updates")),
+    ("adopt", gettext_lazy("Links only")),
+    ("delete", gettext_lazy("Deletes")),
+    ("mark", gettext_lazy("Marks of what was deleted")),
+    ("unlink", gettext_lazy("Ended links")),
+]
+
+
+class ApprovalForm(forms.Form):
+    """What of a plan is approved, and why."""
+
+    operations = forms.MultipleChoiceField(
+        label=gettext_lazy("Only these changes"),
+        choices=OPERATIONS,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=gettext_lazy("None chosen: all of them."),
+    )
+    rule = forms.CharField(
+        label=gettext_lazy("Only where"),
+        max_length=2_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("A condition over each change, for example: operation = 'update' and before.email is null"),
+    )
+    except_keys = forms.CharField(
+        label=gettext_lazy("Except these keys of the source, one a line"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "hub-mono", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def clean_except_keys(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["except_keys"].splitlines() if line.strip()]
+
+
+class UndoForm(forms.Form):
+    """Which records of a run to undo."""
+
+    keys = forms.CharField(
+        label=gettext_lazy("Only the records with these keys of the source, one a line"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("Empty: all that the run has written."),
+    )
+
+    def clean_keys(self) -> list[str] | None:
+        return [line.strip() for line in self.cleaned_data["keys"].splitlines() if line.strip()] or None
+
+
+class UndoVersionForm(forms.Form):
+    """Which runs of a sync to undo: those by one version of its mapping, since a time."""
+
+    version = forms.ModelChoiceField(label=gettext_lazy("Version of the mapping"), queryset=MappingVersion.objects.none())
+    since = forms.DateTimeField(
+        label=gettext_lazy("Runs started since"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    )
+
+    def __init__(self, *args: Any, sync: Sync, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions = MappingVersion.objects.filter(mapping=sync.mapping).select_related("mapping").order_by("-number")
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["version"].label_from_instance = version_words  # type: ignore[attr-defined]
+        self.fields["version"].initial = versions.first()

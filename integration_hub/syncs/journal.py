@@ -90,8 +90,8 @@ class ChangePage:
     searched_all: bool = True
 
 
-def changes_of(run: Run, *, operation: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
-    """The next changes of a run behind the mark, in the order in which they were compared."""
+def changes_of(run: Run, *, operation: str = "", field: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
+    """The next changes of a run behind the mark, in the order in which they were compared; `field`: those that send this field."""
     first_set, first_row = read_mark(after)
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
     counted = {"create": "creates", "update": "updates", "delete": "deletes", "mark": "deletes"}.get(operation)
@@ -101,7 +101,7 @@ def changes_of(run: Run, *, operation: str = "", key: str = "", after: str = "",
         if opened == MOST_FILES:
             return ChangePage(found, f"{change_set.pk}.0", searched_all=False)
         begins = first_row if change_set.pk == first_set else 0
-        frame = _chosen(change_set, operation, key, begins, size + 1 - len(found))
+        frame = _chosen(change_set, operation, field, key, begins, size + 1 - len(found))
         found += _changes(change_set, frame)
         if len(found) > size:
             return ChangePage(found[:size], found[size].mark)
@@ -118,13 +118,16 @@ def read_mark(mark: str) -> tuple[int, int]:
     return (int(number), int(row)) if number.isascii() and row.isascii() and number.isdigit() and row.isdigit() and len(mark) < 30 else (0, 0)
 
 
-def _chosen(change_set: ChangeSet, operation: str, key: str, begins: int, count: int) -> pl.DataFrame:
+def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins: int, count: int) -> pl.DataFrame:
     import polars as pl
 
     frame = changesets.frame_of(change_set)
     wanted = pl.col("row") >= begins
     if operation:
         wanted &= pl.col("operation") == operation
+    if field:
+        names = frame["send"].struct.fields
+        wanted &= pl.col("send").struct.field(field) if field in names else pl.lit(value=False)
     if key:
         wanted &= (pl.col("source_key") == key) | (pl.col("target_key") == key).fill_null(False)
     return frame.filter(wanted).head(count)
@@ -145,7 +148,7 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
             _result(change_set, row, outcome),
             row["source_key"],
             outcome.get("target_key") or row["target_key"] or "",
-            json.loads(outcome["reason"]) if outcome.get("reason") else None,
+            json.loads(told) if (told := outcome.get("reason") or row.get("reason")) else None,
             row["source"] or {},
             [_field(name, row, read_back) for name in row["after"]],
             earlier,
@@ -153,6 +156,8 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
 
 
 def _result(change_set: ChangeSet, row: Json, outcome: Mapping[str, Any]) -> str:
+    if row["operation"] == "keep":
+        return "kept"
     if row["row"] < change_set.settled:
         told = outcome.get("result", "written")
         return _WRITTEN_AS.get(row["operation"], "written") if told == "written" else str(told)

@@ -131,6 +131,8 @@ class Link(models.Model):
         indexes = [
             models.Index(fields=["pair", "a_key"], name="links_by_a", condition=Q(ended_at=None, a_many=True)),
             models.Index(fields=["pair", "b_key"], name="links_by_b", condition=Q(ended_at=None, b_many=True)),
+            models.Index(fields=["pair", "a_key"], name="links_ended_of_a", condition=Q(ended_at__isnull=False)),  # of a record's story
+            models.Index(fields=["pair", "b_key"], name="links_ended_of_b", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -283,7 +285,7 @@ class RunQuerySet(VisibleQuerySet):
 
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
-        whole = self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+        whole = self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
         decisive: RunQuerySet = whole.exclude(trigger=Trigger.DECISION)
         return decisive
 
@@ -309,6 +311,8 @@ class Run(models.Model):
     settings = models.JSONField(default=dict)  # filter, compare_first, deletes, guards: as they were
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
+    applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved of a plan
+    undoes = models.JSONField(null=True)  # of a plan that undoes: {"runs": their numbers, "keys": of the source, null: all}
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
     trigger = models.CharField(max_length=20, choices=Trigger)
     actor_kind = models.CharField(max_length=20)
@@ -372,12 +376,36 @@ class Run(models.Model):
     def target(self) -> Entity:
         return self.pair.side(self.target_side)
 
+    @property
+    def is_undo(self) -> bool:
+        """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
+        return self.applies is not None and self.applies.plan.undoes is not None
+
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
         if self.counts:
             return {name: self.counts.get(name, 0) for name in COUNTS}
         found = self.partitions.aggregate(**{name: Sum(f"{name}_count") for name in COUNTS})
         return {name: found[name] or 0 for name in COUNTS}
+
+
+class PlanApproval(models.Model):
+    """What was approved of a plan, by whom and why. A plan is a dry run, or one that undoes others; it is approved once and applied by a run."""
+
+    plan = models.OneToOneField(Run, models.CASCADE, related_name="approval")
+    digest = models.CharField(max_length=64)  # of mapping version, settings and change sets, as they were approved
+    operations = models.JSONField(default=list)  # only these; empty: all
+    rule = models.TextField(blank=True)  # an expression over the changes; only those it is true for
+    except_keys = models.JSONField(default=list)  # of the source: never these
+    approved_count = models.PositiveBigIntegerField()  # changes
+    reason = models.TextField()
+    actor_kind = models.CharField(max_length=20)
+    actor_name = models.CharField(max_length=200)
+    actor_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return str(self.plan)
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.cache import cache
 from django.db.models import OuterRef, Q, Subquery, Sum
@@ -24,10 +25,10 @@ from integration_hub.core.parts import Act, Slot, UpDown
 from integration_hub.core.templatetags.hub import ago_text, capped, duration, number
 from integration_hub.syncs import guards
 from integration_hub.syncs.freshness import CAP, open_count, standings_of
-from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
+from integration_hub.syncs.models import Link, OpenRow, Pair, Partition, Run, Sync
 from integration_hub.syncs.progress import reading_rate, shares_of
-from integration_hub.syncs.states import PartitionState, RunState
-from integration_hub.syncs.telling.names import from_to
+from integration_hub.syncs.states import PartitionState, RunState, Side
+from integration_hub.syncs.telling.names import entity_name, from_to
 from integration_hub.syncs.telling.syncs import late_because
 
 SHOWN = 20
@@ -290,6 +291,22 @@ def steps(by: Any) -> list[Step]:
 def find_syncs(by: Any, text: str) -> list[Hit]:
     syncs = Sync.objects.visible_to(by).filter(name__icontains=text)[:MOST]
     return [Hit(sync.name, _("Syncs"), sync.get_absolute_url(), "sync") for sync in syncs]
+
+
+def find_records(by: Any, text: str) -> list[Hit]:
+    """Linked records by their whole key, on either side: their stories."""
+    if not by.allows("records.view"):
+        return []
+    hits = []
+    for side, where in ((Side.A, {"a_many": False}), (Side.B, {"b_many": False})):
+        links = Link.objects.filter(pair__in=Pair.objects.values("pk"), ended_at=None, **where, **{f"{side}_key": text})
+        for link in links.select_related("pair__a__system", "pair__b__system")[:MOST]:
+            sync = link.pair.syncs.order_by("pk").first()
+            if sync is not None:
+                href = f"{reverse('syncs:story', args=[sync.pk])}?{urlencode({'key': text})}"
+                other = f"{entity_name(link.pair.side(side))} · {link}"
+                hits.append(Hit(text, _("Records"), href, "article", other))
+    return hits
 
 
 def find_runs(by: Any, text: str) -> list[Hit]:

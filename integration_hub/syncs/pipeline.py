@@ -9,10 +9,9 @@ change sets that are not settled, taken from their files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -21,7 +20,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, openrows, roster, waiting
+from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -38,8 +37,11 @@ if TYPE_CHECKING:
 def carry(work: Work, lease: Lease) -> bool:
     """Do a partition's work in the run's stage until it is done or its turn is over. True: done."""
     if work.run.state == RunState.COMPARING:
-        for __ in compared(work, lease, ahead(mapped(work, read(work)))):
-            pass
+        if work.run.undoes is not None:
+            undoing.planned(work, lease, plan)
+        else:
+            for __ in compared(work, lease, ahead(mapped(work, read(work)))):
+                pass
         work.partition.refresh_from_db()
         return work.partition.read_done
     while True:  # a record parked on one that this run has written since is read again, generation by generation
@@ -47,7 +49,7 @@ def carry(work: Work, lease: Lease) -> bool:
         work.partition.refresh_from_db()
         if not work.partition.read_done or unsettled(work).exists():
             return False
-        if not waiting.released(work).exists():
+        if work.run.applies_id is not None or not waiting.released(work).exists():
             return True
         if work.turn_is_over():
             return False
@@ -68,7 +70,10 @@ def write(work: Work, lease: Lease, sets: Iterator[PlannedSet] | None = None) ->
 def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
     """First what an earlier holder left, then what is read now, each page as soon as it is compared."""
     yield from taken_up(work)
-    if not work.partition.read_done or waiting.released(work).exists():
+    if work.run.applies is not None:
+        if not work.partition.read_done:
+            yield from ahead(applying.approved(work, lease, plan))
+    elif not work.partition.read_done or waiting.released(work).exists():
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
@@ -112,11 +117,7 @@ def seen_before(work: Work) -> Seen | None:
 def keys_of(page: MappedPage) -> Iterator[str]:
     """What this page may touch, in the form in which it is held."""
     yield from (f"s{key}" for key in page.keys)
-    yield from _held(page.match)
-
-
-def _held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
-    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+    yield from changesets.held(page.match)
 
 
 def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
@@ -171,8 +172,7 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
     for pk in list(unsettled(work).values_list("pk", flat=True)):
         change_set = ChangeSet.objects.get(pk=pk)
         changes = changesets.frame_of(change_set)
-        keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
-        touched = {*keys, *_held(changesets.match_of(changes))}
+        touched = changesets.touched(changes)
         work.in_flight.wait_for(touched)  # of two that were compared before either was written, the second must see what became of the first
         work.in_flight.hold(change_set.page, touched)
         yield PlannedSet(change_set, changes)

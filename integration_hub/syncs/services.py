@@ -86,7 +86,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
             by=by,
             keys=keys,
             mode=Mode.INCREMENTAL if cursor else Mode.FULL,
-            settings=_settings_of(sync),
+            settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
             since_value=cursor.value if cursor else "",
@@ -94,7 +94,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
         )
 
 
-def _settings_of(sync: Sync) -> dict[str, Any]:
+def settings_of(sync: Sync) -> dict[str, Any]:
     """What a run keeps to, also when the sync is changed while it is going."""
     deletes = {"policy": sync.deletes, "field": sync.mark_field, "value": sync.mark_value, "left_filter": sync.left_filter}
     return {
@@ -120,25 +120,23 @@ def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence
                 sync=sync,
                 pair=sync.pair,
                 name=sync.name,
-                direction=sync.direction,
                 mapping_version=version,
                 keys=keys,
-                expected_count=len(keys) if keys is not None else None,
                 actor_kind=by.kind,
                 actor_name=by.name,
                 actor_id=by.user_id,
-                **chosen,
+                **{"direction": sync.direction, "expected_count": len(keys) if keys is not None else None, **chosen},
             )
             audit.record("run.started", run, by=by)
             Partition.objects.create(run=run)
             stages.feed(run.pk)
     except IntegrityError:
-        _refuse_while_going(pair=sync.pair, dry=False)
+        refuse_while_going(pair=sync.pair, dry=False)
         raise
     return run
 
 
-def _refuse_while_going(**of: Any) -> None:
+def refuse_while_going(**of: Any) -> None:
     """Raises PairBusy while such a run is going."""
     going = Run.objects.filter(ended_at=None, **of).first()
     if going is not None:
@@ -229,7 +227,7 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sy
         sync.next_due_at = schedule.next_due(sync)
         sync.save()
         sync.after.set(after)
-        audit.record("sync.created", sync, by=by, changes={name: [None, _plain(getattr(sync, name))] for name in _CHANGEABLE})
+        audit.record("sync.created", sync, by=by, changes={name: [None, plain(getattr(sync, name))] for name in _CHANGEABLE})
     return sync
 
 
@@ -239,13 +237,13 @@ def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, *
     with transaction.atomic():
         changes = _change_order(sync, after) if after is not None else {}
         sync = Sync.objects.select_for_update().get(pk=sync.pk)
-        before = {name: _plain(getattr(sync, name)) for name in _CHANGEABLE}
+        before = {name: plain(getattr(sync, name)) for name in _CHANGEABLE}
         for name, value in settings.items():
             if name not in _CHANGEABLE:
                 raise TypeError(f"A sync has no setting {name}.")
             setattr(sync, name, value)
         _check(sync)
-        changes |= {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
+        changes |= {name: [before[name], plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != plain(getattr(sync, name))}
         if not changes:
             return sync
         if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
@@ -304,18 +302,18 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
-            problems["filter"] = _with_place(error)
+            problems["filter"] = with_place(error)
     return problems | policies.problems(sync)
 
 
-def _with_place(error: ExpressionError) -> str:
+def with_place(error: ExpressionError) -> str:
     said = texts.render(error.text)
     if error.line is None:
         return said
     return _("{problem} (line {line}, column {column})").format(problem=said, line=error.line, column=error.column)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -351,7 +349,7 @@ def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     """
     by.require("syncs.delete", sync)
     with transaction.atomic():
-        _refuse_while_going(sync=sync)
+        refuse_while_going(sync=sync)
         audit.record("sync.deleted", sync, by=by)
         approvals.withdraw(guards.KIND, sync)
         sync.delete()
@@ -366,7 +364,7 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
     with transaction.atomic():
         if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
             raise NotPossible(gettext_noop("The links of {pair} are those of {syncs} too. Delete these first."), pair=pair, syncs=texts.listed(names))
-        _refuse_while_going(pair=pair)
+        refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
         files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
@@ -398,7 +396,7 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -
     if problems:
         raise ValidationError(problems)
     with transaction.atomic():
-        _refuse_while_going(sync=sync, dry=False)
+        refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
@@ -459,8 +457,8 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
 def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
     version = _published(sync)
-    _refuse_while_going(pair=sync.pair, dry=False)
-    settings = {**_settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
+    refuse_while_going(pair=sync.pair, dry=False)
+    settings = {**settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
     return create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 

@@ -32,7 +32,8 @@ def begin(run: Run) -> None:
     compares = run.dry or run.settings.get("compare_first", False)
     state = RunState.COMPARING if compares else RunState.WRITING
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
-        say(run, _("compares first, writes nothing yet") if compares else _("writes each page as soon as it is compared"))
+        at_once = _("writes each page as soon as it is compared") if run.applies_id is None else _("writes what was approved of the plan")
+        say(run, _("compares first, writes nothing yet") if compares else at_once)
     run.refresh_from_db()
 
 
@@ -167,7 +168,7 @@ def _finish(run: Run) -> None:
     sync = run.sync
     if sync is None or run.trigger == Trigger.DECISION:
         return
-    if run.keys is None:
+    if run.keys is None and run.applies_id is None:
         openrows.close_without_key(run)
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         source = run.source.as_schema()

@@ -352,9 +352,9 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
-    decided = work.run.trigger == Trigger.DECISION  # by somebody who saw what an earlier run had planned
-    old = decided or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
-    compared_first = bool(work.run.settings.get("compare_first"))
+    approved = work.run.applies_id is not None or work.run.trigger == Trigger.DECISION  # by somebody who saw what an earlier run had planned
+    old = approved or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
+    compared_first = approved or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()
     if compared_first:
         moved = relinked(work, rows)
@@ -363,7 +363,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     gone = rows.filter(rows["operation"].is_in(changesets.END_LINKS))
     if gone.height:
         moved |= relinked(work, gone)
-    if gone.height and old:
+    if gone.height and old and not work.run.is_undo:
         moved |= came_back(work, gone)
     if old:
         result: dict[int, Outcome] = {}

@@ -128,7 +128,7 @@ def test_all_or_nothing_and_every_mistake_with_its_line(manage, secrets):
         ("${ENV:CRM_TOKEN}", "${ENV:CREDENTIAL_KEYS}", "hub's own"),
     ],
 )
-def test_a_mistake_names_its_line(manage, secrets, old, new, said):
+def test_unknown_keys_plain_credentials_other_versions_and_what_does_not_exist_are_refused_with_their_line(manage, secrets, old, new, said):
     assert old in CRM
 
     text = CRM.replace(old, new, 1)
@@ -141,6 +141,16 @@ def test_a_mistake_names_its_line(manage, secrets, old, new, said):
     assert said in err
     assert "secret" not in err.replace("A secret does", "")
     assert not System.objects.exists()
+
+
+def test_syncs_that_run_after_each_other_in_a_circle_are_refused_with_their_line(applied, manage):
+    circle = f"{CRM}    after: [Other]\n  Other:\n    mapping: Contacts to customers\n    mode: full\n    after: [Contacts → customers]\n"
+
+    code, _out, err = manage("config", "apply", circle)
+
+    assert code == 2
+    assert re.search(r"yaml:\d+: .*cannot run after", err), err
+    assert Sync.objects.count() == 1
 
 
 def test_programs_get_mistakes_as_json(manage, secrets):

@@ -48,13 +48,7 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
             Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
             Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
             *([Count(planned["deletes"], _("to delete"), "+")] if planned["deletes"] else ()),
-            Count(
-                planned["links"],
-                _("to link"),
-                "+",
-                href=f"{changes}?operation=adopt" if planned["links"] else "",
-                title=_("already as it should be in the target; only the link is made"),
-            ),
+            _to_link(planned["links"], changes) if run.undoes is None else _to_keep(planned["links"], changes),
         ]
     elif waits:
         ends.append(Count(waits, _("on the way"), "+", title=_("compared, and waiting to be written")))
@@ -70,6 +64,16 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ],
     )
     return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+
+
+def _to_link(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=adopt" if n else ""
+    return Count(n, _("to link"), "+", href=href, title=_("already as it should be in the target; only the link is made"))
+
+
+def _to_keep(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=keep" if n else ""
+    return Count(n, _("cannot be undone"), "+", "warn", href, title=_("changed since, or beyond what the target can do"))
 
 
 def _to_account_for(run: Run, counts: dict[str, int]) -> list[Count]:

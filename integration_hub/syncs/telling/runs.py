@@ -15,6 +15,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
+from integration_hub.syncs import plans
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
@@ -169,7 +170,22 @@ def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
     return [Link(said, f"{reverse('rejects:list')}?run={run.pk}&state=parked"), _(". Parked records go on by themselves. ")]
 
 
+def _tell_undo(run: Run) -> Words:
+    """A plan that undoes: how much of what was written can be set back."""
+    count = plans.count_of(run)
+    said = ngettext(
+        "{n} record of {target} would be as it was before; nothing was written.",
+        "{n} records of {target} would be as they were before; nothing was written.",
+        count,
+    ).format(n=number(count), target=run.target.system.name)
+    if not count:
+        said = _("There is nothing to undo in {target}.").format(target=run.target.system.name)
+    return said, [_("open the plan; it tells what cannot be undone as well.")] if plans.is_plan(run) else [], bool(count)
+
+
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
+    if run.undoes is not None:
+        return _tell_undo(run)
     target = run.target.system.name
     would = counts["not_sent"]
     missed = sum(counts[name] for name in (*MISSED, "parked"))
@@ -178,7 +194,7 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     else:
         said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
         said = said.format(n=number(would), target=target)
-    following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
+    following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
     if missed:

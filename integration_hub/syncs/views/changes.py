@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import Http404, HttpRequest
@@ -17,6 +18,7 @@ from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, read_filters
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import ABSENT, clock, number
+from integration_hub.syncs import undo
 from integration_hub.syncs.journal import Change, change_of, changes_of
 from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.telling.names import entity_name, href, version_words
@@ -30,6 +32,7 @@ OPERATIONS = {
     "delete": gettext_lazy("Deleted"),
     "mark": gettext_lazy("Marked"),
     "unlink": gettext_lazy("Link ended"),
+    "keep": gettext_lazy("Cannot be undone"),
 }
 RESULTS = {
     "written": ("ok", gettext_lazy("written")),
@@ -41,8 +44,14 @@ RESULTS = {
     "not_sent": ("idle", gettext_lazy("not sent")),
     "refused": ("bad", gettext_lazy("refused")),
     "moved": ("warn", gettext_lazy("moved")),
+    "kept": ("warn", gettext_lazy("stays as it is")),
     "unknown": ("warn", gettext_lazy("unknown")),
 }
+
+
+def story_address(sync_id: int, key: str) -> str:
+    """Where the story of a record is told."""
+    return f"{reverse('syncs:story', args=[sync_id])}?{urlencode({'key': key})}"
 
 
 class ChangeList(OfRun):
@@ -142,6 +151,7 @@ class ChangeDetail(OfRun):
             "changed": [row for row in rows if row["field"].is_changed],
             "unchanged": [row for row in rows if not row["field"].is_changed],
             "target_name": entity_name(run.target),
+            "story": story_address(run.sync_id, found.source_key) if run.sync_id else "",
             "source_name": entity_name(run.source),
         }
 
@@ -159,6 +169,8 @@ class ChangeDetail(OfRun):
         since.append(Link(version, where) if where else version)
         acts = []
         if run.sync_id:
+            if undo.may_undo(run) and change.result == "written" and self.by.allows("plans.undo"):
+                acts.append(Act(_("Undo…"), href=f"{reverse('runs:undo', args=[run.pk])}?{urlencode({'key': change.source_key})}"))
             acts.append(Act(_("Trace"), href=f"{reverse('syncs:trace', args=[run.sync_id])}?key={change.source_key}"))
         following: list[str | Link] = [linked] if change.target_key and change.result in ("written", "linked") else []
         if change.earlier and (earlier := ChangeSet.objects.filter(pk=change.earlier[0]).first()) is not None:
@@ -170,7 +182,7 @@ class ChangeDetail(OfRun):
         run, change = self.get_run(), self.change
         target, n, all_ = run.target.system.name, len(change.changed), len(change.fields)
         values = {"name": change.name, "target": target, "n": number(n), "all": number(all_)}
-        if change.result in ("refused", "moved", "unknown"):
+        if change.result in ("refused", "moved", "kept", "unknown"):
             return texts.render(change.reason) or _("{name} did not arrive in {target}.").format(**values)
         if change.operation == "adopt":
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponseBase
@@ -340,7 +341,10 @@ class RejectPage(HubPage):
             following = [_("it goes on by itself once {entity} {key} is linked.").format(entity=awaited, key=row.waits_key)]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
-        acts = [Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}")]
+        acts = [
+            Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}"),
+            Act(_("Its story"), href=f"{reverse('syncs:story', args=[row.sync_id])}?{urlencode({'key': row.key})}"),
+        ]
         if row.state == OpenState.WITHHELD:
             following = [_("it waits for a decision.")]
             acts = [act for act in (decide_act(row),) if act is not None] + acts

@@ -20,7 +20,7 @@ from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_fi
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Progress
 from integration_hub.core.templatetags.hub import clock, duration, number, percent
-from integration_hub.syncs import services
+from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
@@ -194,12 +194,17 @@ class RunPage(OfRun):
             note = _("It stops at its next safe point. What is written stays; the next run goes on from where the cursor stands.")
             acts.append(Act(_("Cancel"), post=reverse("runs:cancel", args=[run.pk]), confirm=_("Cancel this run?"), note=note, danger=True))
             return acts
+        if undo.may_undo(run) and self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
+        plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
+        if plan is not None and self.by.allows("records.view"):
+            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
         if run.sync_id and self.by.allows("syncs.run"):
             again = reverse("syncs:run", args=[run.sync_id])
-            if run.dry and counts["not_sent"]:
+            if run.dry and run.undoes is None and counts["not_sent"]:
                 note = _("The run compares everything anew and writes what it finds then.")
-                acts.append(Act(_("Run now"), post=again, primary=True, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
-            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry:
+                acts.append(Act(_("Run now"), post=again, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
+            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry and run.applies is None:
                 acts.append(Act(_("Run again"), post=again, primary=True, icon="play_arrow"))
         return acts
 
@@ -238,12 +243,22 @@ class RunPage(OfRun):
         ]
         if run.dry:
             rows.insert(1, {"name": _("Dry run"), "value": _("writes nothing, moves no cursor")})
+        if run.undoes is not None:
+            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
+            more = len(run.undoes["runs"]) - 1
+            words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
+            rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
+        if run.applies is not None:
+            plan = _("of run {number}").format(number=number(run.applies.plan_id))
+            rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
             rows.append({"name": _("Records"), "value": ", ".join(run.keys[:10]) + (" …" if len(run.keys) > 10 else "")})
         if run.first_load:
             rows.append({"name": _("First load"), "value": _("nothing was linked and the target was empty")})
         if run.settings.get("filter"):
             rows.append({"name": pgettext("of a sync", "Filter"), "value": run.settings["filter"], "mono": True})
+        if run.applies is not None or run.undoes is not None:
+            return rows
         since = f"{run.since_value}, {run.since_key}".strip(", ") if run.since_value else _("the beginning")
         if run.since_value and run.source.as_schema().capabilities.own_cursor:
             since = _("a cursor of the system's own")
@@ -343,7 +358,7 @@ class OnRun(HubAction):
 
     permission = "syncs.cancel"
 
-    refusals = (NotPossible,)
+    refusals: tuple[type[Exception], ...] = (NotPossible,)
 
     @property
     def run(self) -> Run:

@@ -242,6 +242,8 @@ class SyncPage(OfSync):
                 )
             )  # fmt: skip
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
+        if self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo a version…"), href=reverse("syncs:undo", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.change"):
             acts.append(Act(_("Edit"), href=reverse("syncs:edit", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.delete"):
@@ -336,7 +338,11 @@ class RunNow(OnSync):
     permission = "syncs.run"
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
-        run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        try:
+            run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
+            self.to = busy.run.get_absolute_url()
+            raise
         self.to = run.get_absolute_url()
         return None
 
