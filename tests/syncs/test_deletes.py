@@ -108,6 +108,17 @@ def test_what_the_list_lacks_but_the_source_still_finds_is_kept(full, sandbox, r
     assert users_of_crm(sandbox) == before
 
 
+def test_a_reading_that_breaks_off_deletes_nothing(full, sandbox, run_now):
+    before = users_of_crm(sandbox)
+    sandbox.oa.delete("user", a_user(sandbox))
+    sandbox.oa.fault("error", path="pageNo=2")
+
+    run = run_now(full)
+
+    assert (run.state, run.counts["missing"], run.counts["deleted"]) == ("failed", 0, 0)
+    assert users_of_crm(sandbox) == before
+
+
 def test_an_incremental_run_sees_no_deletes(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, mode="incremental")
     before = users_of_crm(sandbox)
