@@ -121,7 +121,8 @@ def measure(run: Run, open: Any) -> None:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
-    if target.capabilities.count and not shared and not Link.objects.live(run.pair_id).exists():
+    restored = run.sync is not None and run.sync.restored_at is not None
+    if target.capabilities.count and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
     cursor = source.field(source.cursor_field or "")

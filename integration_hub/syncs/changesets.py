@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from integration_hub.core import storage
 from integration_hub.syncs.models import ChangeSet, OutcomeFile
 
 if TYPE_CHECKING:
@@ -78,6 +79,5 @@ def sweep_orphans(run_id: int) -> int:
     sets = ChangeSet.objects.filter(run_id=run_id).exclude(file="").values_list("file", flat=True)
     outcomes = OutcomeFile.objects.filter(change_set__run_id=run_id).exclude(file="").values_list("file", flat=True)
     orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes)
-    for name in orphans:
-        default_storage.delete(name)
+    storage.remove(orphans)
     return len(orphans)

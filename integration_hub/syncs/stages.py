@@ -13,7 +13,7 @@ from django.utils import timezone
 from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import changesets, claims, openrows, tasks, waiting
+from integration_hub.syncs import changesets, claims, openrows, restored, tasks, waiting
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -33,6 +33,8 @@ def begin(run: Run) -> None:
     state = RunState.COMPARING if compares else RunState.WRITING
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
         say(run, _("compares first, writes nothing yet") if compares else _("writes each page as soon as it is compared"))
+        if run.sync is not None and run.sync.restored_at is not None:
+            say(run, _("the hub was restored from a backup: looks for each record that has no link before it creates it"), "warning")
     run.refresh_from_db()
 
 
@@ -140,6 +142,8 @@ def _finish(run: Run) -> None:
     if sync is None:
         return
     if run.keys is None:
+        if run.mode == Mode.FULL:
+            restored.went_through(run)
         openrows.close_without_key(run)
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         source = run.source.as_schema()
