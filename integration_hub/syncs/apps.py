@@ -14,7 +14,7 @@ class SyncsConfig(AppConfig):
         from integration_hub.core.registry import event_texts, restored, stored_files, sweeps, uses
         from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
-        from integration_hub.syncs import audited, notices, overview, services, stages, waiting
+        from integration_hub.syncs import audited, notices, overview, retention, services, stages, waiting
         from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
         from integration_hub.syncs.references import References
         from integration_hub.syncs.restored import take_up
@@ -24,6 +24,7 @@ class SyncsConfig(AppConfig):
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)
+        sweeps.register("retention", retention.sweep)
         sweeps.register("parked records", waiting.reject_overdue)
         stored_files.register("change sets", (ChangeSet, "file"))
         stored_files.register("outcomes", (OutcomeFile, "file"))

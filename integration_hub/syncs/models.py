@@ -306,8 +306,8 @@ class Run(models.Model):
     parts = models.PositiveSmallIntegerField(default=1)  # partitions it is divided into, once it has begun
     error = models.JSONField(null=True)  # a text
     balanced = models.BooleanField(null=True)  # whether the books came out
-    changes_kept = models.BooleanField(default=True)  # its change sets are still there
-    changes_size = models.PositiveBigIntegerField(null=True)  # bytes of these, measured after its end
+    changes_kept = models.BooleanField(default=True)  # False: its change sets were removed, for they were too old (syncs/retention.py)
+    changes_size = models.PositiveBigIntegerField(null=True)  # bytes of its change sets, measured after its end; 0 once they are removed
     counts = models.JSONField(default=dict)  # the sums of its partitions, once it has ended
     made_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -325,7 +325,8 @@ class Run(models.Model):
             models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
             models.Index(fields=["made_at"], name="runs_by_time"),
             models.Index(fields=["ended_at"], name="runs_by_end"),
-            models.Index(fields=["ended_at"], name="runs_with_changes", condition=Q(changes_kept=True, ended_at__isnull=False)),
+            models.Index(fields=["ended_at", "changes_size"], name="runs_with_changes", condition=Q(changes_size__gt=0)),
+            models.Index(fields=["id"], name="runs_to_measure", condition=Q(changes_size=None, ended_at__isnull=False)),
             models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
         ]
 
