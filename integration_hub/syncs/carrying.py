@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from connectors import base
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
-from integration_hub.core import leases, logs, texts
+from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
@@ -24,7 +24,7 @@ from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
-from integration_hub.syncs.work import Aborted, NotYet, prepare
+from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
 
@@ -68,6 +68,7 @@ def carry_partition(partition_id: int) -> None:
 def carry(partition: Partition, lease: Lease) -> None:
     run = partition.run
     try:
+        require_space()
         begins = run.state == RunState.QUEUED
         if begins:
             measure(run, opener(run, lease))
@@ -102,6 +103,9 @@ def carry(partition: Partition, lease: Lease) -> None:
     except BaseException as error:  # a fault of ours: say so, try again, then fail loudly
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
+        if space.is_full(error):
+            wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
+            return
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
         wait_or_fail(
             partition,
