@@ -532,6 +532,7 @@ class ChangeSet(models.Model):
     deletes = models.PositiveIntegerField(default=0)
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
+    moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
     sent_at = models.DateTimeField(null=True)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)

@@ -7,12 +7,13 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
-from integration_hub.syncs import decisions, services
+from integration_hub.syncs import carrying, decisions, services
 from integration_hub.syncs.models import Link, OpenRow, Run
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
 from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
 from tests.syncs.test_dialects import demo_sync, spoilt  # noqa: F401  fixtures
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -257,3 +258,42 @@ def test_the_demo_s_crm_loses_most_of_its_accounts_and_the_rest_goes_through(cus
     assert run.counts["withheld"] == Decision.objects.open().get().count > 30
     assert customers_of_erp(sandbox) - before == {added["id"]}
     assert before <= customers_of_erp(sandbox)
+
+
+@pytest.mark.parametrize("point", ["before send", "after the answer", "before commit"])
+def test_a_worker_that_dies_while_it_writes_the_rest_lets_through_nothing_that_is_withheld(few, users_sync, sandbox, run_now, by, point):
+    run_now(users_sync)
+    sync = services.change_sync(users_sync, by=by, mode="full", most_updates=3)
+    for user in sandbox.records("oa", "user")[:5]:
+        sandbox.oa.change("user", user["userId"], name=f"{user['name']} II")
+    sandbox.oa.add("user", name="New Person", email="new@example.com")
+    run = services.start_run(sync, by=by)
+    partition = run.partitions.get()
+    carrying.carry_partition(partition.pk)  # compares
+    assert Run.objects.get(pk=run.pk).state == "writing"
+
+    assert carry_until_killed(partition, point, at=1)
+    let_the_lease_run_out(partition)
+    finish(run)
+
+    assert (run.state, run.balanced, run.counts["withheld"], run.counts["updated"], run.counts["created"]) == ("awaiting_decision", True, 5, 0, 1)
+    assert not [user for user in sandbox.records("crm", "users") if user["full_name"].endswith(" II")]
+
+
+def test_a_worker_that_dies_does_not_link_what_somebody_else_has_created_since(few, users_sync, sandbox, run_now, by):
+    run_now(users_sync)
+    sync = services.change_sync(users_sync, by=by, mode="full", compare_first=True)
+    new = [sandbox.oa.add("user", name=f"New {n}", email=f"new{n}@example.com") for n in range(2)]
+    run = services.start_run(sync, by=by)
+    partition = run.partitions.get()
+    carrying.carry_partition(partition.pk)
+    sandbox.crm.add("users", employee_id=new[0]["userId"], full_name="Somebody Else's", email="else@example.com")
+
+    assert carry_until_killed(partition, "after the answer", at=1)
+    let_the_lease_run_out(partition)
+    finish(run)
+
+    assert (run.state, run.balanced, run.counts["moved"], run.counts["created"]) == ("with_rejects", True, 1, 1)
+    sync = services.change_sync(sync, by=by, compare_first=False)
+    assert run_now(sync).state == "succeeded"
+    assert_equal(sandbox)
