@@ -58,6 +58,7 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         _to_account_for(run, counts),
         [
             *ends,
+            *_kept(counts),
             Count(counts["unchanged"], _("unchanged"), "+", title=_("the target already was as it should be; nothing is kept of each")),
             Count(counts["refused"], _("refused"), "+", "bad", f"{rejects}&state=refused" if counts["refused"] else ""),
             *_rare(rare, counts, rejects, extra=[(not_sent, _("not sent"), _("planned, and left when the run ended"))]),
@@ -93,11 +94,15 @@ def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
     if counts["missing"] or counts["deleted"]:
         operation = "mark" if policy == DeletePolicy.MARK else "delete"
         found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
-    if counts["kept"]:
-        found.append(Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same")))
     if counts["withheld"]:
         found.append(Count(counts["withheld"], _("withheld"), "+", "warn", withheld))
     return found
+
+
+def _kept(counts: dict[str, int]) -> list[Count]:
+    if not counts["kept"]:
+        return []
+    return [Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same"))]
 
 
 def _read(run: Run, counts: dict[str, int]) -> Count:
