@@ -14,7 +14,7 @@ $python -m pytest -n 2 -q --ignore tests/browser --cov --cov-report=
 
 # In a process of their own: the browser's driver keeps an event loop going in the thread of the tests.
 echo "tests in the browser"
-$python -m pytest -n 2 -q tests/browser --cov --cov-append --cov-report=
+$python -m pytest -n 2 -q tests/browser
 
 postgresql=$(service postgresql)
 rabbitmq=$(service rabbitmq)

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.views.generic import RedirectView
 
+from integration_hub.accounts import services as accounts
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import PERMISSIONS, Role
 from integration_hub.mappings.models import Mapping, MappingVersion
@@ -282,9 +283,9 @@ def test_every_permission_is_asked_for_somewhere():
     assert PERMISSIONS.keys() == set(TABLE.values()) - {ANYONE, EVERYONE}
 
 
-def call(client, line):
+def call(client, line, ids=THINGS):
     method, _space, pattern = line.partition(" ")
-    address = "/" + re.sub(r"<(\w+)>", lambda part: THINGS.get(part[1], "nothing"), pattern)
+    address = "/" + re.sub(r"<(\w+)>", lambda part: ids.get(part[1], "nothing"), pattern)
     return getattr(client, method.lower())(address, content_type="application/json") if method != "GET" else client.get(address)
 
 
@@ -360,3 +361,40 @@ def test_a_token_without_the_scope_may_not(things, person, api):
     wrong = [line for line, wanted in API.items() if wanted not in (EVERYONE, "tokens.own") and call(client, line).status_code not in (403, 404)]
 
     assert wrong == []
+
+
+# Ids that nobody has, in place of THINGS.
+GUESSES = {"slug": "nobody", "name": "nothing", "pk": "888888", "number": "888888", "sync": "888888", "change_set": "888888"}
+
+
+def test_whoever_guesses_an_id_without_the_right_to_see_it_gets_the_404_of_one_that_nobody_has(things, person, api):
+    client = api(Actor.of(person("administrator")), scopes=["tokens.own"])
+    wrong = {}
+    for line, wanted in API.items():
+        if "<" in line and wanted not in (EVERYONE, "tokens.own"):
+            there, guessed = call(client, line), call(client, line, GUESSES)
+            right = 404 if wanted.endswith(".view") else 403  # the right to act is asked for before the thing
+            if (there.status_code, guessed.status_code) != (right, right) or there.json()["detail"] != guessed.json()["detail"]:
+                wrong[line] = (there.content, guessed.content)
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in PERMISSIONS["accounts.view"]])
+def test_whoever_guesses_the_ids_of_people_and_of_tokens_of_others_gets_404_in_console_api_and_export(clients, person, role, api):
+    other = person("administrator", username="other")
+    token, _key = accounts.create_token(name="CI", scopes=["systems.view"], by=Actor.of(other))
+    client = clients[role]
+
+    api_client = api(Actor.of(person(role.value, username="guesser")))
+    answers = {
+        "people": api_client.get(f"/api/v1/people/{other.pk}/"),
+        "tokens": api_client.get(f"/api/v1/tokens/{token.pk}/"),
+        "revoke": api_client.post(f"/api/v1/tokens/{token.pk}/revoke/"),
+        "page": client.post(f"/settings/tokens/{token.pk}/revoke/"),
+        "export": client.get("/settings/people/export.csv"),
+    }
+
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 404)
+    token.refresh_from_db()
+    assert token.revoked_at is None

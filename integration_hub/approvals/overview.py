@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from integration_hub.approvals.kinds import kinds
 from integration_hub.approvals.models import Decision
 from integration_hub.core.overview import Problem
 from integration_hub.core.pages import Badge
 from integration_hub.core.parts import Act
-from integration_hub.core.templatetags.hub import capped
+from integration_hub.core.templatetags.hub import capped, number
 
 CAP = 10_000
 SHOWN = 20
@@ -28,11 +29,11 @@ def problems(by: Any) -> list[Problem]:
     return [
         Problem(
             "warn",
-            decision.sentence,
-            _("{kind}: they wait for somebody to accept or refuse them.").format(kind=kinds[decision.kind].label),
+            _("{name} waits for a decision").format(name=decision.subject_name),
+            f"{kinds[decision.kind].label}: {decision.sentence}",
             decision.asked_at,
             Act(_("Decide") if may else _("Look at it"), href=decision.get_absolute_url()),
-            holds=decision.subject_name,
+            holds=ngettext("{n} record", "{n} records", decision.count).format(n=number(decision.count)),
         )
         for decision in Decision.objects.visible_to(by).open().order_by("asked_at")[:SHOWN]
     ]

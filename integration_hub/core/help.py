@@ -118,6 +118,17 @@ def words(by: Any) -> dict[str, Any]:
                     "A record that refers to another one which the target does not have yet. It waits for that one’s link, and then goes on by itself."
                 ),
             ),
+            (
+                _("Withheld"),
+                _(
+                    "A change beyond what a sync may do without asking. It waits for a decision: accepted, it is written; refused, it is dropped. "
+                    "The rest of its run goes through."
+                ),
+            ),
+            (
+                _("Decision"),
+                _("Something that waits for a person's yes or no, with what it would change and, once it is made, who said what and why."),
+            ),
             (_("Balance"), _("What was read must come out as what was written, unchanged, rejected or left: every run's books are added up.")),
         ]
     }

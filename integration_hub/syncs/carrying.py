@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -104,6 +105,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
         wait_or_fail(
             partition,
             lease,
@@ -125,6 +127,8 @@ def measure(run: Run, open: Any) -> None:
     if target.capabilities.count and not shared and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
+        if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target
+            found["settings"] = {**run.settings, "compare_first": run.sync.compare_first}
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None:
         if cursor.type == FieldType.DATETIME:

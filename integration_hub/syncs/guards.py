@@ -12,10 +12,11 @@ from django.db.models import Count, Sum
 
 from connectors.base import Text, _
 from integration_hub.approvals import services as approvals
+from integration_hub.approvals.models import Decision
 from integration_hub.syncs.changesets import DELETES
 from integration_hub.syncs.models import ChangeSet, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.roster import read_nothing
-from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.states import DeletePolicy, OpenState, Trigger
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,7 +40,14 @@ _QUESTIONS = {
 def limits_of(sync: Sync) -> dict[str, list[int | None]]:
     """Operation → [most, most in percent of the links], of those that have a limit."""
     each = {op: [getattr(sync, f"most_{op}s"), getattr(sync, f"most_{op}s_percent")] for op in OPERATIONS}
+    if sync.deletes == DeletePolicy.IGNORE:
+        del each["delete"]
     return {op: limits for op, limits in each.items() if limits != [None, None]}
+
+
+def compares_first(sync: Sync) -> bool:
+    """Whether its runs compare everything before they write: somebody chose that, or creates and updates have limits."""
+    return sync.compare_first or not limits_of(sync).keys().isdisjoint(("create", "update"))
 
 
 def counts_links(run: Run) -> bool:
@@ -91,11 +99,15 @@ def ask(run: Run) -> bool:
     sync = run.sync
     if sync is None or run.dry:
         return False
+    asked = set(Decision.objects.open().about(sync).filter(kind=KIND).values_list("part", flat=True))
+    if not asked and not run.withheld and run.trigger != Trigger.DECISION:
+        return False
     waiting = dict(OpenRow.objects.open().filter(sync=sync, state=OpenState.WITHHELD).values_list("step").annotate(n=Count("pk")))
     for operation in OPERATIONS:
         count = waiting.get(operation, 0)
         if not count:
-            approvals.withdraw(KIND, sync, part=operation)
+            if operation in asked:
+                approvals.withdraw(KIND, sync, part=operation)
             continue
         named = "mark" if operation == "delete" and run.settings.get("deletes", {}).get("policy") == "mark" else operation
         question = Text(_QUESTIONS[named], {"count": count, "target": run.target.system.name})

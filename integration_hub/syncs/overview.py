@@ -250,13 +250,13 @@ def _written_since(start: datetime) -> dict[datetime, tuple[int, int]]:
     """Half hour → (written, rejected), of the runs that ended since."""
     found: dict[datetime, tuple[int, int]] = {}
     parts = Partition.objects.filter(run__ended_at__gte=start, run__dry=False)
-    columns = ("run__ended_at", "created_count", "updated_count", "rejected_count", "refused_count")
-    for ended_at, created, updated, rejected, refused in parts.values_list(*columns).iterator(chunk_size=5_000):
-        if not (created or updated or rejected or refused):
+    columns = ("run__ended_at", "created_count", "updated_count", "deleted_count", "rejected_count", "refused_count")
+    for ended_at, created, updated, deleted, rejected, refused in parts.values_list(*columns).iterator(chunk_size=5_000):
+        if not (created or updated or deleted or rejected or refused):
             continue
         slot = ended_at - timedelta(minutes=ended_at.minute % 30, seconds=ended_at.second, microseconds=ended_at.microsecond)
         written, left = found.get(slot, (0, 0))
-        found[slot] = (written + created + updated, left + rejected + refused)
+        found[slot] = (written + created + updated + deleted, left + rejected + refused)
     return found
 
 

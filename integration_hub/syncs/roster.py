@@ -132,7 +132,7 @@ def bucket(files: Iterable[str], number: int, count: int) -> np.ndarray:
     """The hashes of one of `count` buckets, sorted."""
     import numpy as np
 
-    found = [hashes[hashes % count == number] for hashes in (frame_of(file, ["hash"])["hash"].to_numpy() for file in files)]
+    found = [hashes[hashes % np.uint64(count) == number] for hashes in (frame_of(file, ["hash"])["hash"].to_numpy() for file in files)]
     return np.sort(np.concatenate(found)) if found else np.zeros(0, dtype=np.uint64)
 
 

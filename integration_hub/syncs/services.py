@@ -97,12 +97,11 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
 def settings_of(sync: Sync) -> dict[str, Any]:
     """What a run keeps to, also when the sync is changed while it is going."""
     deletes = {"policy": sync.deletes, "field": sync.mark_field, "value": sync.mark_value, "left_filter": sync.left_filter}
-    limits = guards.limits_of(sync)
     return {
         "filter": sync.filter,
-        "compare_first": sync.compare_first or not limits.keys().isdisjoint(("create", "update")),
+        "compare_first": guards.compares_first(sync),
         "deletes": deletes,
-        "guards": limits,
+        "guards": guards.limits_of(sync),
     }
 
 

@@ -110,7 +110,8 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
     first = change_set.settled
     if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
         last = change_set.sending_to - 1
-        yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned))
+        withheld = guards.withheld_rows(work.run, planned.changes.slice(first, last - first + 1))
+        yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned, withheld), withheld=withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
@@ -411,12 +412,12 @@ def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     }
 
 
-def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Sending:
-    """What was on its way when its worker went: found out, and sent again where it did not arrive."""
+def settled_again(work: Work, target: Connector, planned: PlannedSet, withheld: set[int]) -> Sending:
+    """What was on its way when its worker went: found out, and sent again where it did not arrive. What is withheld was not among it."""
     change_set = planned.row
     wait_for_arrival(work, change_set)
     first, last = change_set.settled, change_set.sending_to - 1
-    rows = planned.changes.slice(first, last - first + 1)
+    rows = without(planned.changes.slice(first, last - first + 1), withheld)
     found, resend = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
     done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
     return Sending({**done.each(), **found}, None, done.unsent, done.untold, done.stop)

@@ -7,6 +7,7 @@ from django.conf import settings
 
 from integration_hub.syncs import carrying, deletes, roster, services
 from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs.work import Work
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
@@ -161,7 +162,11 @@ def test_a_refused_delete_is_a_reject_that_a_replay_tries_again(full, sandbox, r
     assert not OpenRow.objects.open().exists()
 
 
-def test_a_composite_of_many_pages_and_buckets_is_taken_part_by_part(full, sandbox, run_now, monkeypatch):
+@pytest.mark.parametrize("turns", ["in one turn", "a part a turn"])
+def test_links_are_looked_through_part_by_part_and_bucket_by_bucket(full, sandbox, run_now, monkeypatch, turns):
+    ends = Work.turn_is_over
+    if turns == "a part a turn":
+        monkeypatch.setattr(Work, "turn_is_over", lambda work: (work.run.state == "closing" and not work.partition.read_done) or ends(work))
     monkeypatch.setattr(roster, "BUCKET_KEYS", 30)
     monkeypatch.setattr(deletes, "LINKS_AT_ONCE", 7)
     before = users_of_crm(sandbox)

@@ -7,12 +7,14 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
-from integration_hub.syncs import decisions, services
+from integration_hub.syncs import carrying, decisions, services
 from integration_hub.syncs.models import Link, OpenRow, Run
+from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
 from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
 from tests.syncs.test_dialects import demo_sync, spoilt  # noqa: F401  fixtures
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -167,6 +169,7 @@ def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
     run = run_now(sync)
 
     assert (run.first_load, run.state, run.counts["created"]) == (True, "succeeded", 20)
+    assert not run.settings["compare_first"], "and waits for nothing"
 
 
 def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):  # noqa: F811
@@ -211,6 +214,30 @@ def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, 
     assert finish(run).state == "cancelled"
     again = Decision.objects.open().get()
     assert (again.pk != first.pk, again.count) == (True, 40)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_sync, sandbox, run_now, by, point):
+    assert run_now(users_sync).state == "succeeded"
+    sync = services.change_sync(users_sync, by=by, mode="full", most_updates=3)
+    users = sandbox.records("oa", "user")
+    for user in users[:5]:
+        sandbox.oa.change("user", user["userId"], name=f"{user['name']} II")
+    for number in range(30):
+        sandbox.oa.add("user", name=f"New Person {number}", email=f"new{number}@example.com")
+    run = services.start_run(sync, by=by)
+    partition = run.partitions.get()
+    while run.state != "writing":
+        carrying.carry_partition(partition.pk)
+        run.refresh_from_db()
+
+    assert carry_until_killed(partition, point, at=1)
+    let_the_lease_run_out(partition)
+    run = finish(run)
+
+    assert (run.state, run.balanced, run.counts["withheld"], run.counts["updated"], run.counts["created"]) == ("awaiting_decision", True, 5, 0, 30)
+    names = {user["employee_id"]: user["full_name"] for user in sandbox.records("crm", "users")}
+    assert [names[user["userId"]] for user in users[:5]] == [user["name"] for user in users[:5]]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
@@ -237,8 +237,8 @@ def limits_told(sync: Sync) -> str:
     for operation, (most, percent) in guards.limits_of(sync).items():
         each = [number(most)] if most is not None else []
         each += [_("{n} % of the linked records").format(n=number(percent))] if percent is not None else []
-        told.append(f"{words[operation]}: {_(' or ').join(each)}")
-    return "; ".join(told) or _("any number of changes")
+        told.append(_("{changes}: {limits}").format(changes=words[operation], limits=_(" or ").join(each)))
+    return pgettext("between clauses", "; ").join(told) or _("any number of changes")
 
 
 def written_twice(sync: Sync) -> str:

@@ -22,7 +22,7 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.mappings.references import entities_pointed_to
-from integration_hub.syncs import groups, services
+from integration_hub.syncs import groups, guards, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
 from integration_hub.syncs.models import Link as RecordLink
@@ -283,7 +283,10 @@ class SyncPage(OfSync):
             {"name": _("Reads"), "value": mode_words(sync.mode)},
             {"name": pgettext("of a sync", "Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
             {"name": _("Match"), "value": _(", else ").join(_(" and ").join(fields) for fields in match) or _("none: every new record is created")},
-            {"name": _("Writes"), "value": _("after everything is compared") if sync.compare_first else _("each page as soon as it is compared")},
+            {
+                "name": _("Writes"),
+                "value": _("after everything is compared") if guards.compares_first(sync) else _("each page as soon as it is compared"),
+            },
             {"name": _("Written twice"), "value": written_twice(sync)},
             {"name": _("Deletes"), "value": deletes_policy(sync)},
             {"name": _("Without asking"), "value": limits_told(sync)},
@@ -335,7 +338,11 @@ class RunNow(OnSync):
     permission = "syncs.run"
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
-        run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        try:
+            run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
+            self.to = busy.run.get_absolute_url()
+            raise
         self.to = run.get_absolute_url()
         return None
 

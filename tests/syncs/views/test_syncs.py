@@ -54,7 +54,7 @@ def test_where_nothing_prevents_a_twin_the_page_says_so(enter, users_sync):
     assert "CRM offers no upsert, idempotency key or lookup" in shown(enter("viewer"), "syncs:detail", users_sync.pk)
 
 
-def test_a_run_is_started_and_a_second_one_refused_with_a_sentence(enter, users_sync):
+def test_a_run_is_started_and_a_second_one_refused_on_the_page_of_the_first(enter, users_sync):
     client = enter("operator")
 
     first = press(client, "syncs:run", users_sync.pk)
@@ -64,6 +64,7 @@ def test_a_run_is_started_and_a_second_one_refused_with_a_sentence(enter, users_
     second = press(client, "syncs:run", users_sync.pk)
 
     assert Run.objects.count() == 1
+    assert second.redirect_chain[-1][0] == reverse("runs:detail", args=[run.pk])
     assert f"Run {run.pk} of {users_sync.name} is still going on this pair." in second.content.decode()
 
 
