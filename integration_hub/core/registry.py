@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -65,3 +65,8 @@ sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five s
 uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what works with it or a part of it, so that nothing in use is deleted
 recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it
+
+stored_files: Registry[tuple[Any, str]] = Registry("stored files")  # (model, field): which column names files of the storage, for backups and sweeps
+restored: Registry[Callable[[], None]] = Registry(
+    "restored"
+)  # called after a backup was put back, in one transaction: what is there may be overtaken

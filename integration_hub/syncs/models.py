@@ -208,6 +208,7 @@ class Sync(models.Model):
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
+    restored_at = models.DateTimeField(null=True)  # a backup was put back, and no run over everything went through since
     last_success_at = models.DateTimeField(null=True)  # when the last run that succeeded had begun to read
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
     notes = models.TextField(_("notes"), blank=True)
@@ -330,6 +331,8 @@ class Run(models.Model):
     parts = models.PositiveSmallIntegerField(default=1)  # partitions it is divided into, once it has begun
     error = models.JSONField(null=True)  # a text
     balanced = models.BooleanField(null=True)  # whether the books came out
+    changes_kept = models.BooleanField(default=True)  # False: its change sets were removed, for they were too old (syncs/retention.py)
+    changes_size = models.PositiveBigIntegerField(null=True)  # bytes of its change sets, measured after its end; 0 once they are removed
     counts = models.JSONField(default=dict)  # the sums of its partitions, once it has ended
     made_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -347,6 +350,8 @@ class Run(models.Model):
             models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
             models.Index(fields=["made_at"], name="runs_by_time"),
             models.Index(fields=["ended_at"], name="runs_by_end"),
+            models.Index(fields=["ended_at", "changes_size"], name="runs_with_changes", condition=Q(changes_size__gt=0)),
+            models.Index(fields=["id"], name="runs_to_measure", condition=Q(changes_size=None, ended_at__isnull=False)),
             models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
         ]
 

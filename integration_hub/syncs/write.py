@@ -247,14 +247,16 @@ def overtaken(done: Sending) -> bool:
 
 
 def changes_of(work: Work, change_set: ChangeSet, rows: pl.DataFrame) -> Changes:
-    """The rows as a connector takes them. The idempotency key of a row is the same on every resend."""
+    """The rows as a connector takes them. The idempotency key of a row is the same on every resend; it names the moment too, for after a backup
+    was put back change sets get numbers that others had."""
     import polars as pl
 
+    moment = format(int(change_set.planned_at.timestamp() * 1000), "x")
     about = rows.select(
         "row",
         pl.col("operation").replace("mark", "update"),
         pl.col("target_key").alias("key"),
-        pl.format("hub-{}-{}", pl.lit(change_set.pk), "row").alias("idempotency_key"),
+        pl.format("hub-{}-{}-{}", pl.lit(change_set.pk), pl.lit(moment), "row").alias("idempotency_key"),
     )
     send = rows["send"].struct.unnest()
     partly = [name for name in send.columns if not send[name].all()]

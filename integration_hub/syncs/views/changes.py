@@ -177,6 +177,8 @@ class ChangeDetail(OfRun):
         if change.earlier and (earlier := ChangeSet.objects.filter(pk=change.earlier[0]).first()) is not None:
             place = reverse("runs:change", args=[earlier.run_id, *change.earlier])
             following += [" ", Link(_("The change before this one"), place)]
+        elif change.earlier:
+            following += [" ", _("Its changes before this one were removed, for they are kept for a limited time only.")]
         return Verdict(state, str(word), sentence, since=since, next=following, acts=acts)
 
     def _sentence(self) -> str:
