@@ -223,7 +223,7 @@ def _refuse_in_use(*, replace: bool) -> None:
     except DatabaseError:
         return  # nobody has set it up
     if alive:
-        raise CannotRestore(f"The hub is running ({alive} was seen within the last 20 seconds). Stop it everywhere first.")
+        raise CannotRestore(f"The hub is running, or was within the last 20 seconds ({alive}). Stop it everywhere first.")
     if not replace and (held := _held()):
         raise CannotRestore(f"The database is not empty, it holds {held}. Say --replace to give that up for the backup.")
 

@@ -109,7 +109,7 @@ def test_a_database_that_holds_something_is_not_replaced_unasked(file):
 def test_a_running_hub_is_refused(file):
     Heartbeat.objects.create(name="bulk@one", kind="worker", host=socket.gethostname(), queues=["bulk"], version="1", seen_at=Now())
 
-    assert refusal(file) == "The hub is running (bulk@one was seen within the last 20 seconds). Stop it everywhere first."
+    assert refusal(file) == "The hub is running, or was within the last 20 seconds (bulk@one). Stop it everywhere first."
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99, 0])
