@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _
 
 from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import openrows, waiting
+from integration_hub.syncs import mends, openrows, waiting
+from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
@@ -191,7 +192,7 @@ def kept_page(work: Work, rows: list[OpenRow]) -> Page:
     import polars as pl
 
     schema = work.source.frame_schema(work.source_fields)
-    records = [openrows.unpacked_record(row.record) for row in rows]
+    records = [unpacked_record(row.record) for row in rows]
     columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
     return Page(
         pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]),
@@ -200,7 +201,8 @@ def kept_page(work: Work, rows: list[OpenRow]) -> Page:
             Misfit(place, row.field, row.value, Text(row.reason["template"], row.reason["values"]))
             for place, row in enumerate(rows)
             if row.step == "read" and (row.field == "" or row.field in schema)
-        ],
+        ]
+        + mends.unread(rows),
     )
 
 

@@ -18,8 +18,8 @@ from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
 from integration_hub.syncs import causes, services
 from integration_hub.syncs.api.syncs import IDEMPOTENT
+from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import OpenRow, Sync
-from integration_hub.syncs.openrows import unpacked_record
 
 MOST = 1000  # ids in one request
 

@@ -22,8 +22,8 @@ from integration_hub.syncs.causes import MOST, Cause, causes_of
 from integration_hub.syncs.forecast import MOST as FORECAST_MOST
 from integration_hub.syncs.forecast import forecast
 from integration_hub.syncs.journal import name_of
+from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import OpenRow, Run, Sync
-from integration_hub.syncs.openrows import unpacked_record
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.telling.names import entity_name
 
