@@ -94,6 +94,10 @@ API: dict[str, str] = {
     "GET api/v1/rejects/groups/": "rejects.view",
     "POST api/v1/rejects/replay/": "rejects.resolve",
     "POST api/v1/rejects/dismiss/": "rejects.resolve",
+    "POST api/v1/rejects/assign/": "rejects.assign",
+    "POST api/v1/rejects/<pk>/mend/": "rejects.mend",
+    "POST api/v1/rejects/<pk>/forget-mend/": "rejects.mend",
+    "POST api/v1/rejects/<pk>/value-map/": "mappings.change",
 }
 PAGES: dict[str, str] = {
     "GET ": EVERYONE,
@@ -171,6 +175,12 @@ PAGES: dict[str, str] = {
     "POST runs/<number>/resume/": "syncs.cancel",
     "GET rejects/": "rejects.view",
     "GET rejects/export.csv": "rejects.view",
+    "GET rejects/export.xlsx": "rejects.view",
+    "GET rejects/<pk>/mend/": "rejects.mend",
+    "POST rejects/<pk>/mend/": "rejects.mend",
+    "POST rejects/<pk>/mend/forget/": "rejects.mend",
+    "POST rejects/<pk>/value-map/": "mappings.change",
+    "POST rejects/assign/": "rejects.assign",
     "GET rejects/causes/<sync>/<cause>/": "rejects.view",
     "GET rejects/<pk>/": "rejects.view",
     "POST rejects/replay/": "rejects.resolve",

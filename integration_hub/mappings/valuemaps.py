@@ -38,7 +38,7 @@ def with_entry(definition: Json, *, field: str, step: int, value: str, becomes: 
 
 def table_of(definition: Json, *, field: str, step: int) -> dict[str, str]:
     """The table of this step; {} where it is no value map."""
-    told = next((each for each in definition.get("fields", ()) if each.get("target") == field), {})
+    told: Json = next((each for each in definition.get("fields", ()) if each.get("target") == field), {})
     steps = told.get("steps", [])
     return dict(steps[step - 1].get("table", {})) if 0 < step <= len(steps) else {}
 

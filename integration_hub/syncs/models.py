@@ -512,11 +512,18 @@ class OutcomeFile(models.Model):
         return f"{self.change_set_id}: {self.first}-{self.last}"
 
 
+NOBODY = "nobody"
+
+
 class OpenRowQuerySet(VisibleQuerySet):
     permission = "rejects.view"
 
     def open(self) -> Self:
         return self.filter(closed_at=None)
+
+    def assigned_to(self, whose: str) -> Self:
+        """Those of the person with this number; "nobody": of none, "": of anybody."""
+        return self.filter(assigned_to=None if whose == NOBODY else whose) if whose else self
 
     def rejects(self) -> Self:
         return self.open().filter(state__in=REJECTS)

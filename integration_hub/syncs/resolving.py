@@ -68,7 +68,7 @@ def mend_reject(row: OpenRow, values: Mapping[str, str | None], *, by: Actor, no
             raise ValidationError(_("No value was changed."))
         now = {**before, **{name: [before[name][0] if name in before else was, put] for name, (was, put) in changes.items()}}
         now = {name: pair for name, pair in now.items() if pair[0] != pair[1]}
-        place = {"sync": row.sync, "side": row.side, "key": row.key}
+        place: dict[str, Any] = {"sync": row.sync, "side": row.side, "key": row.key}
         if now:
             Mend.objects.update_or_create(**place, defaults={"values": now, "record": bytes(row.record), "by": by.name})
         else:
@@ -144,7 +144,7 @@ def missing_entry(row: OpenRow) -> MissingEntry | None:
     if rejected is None or (rejected["field"], rejected["transform"], rejected["value"]) != (row.field, row.step, row.value):
         return None
     target = row.sync.target.as_schema().field(row.field)
-    told = next((each for each in version.definition["fields"] if each["target"] == row.field), {})
+    told: dict[str, Any] = next((each for each in version.definition["fields"] if each["target"] == row.field), {})
     allowed = [str(value) for value in told.get("allowed") or (target.choices if target else ())]
     table = valuemaps.table_of(version.definition, field=row.field, step=rejected["step"])
     known = tuple(dict.fromkeys(allowed or table.values()))
@@ -190,7 +190,7 @@ def add_to_value_map(row: OpenRow, becomes: str, *, by: Actor) -> Added:
 def _check_entry(missing: MissingEntry, becomes: str) -> None:
     """Raises ValidationError where the record would be rejected for this field still."""
     mapping, latest = missing.row.sync.mapping, missing.row.sync.mapping.latest
-    entry = {"field": missing.field, "step": missing.step, "value": missing.value, "becomes": becomes}
+    entry: dict[str, Any] = {"field": missing.field, "step": missing.step, "value": missing.value, "becomes": becomes}
     definition = valuemaps.with_entry(latest.definition, **entry) if latest and becomes else None
     if definition is None:
         raise ValidationError({"becomes": _("Say what “{value}” becomes.").format(value=missing.value)})
