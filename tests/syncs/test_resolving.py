@@ -7,56 +7,14 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.audit.models import Entry
 from integration_hub.syncs import resolving, services
 from integration_hub.syncs.kept import unpacked_record
-from integration_hub.syncs.models import Mend, OpenRow, Run
+from integration_hub.syncs.models import Mend, OpenRow
 from integration_hub.syncs.services import NotPossible
-from integration_hub.systems import services as systems
-from tests.syncs.conftest import finish, published
 from tests.syncs.linked import company
+from tests.syncs.shops import DEFINITION, add, replayed, shop, shops, stores
 
-__all__ = ["company"]
+__all__ = ["company", "shop", "shops"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def shop(company, by):
-    """Accounts of the CRM go to customers of the ERP; a name is required, and of countries only DE and FR are known."""
-    company.run("CRM", "CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT, country TEXT, staff INTEGER)")
-    company.run("ERP", "CREATE TABLE stores (no INTEGER PRIMARY KEY, crm_id TEXT UNIQUE, name TEXT, country TEXT, staff INTEGER)")
-    for system in (company.crm, company.erp):
-        systems.discover_entities(system, by=by)
-        systems.select_entities(system, [e.name for e in system.entities.all()], by=by)
-    return company
-
-
-DEFINITION = {
-    "fields": [
-        {"target": "crm_id", "source": "id"},
-        {"target": "name", "source": "name", "required": True},
-        {"target": "country", "source": "country", "steps": [{"transform": "trim"}, {"transform": "value_map", "table": {"Germany": "DE"}}]},
-        {"target": "staff", "source": "staff"},
-    ],
-    "match": [["crm_id"]],
-}
-
-
-@pytest.fixture
-def shops(shop, by):
-    source, target = shop.crm.entities.get(name="shops"), shop.erp.entities.get(name="stores")
-    mapping = published("Shops", source, target, DEFINITION)
-    return services.create_sync(by=by, source=source, target=target, name="Shops → stores", mapping=mapping, mode="full")
-
-
-def add(shop, *rows):
-    shop.run("CRM", "INSERT INTO shops VALUES (?, ?, ?, ?)", *rows)
-
-
-def stores(shop):
-    return {pk: rest for pk, *rest in shop.run("ERP", "SELECT crm_id, name, country, staff FROM stores")}
-
-
-def replayed():
-    return finish(Run.objects.filter(trigger="replay").latest("pk"))
 
 
 # --- mend -------------------------------------------------------------------------------------------------------------
