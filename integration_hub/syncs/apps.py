@@ -11,10 +11,11 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import event_texts, sweeps, uses
+        from integration_hub.core.registry import effects, event_texts, sweeps, uses
         from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
         from integration_hub.syncs import audited, notices, overview, services, stages, waiting
+        from integration_hub.syncs.drift import syncs_touched_by
         from integration_hub.syncs.references import References
         from integration_hub.syncs.touches import syncs_touched
         from integration_hub.syncs.uses import syncs_using
@@ -27,6 +28,7 @@ class SyncsConfig(AppConfig):
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
         uses.register("syncs", syncs_using)
+        effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)
         links.register("syncs", References)
 
