@@ -27,6 +27,7 @@ class SyncsConfig(AppConfig):
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
+        outbox.listen("run.unbalanced", notices.tell_of_unbalanced)
         uses.register("syncs", syncs_using)
         effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)

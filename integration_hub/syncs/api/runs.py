@@ -180,6 +180,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         filters=False,
         parameters=[
             _query("operation", "Only these.", enum=["create", "update", "adopt"]),
+            _query("result", "Only those with this result.", enum=journal.RESULTS),
             _query("key", "Only the record with this key, of source or target."),
             _query("after", "Mark of the page before, from its `next`."),
             OpenApiParameter("limit", KeyPaging.limit, description="Items on a page."),
@@ -189,10 +190,12 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def changes(self, request: Request, pk: str) -> Response:
         """What it did, or a dry run would do, record by record, in the order in which they were compared."""
         run = self.get_object()
-        operation, key, after = (request.query_params.get(name, "") for name in ("operation", "key", "after"))
+        operation, result, key, after = (request.query_params.get(name, "") for name in ("operation", "result", "key", "after"))
         if operation not in ("", "create", "update", "adopt"):
             raise ValidationError({"operation": _("It is create, update or adopt.")})
-        page = journal.changes_of(run, operation=operation, key=key, after=after, size=KeyPaging.size_of(request))
+        if result not in ("", *journal.RESULTS):
+            raise ValidationError({"result": _("It is one of {results}.").format(results=", ".join(journal.RESULTS))})
+        page = journal.changes_of(run, operation=operation, result=result, key=key, after=after, size=KeyPaging.size_of(request))
         address = None
         if page.after:
             parameters = request.query_params.copy()

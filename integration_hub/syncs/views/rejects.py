@@ -29,6 +29,7 @@ from integration_hub.syncs.models import NOBODY, OpenRow, Run, Sync
 from integration_hub.syncs.resolving import missing_entry, why_not_mended
 from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.telling.names import entity_name
+from integration_hub.syncs.telling.runs import MISSED, left_since
 
 CLOSED, ME = "closed", "me"
 ROW_STATES = {
@@ -128,7 +129,10 @@ class RejectList(HubPage):
 def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     """What is wrong with these records, and how do I clear them together?"""
     total = sum(cause.count for cause in causes)
+    since_then = _since_then(chosen, total)
     if not total:
+        if since_then:
+            return Verdict("ok", _("No rejects"), _("Nothing is left open here."), next=since_then)
         if any(each.value for each in chosen.filters):
             return Verdict("ok", _("No rejects"), _("Nothing is left open here."), next=[_("Other filters may show more.")])
         return Verdict("ok", _("No rejects"), _("Every record that was read has arrived."), next=[_("Nothing needs you now.")])
@@ -145,9 +149,20 @@ def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     since: list[str | Link] = [_("oldest since {when}").format(when=clock(oldest.first_at))]
     if chosen.run:
         since += [" · ", Link(_("Run {number}").format(number=number(chosen.run.pk)), chosen.run.get_absolute_url())]
-    following = [_("correct the values in the source, or the mapping, then replay; or dismiss what may stay away, with a reason.")]
+    following: list[str | Link] = [_("correct the values in the source, or the mapping, then replay; or dismiss what may stay away, with a reason.")]
+    following += [" ", *since_then] if since_then else []
     state = "bad" if any(cause.example.state == OpenState.REFUSED for cause in causes) and len(causes) == 1 else "warn"
     return Verdict(state, word, sentence, since=since, next=following, asks=True)
+
+
+def _since_then(chosen: Chosen, total: int) -> list[str | Link]:
+    """What became of the run's records that are not listed, so that the list and the run's books can be told together."""
+    run = chosen.run
+    if run is None or chosen.assigned or chosen.field:
+        return []
+    counts = run.sums()
+    said = left_since(run, counts[chosen.state] if chosen.state in counts else sum(counts[name] for name in (*MISSED, "parked")), total)
+    return [said, " ", Link(_("Closed"), f"{reverse('rejects:list')}?run={run.pk}&state={CLOSED}")] if said else []
 
 
 def group_of(cause: Cause) -> dict[str, Any]:
