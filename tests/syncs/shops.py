@@ -7,18 +7,6 @@ from integration_hub.syncs.models import Run
 from integration_hub.systems import services as systems
 from tests.syncs.conftest import finish, published
 
-
-@pytest.fixture
-def shop(company, by):
-    """Accounts of the CRM go to customers of the ERP; a name is required, and of countries only DE and FR are known."""
-    company.run("CRM", "CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT, country TEXT, staff INTEGER)")
-    company.run("ERP", "CREATE TABLE stores (no INTEGER PRIMARY KEY, crm_id TEXT UNIQUE, name TEXT, country TEXT, staff INTEGER)")
-    for system in (company.crm, company.erp):
-        systems.discover_entities(system, by=by)
-        systems.select_entities(system, [e.name for e in system.entities.all()], by=by)
-    return company
-
-
 DEFINITION = {
     "fields": [
         {"target": "crm_id", "source": "id"},
@@ -30,11 +18,31 @@ DEFINITION = {
 }
 
 
-@pytest.fixture
-def shops(shop, by):
+def opened(company):
+    """The company with a table of shops and one of stores."""
+    company.run("CRM", "CREATE TABLE shops (id INTEGER PRIMARY KEY, name TEXT, country TEXT, staff INTEGER)")
+    company.run("ERP", "CREATE TABLE stores (no INTEGER PRIMARY KEY, crm_id TEXT UNIQUE, name TEXT, country TEXT, staff INTEGER)")
+    for system in (company.crm, company.erp):
+        systems.discover_entities(system, by=company.by)
+        systems.select_entities(system, [e.name for e in system.entities.all()], by=company.by)
+    return company
+
+
+def shops_of(shop):
+    """Their sync."""
     source, target = shop.crm.entities.get(name="shops"), shop.erp.entities.get(name="stores")
     mapping = published("Shops", source, target, DEFINITION)
-    return services.create_sync(by=by, source=source, target=target, name="Shops → stores", mapping=mapping, mode="full")
+    return services.create_sync(by=shop.by, source=source, target=target, name="Shops → stores", mapping=mapping, mode="full")
+
+
+@pytest.fixture
+def shop(company):
+    return opened(company)
+
+
+@pytest.fixture
+def shops(shop):
+    return shops_of(shop)
 
 
 def add(shop, *rows):
