@@ -67,7 +67,7 @@ def _breaks(sync: Sync, entity: Entity, old: Schema, new: Schema) -> Iterator[st
     if version is not None:
         gone = [name for name in _required(version) if entity.pk == sync.target.pk and new.field(name) is None]
         if gone:
-            yield _("It stops: {fields}, which the target required, is gone.").format(fields=texts.listed(gone))
+            yield _("It stops, also before this is accepted: {fields}, which the target required, is gone.").format(fields=texts.listed(gone))
         elif problems_with(sync.mapping, version.definition, entity, new, before=old):
             yield _("Its runs fail until a version of the mapping {name} is published that fits.").format(name=sync.mapping)
     if old.key != new.key:

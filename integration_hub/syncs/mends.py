@@ -71,23 +71,24 @@ def mended(work: Work, page: Page, keys: pl.Series) -> Page:
         return page
     columns = ["key", "values", "record", "id"]
     found = bulk.fetch(Mend, columns, key="key", values=[k for k in keys if k], sync=work.sync.pk, side=work.run.source_side)
-    known = {key: (json.loads(values) if isinstance(values, str) else values, unpacked_record(record), pk) for key, values, record, pk in found}
+    known = {key: (json.loads(values) if isinstance(values, str) else values, bytes(record), pk) for key, values, record, pk in found}
     if not known:
         return page
     texts = {(m.row, m.field): m.text[:LONGEST] for m in page.misfits}
     taken: dict[int, Values] = {}
-    over: list[int] = []
+    over: list[tuple[int, bytes]] = []
     for row, key in enumerate(keys):
         if key in known:
-            values, record, pk = known[key]
+            values, packed, pk = known[key]
+            record = unpacked_record(packed)
             now = unpacked_record(packed_record(page.frame.row(row, named=True)))
             told = {field: texts.get((row, field), text_of(now.get(field))) for field in values}
             if _is_same(record, now, work.source) and all(told[field] == was for field, (was, __) in values.items() if field in now):
                 taken[row] = values
             else:
-                over.append(pk)
-    if over and not work.run.dry:
-        Mend.objects.filter(pk__in=over).delete()
+                over.append((pk, packed))
+    for pk, packed in over if not work.run.dry else ():
+        Mend.objects.filter(pk=pk, record=packed).delete()  # not one that somebody made of the changed record this moment
     return _with_values(work.source, page, taken)
 
 

@@ -84,7 +84,10 @@ def test_a_required_target_field_that_vanishes_stops_the_sync_and_leaves_its_cur
     SyncCursor.objects.create(sync=shops, side="a", value="7", key="1")
     entity = find(shop, "ERP", "ALTER TABLE stores DROP COLUMN name")
 
-    assert told(entity)["Sync"] == (["It stops: name, which the target required, is gone."], ["The cursor stays at 7.", "Links stay."])
+    assert told(entity)["Sync"] == (
+        ["It stops, also before this is accepted: name, which the target required, is gone."],
+        ["The cursor stays at 7.", "Links stay."],
+    )
     with pytest.raises(NotPossible, match="ERP · stores no longer has name, which it required"):
         services.start_run(Sync.objects.with_names().get(), by=by)
     Sync.objects.update(next_due_at="2026-01-01T00:00:00Z", interval_seconds=300)

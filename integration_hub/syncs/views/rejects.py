@@ -149,7 +149,9 @@ def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     since: list[str | Link] = [_("oldest since {when}").format(when=clock(oldest.first_at))]
     if chosen.run:
         since += [" · ", Link(_("Run {number}").format(number=number(chosen.run.pk)), chosen.run.get_absolute_url())]
-    following: list[str | Link] = [_("correct the values in the source, or the mapping, then replay; or dismiss what may stay away, with a reason.")]
+    following: list[str | Link] = [
+        _("mend the values, or correct them in the source or the mapping, then replay; or dismiss what may stay away, with a reason.")
+    ]
     following += [" ", *since_then] if since_then else []
     state = "bad" if any(cause.example.state == OpenState.REFUSED for cause in causes) and len(causes) == 1 else "warn"
     return Verdict(state, word, sentence, since=since, next=following, asks=True)
@@ -413,7 +415,7 @@ class RejectPage(HubPage):
             values = {"how": row.get_closed_as_display(), "when": clock(row.closed_at), "by": row.closed_by}
             how = [told_by.format(**values), " ", row.closed_note or self.closing_words(row)]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
-        following: list[str | Link] = [_("correct it in the source or in the mapping, then replay it.")]
+        following: list[str | Link] = [_("mend its values, or correct it in the source or in the mapping, then replay it.")]
         if (waits := told["awaited"]) is not None:
             before, __, after = _("it goes on by itself once {record} is linked.").partition("{record}")
             following = [before, Link(waits["name"], waits["href"]), after]
