@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
+from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text, Unreadable
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import mends, openrows, waiting
 from integration_hub.syncs.kept import unpacked_record
@@ -146,12 +146,32 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[tuple[Page
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
-            frame = look_up(work, source, work.source, KEY, some, work.source_fields)
-            if not work.run.dry and (gone := set(some) - set(canonical_key(frame, work.source.key))):
-                openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
-            yield Page(frame, position=None), len(some)
+            yield asked_for(work, source, some), len(some)
         else:
             yield as_kept(work, some), len(some)
+
+
+def asked_for(work: Work, source: Connector, keys: list[str]) -> Page:
+    """These records as the source has them now, with those that cannot be read found by halves, so that one of them holds up no other."""
+    try:
+        frame = look_up(work, source, work.source, KEY, keys, work.source_fields)
+    except Unreadable as error:
+        if len(keys) > 1:
+            half = len(keys) // 2
+            return join([asked_for(work, source, keys[:half]), asked_for(work, source, keys[half:])])
+        return unreadable(work, keys[0], error)
+    if not work.run.dry and (gone := set(keys) - set(canonical_key(frame, work.source.key))):
+        openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
+    return Page(frame, position=None)
+
+
+def unreadable(work: Work, key: str, error: Unreadable) -> Page:
+    """A record that holds a value that does not fit: as its open row has it, where that could not be read either, else not readable as a whole.
+    Without an open row nothing is known of it but its key."""
+    page = as_kept(work, [key])
+    if not page.frame.height:
+        raise error
+    return page if page.misfits else Page(page.frame, position=None, misfits=[Misfit(0, "", "", error.text)])
 
 
 def replayed(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:

@@ -121,6 +121,69 @@ def test_what_is_closed_or_of_unknown_outcome_is_not_mended(shop, shops, run_now
         resolving.mend_reject(OpenRow.objects.get(), {"name": "One"}, by=operator)
 
 
+@pytest.mark.parametrize("asked_by_key", [True, False], ids=["read anew", "as it was kept"])
+def test_a_value_that_could_not_be_read_is_mended(shop, shops, run_now, operator, asked_by_key):
+    if not asked_by_key:
+        source = shops.source
+        source.schema["capabilities"]["lookup_by_key"] = False
+        source.save()
+    add(shop, (1, "", "Germany", "many"), (2, "Two", "Germany", 6))
+    run_now(shops)
+    row = OpenRow.objects.get()
+    assert (row.step, row.field, row.value) == ("read", "staff", "many")
+
+    resolving.mend_reject(row, {"staff": "5"}, by=operator)
+    replayed()
+    row.refresh_from_db()
+    assert (row.closed_at, row.field) == (None, "name")
+    resolving.mend_reject(row, {"name": "One"}, by=operator)
+    assert replayed().balanced
+
+    assert Mend.objects.get().values == {"staff": ["many", "5"], "name": ["", "One"]}
+    assert stores(shop)["1"] == ["One", "DE", 5]
+    assert run_now(shops).sums()["unchanged"] == 2
+    shop.run("CRM", "UPDATE shops SET staff = 'few' WHERE id = 1")
+    assert run_now(shops).sums()["rejected"] == 1
+    assert not Mend.objects.exists()
+
+
+def test_a_replayed_record_that_cannot_be_read_still_holds_up_no_other(shop, shops, run_now, operator):
+    add(shop, (1, "One", "Germany", "many"), (2, "", "Germany", 6), (3, "", "Germany", 7))
+    run_now(shops)
+    shop.run("CRM", "UPDATE shops SET name = 'Two' WHERE id = 2")
+    shop.run("CRM", "UPDATE shops SET name = 'Three', staff = 'few' WHERE id = 3")
+
+    services.replay_rejects(OpenRow.objects.all(), by=operator)
+    run = replayed()
+
+    assert (run.state, run.balanced, run.sums()["rejected"]) == ("with_rejects", True, 2)
+    assert stores(shop) == {"2": ["Two", "DE", 6]}
+    assert {row.key: row.step for row in OpenRow.objects.open()} == {"1": "read", "3": "read"}
+
+
+def test_no_value_is_put_where_a_field_takes_none(shop, shops, run_now, operator):
+    add(shop, (1, "One", "Germany", "many"))
+    run_now(shops)
+
+    resolving.mend_reject(OpenRow.objects.get(), {"staff": None}, by=operator)
+    replayed()
+
+    assert stores(shop)["1"] == ["One", "DE", None]
+
+
+def test_a_mended_value_of_a_field_that_is_of_another_type_now_is_no_null(shop, shops, run_now, operator):
+    add(shop, (1, "", "Germany", 5))
+    run_now(shops)
+    resolving.mend_reject(OpenRow.objects.get(), {"name": "One"}, by=operator)
+    replayed()
+    Mend.objects.update(values={"name": ["", "One"], "staff": ["5", "a dozen"]})
+
+    run_now(shops)
+
+    row = OpenRow.objects.open().get()
+    assert (row.step, row.field, row.value) == ("read", "staff", "a dozen")
+
+
 # --- value map --------------------------------------------------------------------------------------------------------
 
 
