@@ -118,6 +118,13 @@ def words(by: Any) -> dict[str, Any]:
                     "A record that refers to another one which the target does not have yet. It waits for that one’s link, and then goes on by itself."
                 ),
             ),
+            (
+                _("Mend"),
+                _(
+                    "A value that a person puts in the place of a source record's, so that it passes although nobody has corrected it there. "
+                    "It is taken by every run until that record changes."
+                ),
+            ),
             (_("Balance"), _("What was read must come out as what was written, unchanged, rejected or left: every run's books are added up.")),
         ]
     }

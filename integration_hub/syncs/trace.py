@@ -67,6 +67,7 @@ class Trace:
 
     key: str
     source: Mapping[str, Any]
+    mended: Sequence[tuple[str, Any]]  # field, value that is taken instead of the source's
     filter: str
     passes: bool
     fields: Sequence[FieldSteps]
@@ -129,6 +130,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     return Trace(
         key=key,
         source=read.frame.row(0, named=True),
+        mended=[(name, page.frame[name][0]) for name in page.frame.columns if page.frame[name][0] != read.frame[name][0]],
         filter=sync.filter,
         passes=not mapped.counts.filtered,
         fields=fields,

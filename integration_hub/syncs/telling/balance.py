@@ -81,7 +81,7 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
             *_rare(rare, counts, rejects, extra=[(not_sent, _("not sent"), _("planned, and left when the run ended"), f"{changes}?result=not_sent")]),
         ],
     )
-    return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+    return Balance([line_in, line_out], *_foot(run, counts | {"unchanged": counts["unchanged"] - linked}, waits, not_sent))
 
 
 def _read(run: Run, counts: dict[str, int]) -> Count:

@@ -25,7 +25,7 @@ from integration_hub.syncs.forecast import MOST as FORECAST_MOST
 from integration_hub.syncs.forecast import forecast
 from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.kept import unpacked_record
-from integration_hub.syncs.models import NOBODY, OpenRow, Run, Sync
+from integration_hub.syncs.models import NOBODY, Mend, OpenRow, Run, Sync
 from integration_hub.syncs.resolving import missing_entry, why_not_mended
 from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.telling.names import entity_name
@@ -254,6 +254,7 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     page_href = cause_href(cause) + ("&" if narrowing(cause) else "?")
     told = forecast(tested) if by.allows("records.view") else None
     first = tested[0] if tested else None
+    mended = set(Mend.objects.filter(sync=cause.sync_id, key__in=[row.key for row in pager.items]).values_list("key", flat=True))
     return {
         "is_open": True,
         "acts": acts_on(cause) if by.allows("rejects.resolve") else (),
@@ -263,7 +264,7 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
         "first_sync": first.sync if first else None,
         "pager": pager,
         "page_href": page_href,
-        "rows": [row_of(row) for row in pager.items],
+        "rows": [row_of(row) | {"is_mended": row.key in mended} for row in pager.items],
         "may_resolve": by.allows("rejects.resolve"),
         "may_mend": by.allows("rejects.mend") and by.allows("records.view"),
         "assign": assigning(cause) if by.allows("rejects.assign") else None,

@@ -160,6 +160,8 @@ def test_the_api_mends_assigns_and_fills_value_maps(client, person, shop, left):
 def test_a_mended_record_is_shown_mended_on_its_way(enter, left, operator):
     resolving.mend_reject(OpenRow.objects.get(key="3"), {"name": "Three"}, by=operator)
 
-    page = shown(enter("administrator"), "syncs:trace", left.pk, key="3")
+    client = enter("administrator")
+    page = shown(client, "syncs:trace", left.pk, key="3")
 
-    assert "Three" in page
+    assert "name = Three taken instead of what the source says" in page
+    assert "3 mended" in shown(client, "rejects:list", field="name")
