@@ -50,6 +50,7 @@ class ConnectorError(Exception):
     ├── SettingsError   the administrator must change something; waiting is useless
     │   └── AddressRefused   the outgoing guard does not allow this address
     ├── BadAnswer       the answer is not what was promised (not JSON, cut short, too large, of another shape); worth a few tries
+    │   └── Unreadable      a record that was looked up holds a value that does not fit its field; the others could be read
     ├── PositionExpired the system no longer knows the position reading was to go on from: read again from the start of the range
     ├── SystemDown      try again, after `retry_after` seconds where the system said so
     │   └── SystemBusy      it is alive but wants us to wait (429, limits)
@@ -70,6 +71,10 @@ class AddressRefused(SettingsError):
 
 
 class BadAnswer(ConnectorError):
+    pass
+
+
+class Unreadable(BadAnswer):
     pass
 
 
