@@ -15,7 +15,7 @@ from django.utils import timezone
 from connectors.base import KEY, Connector, FieldType, Text, _
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets
+from integration_hub.syncs import changesets, stages
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import ChangeSet, PlanApproval
@@ -75,6 +75,9 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
     last = sets.values_list("pk", flat=True).last()
     written = written_before(work)
     asks = approval.plan.undoes is None and work.source.capabilities.lookup_by_key
+    if not asks and approval.plan.undoes is None and work.partition.position is None:
+        unseen = _("does not see what has changed in {system} since the plan was made: {entity} cannot be asked for single records")
+        stages.say(work.run, unseen, "warning", system=work.run.source.system.name, entity=work.source.label or work.source.name)
     with work.open("source") if asks else nullcontext() as source:
         left_over = sets.filter(pk__gt=work.partition.position or 0).iterator(chunk_size=1)
         for number, planned in enumerate(left_over, start=work.partition.page_number + 1):

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from connectors import base
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
-from integration_hub.core import leases, logs, texts
+from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
@@ -25,7 +25,7 @@ from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
-from integration_hub.syncs.work import Aborted, NotYet, prepare
+from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
 
@@ -69,6 +69,7 @@ def carry_partition(partition_id: int) -> None:
 def carry(partition: Partition, lease: Lease) -> None:
     run = partition.run
     try:
+        require_space()
         begins = run.state == RunState.QUEUED
         if begins:
             if run.applies_id is None and run.undoes is None:
@@ -104,6 +105,9 @@ def carry(partition: Partition, lease: Lease) -> None:
     except BaseException as error:  # a fault of ours: say so, try again, then fail loudly
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
+        if space.is_full(error):
+            wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
+            return
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
         traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
         wait_or_fail(
@@ -124,7 +128,8 @@ def measure(run: Run, open: Any) -> None:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
-    if target.capabilities.count and not shared and not Link.objects.live(run.pair_id).exists():
+    restored = run.sync is not None and run.sync.restored_at is not None
+    if target.capabilities.count and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
         if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target

@@ -18,13 +18,16 @@ from __future__ import annotations
 import io
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from integration_hub.syncs.models import ChangeSet, OutcomeFile
+from integration_hub.core import storage
+from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,8 +88,11 @@ def touched(changes: pl.DataFrame) -> set[str]:
     return {*keys, *held(match_of(changes))}
 
 
-def sweep_orphans(run_id: int) -> int:
-    """Remove the files of an ended run that no row names: their commit never came. Returns how many."""
+def sweep_orphans(run_id: int, *, before: datetime | None = None) -> int:
+    """Remove the files of an ended run that no row names: their commit never came, or the rows are gone. Returns how many.
+
+    With `before`, the run may be going, and only files that are older are removed.
+    """
     folder = f"runs/{run_id}"
     try:
         __, names = default_storage.listdir(folder)
@@ -94,7 +100,19 @@ def sweep_orphans(run_id: int) -> int:
         return 0
     sets = ChangeSet.objects.filter(run_id=run_id).exclude(file="").values_list("file", flat=True)
     outcomes = OutcomeFile.objects.filter(change_set__run_id=run_id).exclude(file="").values_list("file", flat=True)
-    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes)
-    for name in orphans:
-        default_storage.delete(name)
+    rosters = PageRow.objects.filter(partition__run_id=run_id).exclude(roster="").values_list("roster", flat=True)
+    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes, rosters)
+    if before is not None:
+        orphans = {name for name in orphans if _is_older(name, before)}
+    storage.remove(orphans)
+    if len(orphans) == len(names):
+        with suppress(OSError):  # a backup keeps the files
+            default_storage.delete(folder)
     return len(orphans)
+
+
+def _is_older(name: str, moment: datetime) -> bool:
+    try:
+        return default_storage.get_modified_time(name) < moment
+    except FileNotFoundError:  # another sweep was first
+        return False

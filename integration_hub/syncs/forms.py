@@ -347,4 +347,6 @@ class UndoVersionForm(forms.Form):
         versions = MappingVersion.objects.filter(mapping=sync.mapping).select_related("mapping").order_by("-number")
         self.fields["version"].queryset = versions  # type: ignore[attr-defined]
         self.fields["version"].label_from_instance = version_words  # type: ignore[attr-defined]
-        self.fields["version"].initial = versions.first()
+        newest = versions.first()
+        self.fields["version"].initial = newest
+        self.fields["since"].initial = newest.published_at if newest is not None else None

@@ -27,7 +27,7 @@ from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
-from integration_hub.syncs.work import Counts, InFlight, Work
+from integration_hub.syncs.work import Counts, InFlight, Work, require_space
 from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
+            require_space()
             met = seen.meets(page) if seen is not None else None
             if writes and met is None:
                 work.in_flight.wait_for(keys_of(page))

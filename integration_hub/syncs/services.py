@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
@@ -19,10 +18,10 @@ from connectors.base import Text
 from integration_hub.accounts.actor import Actor
 from integration_hub.approvals import services as approvals
 from integration_hub.audit import services as audit
-from integration_hub.core import texts
+from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import guards, order, policies, schedule, stages
+from integration_hub.syncs import drift, guards, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -75,7 +74,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
-    if sync.mode == Mode.INCREMENTAL and not full and keys is None:
+    if sync.mode == Mode.INCREMENTAL and not full and keys is None and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
@@ -109,6 +108,8 @@ def _published(sync: Sync) -> MappingVersion:
     version = sync.mapping.latest
     if version is None:
         raise NotPossible(gettext_noop("The mapping {name} has no published version yet. Publish it first."), name=sync.mapping)
+    if (stop := drift.vanished(sync, version)) is not None:
+        raise NotPossible(stop.template, **stop.values)
     return version
 
 
@@ -277,7 +278,7 @@ def problems_of(sync: Sync) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     try:
-        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "restored_at", "last_success_at"])
     except ValidationError as error:
         found = error.message_dict
     problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
@@ -371,12 +372,7 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
         audit.record("pair.deleted", pair, by=by)
         Run.objects.filter(pair=pair).delete()
         pair.delete()
-        transaction.on_commit(partial(_delete_files, files))
-
-
-def _delete_files(names: list[str]) -> None:
-    for name in names:
-        default_storage.delete(name)
+        transaction.on_commit(partial(storage.remove, files))
 
 
 def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -> None:

@@ -229,3 +229,15 @@ def test_what_was_approved_otherwise_meanwhile_is_not_applied(few, users_sync, r
     plans.approve_plan(plan, by=by, reason=WHY, operations=["create"])
 
     assert "approved this plan otherwise" in refusal_of(plans.apply_plan, seen, by=by)
+
+
+def test_a_source_that_cannot_be_asked_for_records_is_told_in_the_log(few, users_sync, run_now, apply):
+    plan = run_now(users_sync, dry=True)
+    source = users_sync.source
+    source.schema["capabilities"]["lookup_by_key"] = False
+    source.save()
+
+    run = apply(plan)
+
+    assert (run.state, run.counts["created"]) == ("succeeded", 75)
+    assert any("cannot be asked for single records" in texts.render(text) for text in run.log.values_list("text", flat=True))

@@ -115,3 +115,13 @@ def test_a_version_is_undone_from_the_page_of_its_sync(enter, few, users_sync, r
     assert plan.counts["not_sent"] == 76
     refused = press(client, "syncs:undo", users_sync.pk, version=version.pk, since="2099-01-01T00:00").content.decode()
     assert "has written anything since then" in refused
+
+
+def test_the_list_is_exported_as_it_is_narrowed(enter, plan):
+    name = plans.fields_of(plan)[0].name
+
+    answer = enter("viewer").get(reverse("runs:changes_export", args=[plan.pk]), {"operation": "update", "field": name})
+
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert name in lines[1]
