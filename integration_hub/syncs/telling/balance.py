@@ -48,7 +48,7 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ends = [
             Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
             Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
-            *([Count(planned["deletes"], _("to delete"), "+")] if planned["deletes"] else ()),
+            *_to_delete(run, planned, changes),
             _to_link(planned["links"], changes) if run.undoes is None else _to_keep(planned["links"], changes),
         ]
     elif waits:
@@ -84,6 +84,14 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
 def _to_link(n: int, changes: str) -> Count:
     href = f"{changes}?operation=adopt" if n else ""
     return Count(n, _("to link"), "+", href=href, title=_("already as it should be in the target; only the link is made"))
+
+
+def _to_delete(run: Run, planned: dict[str, int], changes: str) -> list[Count]:
+    """Records that would go, and links that would end because the target has no record either; nothing where there are none."""
+    marks = run.settings.get("deletes", {}).get("policy") == DeletePolicy.MARK
+    deletes = Count(planned["deletes"], _("to mark") if marks else _("to delete"), "+", href=f"{changes}?operation={'mark' if marks else 'delete'}")
+    unlinks = Count(planned["unlinks"], _("links to end"), "+", href=f"{changes}?operation=unlink", title=_("gone on both sides"))
+    return [each for each in (deletes, unlinks) if each.n]
 
 
 def _to_keep(n: int, changes: str) -> Count:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -23,7 +23,7 @@ from integration_hub.core.templatetags.hub import clock, duration, number, perce
 from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
-from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
+from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, PageRow, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunState, Trigger
@@ -259,22 +259,30 @@ class RunPage(OfRun):
 
 def planned_of(run: Run) -> dict[str, int]:
     """What its change sets plan, and how much of it is not settled."""
-    found = ChangeSet.objects.filter(run=run).aggregate(
-        all_rows=Coalesce(Sum("rows"), 0),
-        total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
-        all_creates=Coalesce(Sum("creates"), 0),
-        all_updates=Coalesce(Sum("updates"), 0),
-        all_deletes=Coalesce(Sum("deletes"), 0),
-        linked=Coalesce(Sum("unchanged"), 0),
+    of_deletes = Exists(PageRow.objects.filter(partition=OuterRef("partition"), number=OuterRef("page"), missing__gt=0))
+    found = (
+        ChangeSet.objects.filter(run=run)
+        .annotate(ends_links=of_deletes)
+        .aggregate(
+            all_rows=Coalesce(Sum("rows"), 0),
+            total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+            all_creates=Coalesce(Sum("creates"), 0),
+            all_updates=Coalesce(Sum("updates"), 0),
+            all_deletes=Coalesce(Sum("deletes"), 0),
+            all_unlinks=Coalesce(Sum(F("rows") - F("deletes"), filter=Q(ends_links=True)), 0),
+            linked=Coalesce(Sum("unchanged", filter=Q(ends_links=False)), 0),
+        )
     )
     rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
-    links = rows - creates - updates - deletes
+    unlinks = found["all_unlinks"] if run.undoes is None else 0
+    links = rows - creates - updates - deletes - unlinks
     return {
         "rows": rows,
         "creates": creates,
         "updates": updates,
         "deletes": deletes,
         "links": links,
+        "unlinks": unlinks,
         "total": found["total"],
         "linked": found["linked"],
     }

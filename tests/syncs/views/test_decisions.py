@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from integration_hub.approvals.models import Decision
 from integration_hub.syncs import services
-from integration_hub.syncs.models import Run
+from integration_hub.syncs.models import Link, Run
 from tests.syncs.conftest import finish
 from tests.syncs.views.conftest import press, shown
 
@@ -81,3 +81,21 @@ def test_the_api_lists_and_decides(decision, api, by, administrator):
 
     assert (answer.status_code, answer.json()["state"]) == (200, "refused")
     assert client.post(place, {"answer": "accept", "reason": "Yes"}, content_type="application/json").status_code == 409
+
+
+def test_the_books_of_a_dry_run_tell_what_would_be_deleted_and_what_only_loses_its_link(few, users_sync, run_now, by, enter):
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
+    run_now(sync)
+    gone, gone_twice = (user["userId"] for user in few.records("oa", "user")[:2])
+    few.oa.delete("user", gone)
+    few.oa.delete("user", gone_twice)
+    few.crm.delete("users", Link.objects.get(a_key=gone_twice).b_key)
+    client = enter("viewer")
+
+    dry = run_now(sync, dry=True)
+
+    page = shown(client, "runs:detail", dry.pk)
+    assert "78 produced 2 missing 0 to create 0 to update 1 to delete 1 links to end 0 to link 78 unchanged" in page
+    assert gone_twice in shown(client, "runs:changes", dry.pk, operation="unlink")
+    run = run_now(sync)
+    assert "78 produced 2 missing 0 created 0 updated 1 deleted 79 unchanged" in shown(client, "runs:detail", run.pk)
