@@ -50,6 +50,7 @@ class ConnectorError(Exception):
     ├── SettingsError   the administrator must change something; waiting is useless
     │   └── AddressRefused   the outgoing guard does not allow this address
     ├── BadAnswer       the answer is not what was promised (not JSON, cut short, too large, of another shape); worth a few tries
+    │   └── Unreadable      a record that was looked up holds a value that does not fit its field; the others could be read
     ├── PositionExpired the system no longer knows the position reading was to go on from: read again from the start of the range
     ├── SystemDown      try again, after `retry_after` seconds where the system said so
     │   └── SystemBusy      it is alive but wants us to wait (429, limits)
@@ -70,6 +71,10 @@ class AddressRefused(SettingsError):
 
 
 class BadAnswer(ConnectorError):
+    pass
+
+
+class Unreadable(BadAnswer):
     pass
 
 
@@ -375,11 +380,15 @@ class Host(Protocol):
         ...
 
     def before_request(self) -> None:
-        """Raise SystemDown while the circuit to this system is open, Stopped when the deadline has passed."""
+        """Raise SystemDown while the circuit to this system is open, SystemBusy while it has asked for a pause, Stopped when the deadline has passed."""
         ...
 
     def after_request(self, *, ok: bool, seconds: float) -> None:
         """Tell the breaker and the latency statistics how one request went; `ok` is false for time-outs, refused connections and 5xx."""
+        ...
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """Tell that the system has asked for a pause that is too long to sit out: until then nobody sends it anything. Waits for the database."""
         ...
 
 
@@ -411,6 +420,9 @@ class FreeHost:
         return
 
     def after_request(self, *, ok: bool, seconds: float) -> None:
+        return
+
+    def asked_to_wait(self, seconds: float) -> None:
         return
 
 

@@ -104,6 +104,10 @@ API: dict[str, str] = {
     "GET api/v1/decisions/": "decisions.view",
     "GET api/v1/decisions/<pk>/": "decisions.view",
     "POST api/v1/decisions/<pk>/decide/": "decisions.decide",
+    "POST api/v1/rejects/assign/": "rejects.assign",
+    "POST api/v1/rejects/<pk>/mend/": "rejects.mend",
+    "POST api/v1/rejects/<pk>/forget-mend/": "rejects.mend",
+    "POST api/v1/rejects/<pk>/value-map/": "mappings.change",
 }
 PAGES: dict[str, str] = {
     "GET ": EVERYONE,
@@ -191,6 +195,12 @@ PAGES: dict[str, str] = {
     "POST syncs/<pk>/undo/": "plans.undo",
     "GET rejects/": "rejects.view",
     "GET rejects/export.csv": "rejects.view",
+    "GET rejects/export.xlsx": "rejects.view",
+    "GET rejects/<pk>/mend/": "rejects.mend",
+    "POST rejects/<pk>/mend/": "rejects.mend",
+    "POST rejects/<pk>/mend/forget/": "rejects.mend",
+    "POST rejects/<pk>/value-map/": "mappings.change",
+    "POST rejects/assign/": "rejects.assign",
     "GET rejects/causes/<sync>/<cause>/": "rejects.view",
     "GET rejects/<pk>/": "rejects.view",
     "POST rejects/replay/": "rejects.resolve",

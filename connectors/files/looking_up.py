@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from connectors.base import KEY, BadAnswer, Entity, Page, _, frame_type
+from connectors.base import KEY, Entity, Page, Unreadable, _, frame_type
 from connectors.canonical import from_canonical, key_parts
 
 
@@ -48,7 +48,7 @@ def _values(entity: Entity, names: Sequence[str], texts: Iterable[str]) -> Itera
 def _refuse_misfits(page: Page, rows: set[int], wanted: set[str], entity: Entity) -> None:
     for misfit in page.misfits:
         if misfit.row in rows and misfit.field in wanted:
-            raise BadAnswer(
+            raise Unreadable(
                 _("{entity} has a record whose {field} does not fit: {text} {reason}."),
                 entity=entity.label or entity.name,
                 field=misfit.field,

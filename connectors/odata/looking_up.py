@@ -34,7 +34,7 @@ class LookingUp:
         self._is_filtered = set(self._by) <= set(place.can.lookup_by)
 
     async def all(self, values: Sequence[str]) -> pl.DataFrame:
-        """The records found, of which each can be read whole. Raises BadAnswer otherwise."""
+        """The records found, of which each can be read whole. Raises Unreadable otherwise."""
         found = await self.records(values)
         for records, answer in found:
             check_fit(records, answer)

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from connectors.base import KEY, BadAnswer, Entity, SettingsError, _
+from connectors.base import KEY, BadAnswer, Entity, SettingsError, Unreadable, _
 from connectors.canonical import canonical_key, from_canonical, key_parts
 from connectors.rest.answers import Answer
 from connectors.rest.client import Client, together
@@ -117,9 +117,9 @@ def check_found(records: Records, asked: Iterable[str], by: Sequence[str], answe
 
 
 def check_fit(records: Records, answer: Answer) -> None:
-    """Raise BadAnswer for a record that cannot be read: nobody could compare with it."""
+    """Raise Unreadable for a record that cannot be read: nobody could compare with it."""
     for misfit in records.misfits[:1]:
-        raise BadAnswer(
+        raise Unreadable(
             _("{system} answered {place} with a record whose {field} {reason}."),
             system=answer.system,
             place=answer.place,

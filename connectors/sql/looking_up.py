@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import sqlalchemy as sa
 
-from connectors.base import KEY, BadAnswer, Entity, _
+from connectors.base import KEY, Entity, Unreadable, _
 from connectors.canonical import key_parts
 from connectors.sql.columns import Column, Unfit
 from connectors.sql.databases import Database
@@ -32,7 +32,7 @@ def looked_up(database: Database, table: Table, entity: Entity, by: str, values:
             raw = database.fetch(select, columns)
         frame, misfits = fitted(raw, columns)
         if misfits:
-            raise BadAnswer(
+            raise Unreadable(
                 _("{system} has a record in {entity} whose {field} does not fit: {text} {reason}."),
                 system=database.system,
                 entity=entity.name,

@@ -31,7 +31,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from integration_hub import __version__
@@ -44,7 +44,7 @@ from integration_hub.core.registry import restored, stored_files
 
 FORMAT = 1
 BLOCK = 1 << 20
-OWN_APP = "core"  # its rows tell of the installation, and are no reason not to restore into it
+IN_EVERY_HUB = ("core", "audit")  # apps whose rows tell of the installation, and are no reason not to restore into it
 
 
 class CannotBackUp(Exception):
@@ -177,6 +177,8 @@ def restore_backup(path: Path, *, replace: bool) -> dict[str, Any]:
             _put_back(archive, path)
     except FileNotFoundError:
         raise CannotRestore(f"There is no file {path}.") from None
+    except OSError as error:
+        raise CannotRestore(f"{path} could not be put back: {error.strerror or error}.") from None
     except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
         raise CannotRestore(f"{path} is damaged, or no backup of Integration Hub ({error}).") from None
     return manifest
@@ -218,26 +220,24 @@ def _digest(file: IO[bytes]) -> str:
 
 
 def _refuse_in_use(*, replace: bool) -> None:
-    try:
-        alive = Heartbeat.objects.alive().order_by("name").values_list("name", flat=True).first()
-    except DatabaseError:
+    there = connection.introspection.table_names()
+    if Heartbeat._meta.db_table not in there:
         return  # nobody has set it up
-    if alive:
-        raise CannotRestore(f"The hub is running ({alive} was seen within the last 20 seconds). Stop it everywhere first.")
-    if not replace and (held := _held()):
+    if alive := Heartbeat.objects.alive().order_by("name").values_list("name", flat=True).first():
+        raise CannotRestore(f"The hub is running, or was within the last 20 seconds ({alive}). Stop it everywhere first.")
+    if not replace and (held := _held(there)):
         raise CannotRestore(f"The database is not empty, it holds {held}. Say --replace to give that up for the backup.")
 
 
-def _held() -> str:
-    """What the database holds beside what `manage.py setup` puts there; "" where that is all."""
-    count = 0
+def _held(there: list[str]) -> str:
+    """What the database, with these tables, holds beside what `manage.py setup` puts there; "" where that is all."""
     told = []
     for model in apps.get_models():
-        if not model.__module__.startswith("integration_hub.") or model._meta.app_label == OWN_APP:
+        if not model.__module__.startswith("integration_hub.") or model._meta.app_label in IN_EVERY_HUB or model._meta.db_table not in there:
             continue
         least = 1 if model._meta.label == "accounts.User" else 0  # the first administrator
         count = model._base_manager.count()
-        if count > least and model._meta.app_label != "audit":
+        if count > least:
             told.append(f"{count} {model._meta.verbose_name_plural if count > 1 else model._meta.verbose_name}")
     return ", ".join(told[:3])
 

@@ -129,6 +129,13 @@ def words(by: Any) -> dict[str, Any]:
                 _("Decision"),
                 _("Something that waits for a person's yes or no, with what it would change and, once it is made, who said what and why."),
             ),
+            (
+                _("Mend"),
+                _(
+                    "A value that a person puts in the place of a source record's, so that it passes although nobody has corrected it there. "
+                    "It is taken by every run until that record changes."
+                ),
+            ),
             (_("Balance"), _("What was read must come out as what was written, unchanged, rejected or left: every run's books are added up.")),
         ]
     }

@@ -61,8 +61,26 @@ def uses_of(*subjects: object) -> list[Use]:
     return list(dict.fromkeys(use for subject in subjects for find in uses._things.values() for use in find(subject)))
 
 
+@dataclass(frozen=True)
+class Effect:
+    """What another schema of an entity means for something that works with it: what breaks, and what goes on; sentences."""
+
+    name: str
+    kind: str = ""  # "Sync", "Mapping", translated
+    href: str = ""
+    breaks: tuple[str, ...] = ()
+    goes_on: tuple[str, ...] = ()
+
+
+def effects_of(entity: object, old: object, new: object) -> list[Effect]:
+    """What it means that this entity's schema, `old`, is now `new`: what breaks first."""
+    found = [effect for find in effects._things.values() for effect in find(entity, old, new)]
+    return sorted(found, key=lambda effect: not effect.breaks)
+
+
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
 uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what works with it or a part of it, so that nothing in use is deleted
+effects: Registry[Callable[..., list[Effect]]] = Registry("effects")  # (entity, old schema, new one) → what that means for what works with it
 recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it
 

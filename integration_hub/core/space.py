@@ -36,11 +36,10 @@ def free_bytes(folder: Path) -> int:
 def shortage() -> Text | None:
     """Why nothing may be taken in now; None where there is room."""
     for folder in folders():
-        free = free_bytes(folder)
-        if free < settings.LEAST_FREE_MB * MEGABYTE:
+        if free_bytes(folder) < settings.LEAST_FREE_MB * MEGABYTE:
             return Text(
-                _("Only {free} MB are free for {folder}, less than the {least} MB that are kept. Runs go on by themselves once there is room."),
-                {"free": free // MEGABYTE, "folder": str(folder), "least": settings.LEAST_FREE_MB},
+                _("Less than {least} MB are free for {folder}. Runs go on by themselves once there is room."),
+                {"folder": str(folder), "least": settings.LEAST_FREE_MB},
             )
     return None
 
@@ -71,5 +70,5 @@ def problems(by: Any) -> list[Problem]:
     why = shortage()
     if why is None:
         return []
-    more = Act(gettext("How to make room"), href=reverse("help:topic", args=["upkeep"]))
+    more = Act(gettext("Make room"), href=reverse("help:topic", args=["upkeep"]))
     return [Problem("bad", gettext("The disk is full"), texts.render(why), timezone.now(), more, holds=gettext("all runs"))]

@@ -12,8 +12,9 @@ class MappingsConfig(AppConfig):
         from integration_hub.core.help import Topic, topics
         from integration_hub.core.pages import NavEntry, navigation
         from integration_hub.core.palette import searches
-        from integration_hub.core.registry import event_texts, uses
+        from integration_hub.core.registry import effects, event_texts, uses
         from integration_hub.mappings import audited, console, reference
+        from integration_hub.mappings.effects import mappings_touched
         from integration_hub.mappings.uses import mappings_using
 
         words = "mapping fields transforms formulas transformation"
@@ -23,6 +24,7 @@ class MappingsConfig(AppConfig):
         searches.register("mappings", console.find_mappings)
         overview.steps.register("mappings", console.steps)
         uses.register("mappings", mappings_using)
+        effects.register("mappings", mappings_touched)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         topics.register(

@@ -52,20 +52,26 @@ def publish_mapping(mapping: Mapping, *, by: Actor) -> MappingVersion:
     by.require("mappings.publish", mapping)
     with transaction.atomic():
         mapping = Mapping.objects.select_for_update(of=("self",)).select_related("source", "target").get(pk=mapping.pk)
-        definition = read_definition(mapping.draft)
-        compile_mapping(definition, mapping.source.as_schema(), mapping.target.as_schema())
-        if problems := references.problems(mapping, definition):
-            raise DefinitionError(problems)
-        latest = mapping.latest
-        version = MappingVersion.objects.create(
-            mapping=mapping,
-            number=latest.number + 1 if latest else 1,
-            definition=definition.stored(),
-            source_schema=mapping.source.schema,
-            target_schema=mapping.target.schema,
-            published_by=by.name,
-        )
-        audit.record("mapping.published", mapping, by=by, note=f"v{version.number}")
+        return publish_definition(mapping, mapping.draft, by=by)
+
+
+def publish_definition(mapping: Mapping, definition: Any, *, by: Actor) -> MappingVersion:
+    """Make this what runs use from now on, in the caller's transaction, which holds the mapping. Raises DefinitionError with all that is wrong."""
+    by.require("mappings.publish", mapping)
+    read = read_definition(definition)
+    compile_mapping(read, mapping.source.as_schema(), mapping.target.as_schema())
+    if problems := references.problems(mapping, read):
+        raise DefinitionError(problems)
+    latest = mapping.latest
+    version = MappingVersion.objects.create(
+        mapping=mapping,
+        number=latest.number + 1 if latest else 1,
+        definition=read.stored(),
+        source_schema=mapping.source.schema,
+        target_schema=mapping.target.schema,
+        published_by=by.name,
+    )
+    audit.record("mapping.published", mapping, by=by, note=f"v{version.number}")
     return version
 
 

@@ -12,10 +12,11 @@ class SyncsConfig(AppConfig):
         from integration_hub.core import outbox, palette
         from integration_hub.core import overview as core
         from integration_hub.core.pages import NavEntry, navigation
-        from integration_hub.core.registry import event_texts, restored, stored_files, sweeps, uses
+        from integration_hub.core.registry import effects, event_texts, restored, stored_files, sweeps, uses
         from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
         from integration_hub.syncs import audited, decisions, guards, notices, overview, retention, services, stages, waiting
+        from integration_hub.syncs.drift import syncs_touched_by
         from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
         from integration_hub.syncs.references import References
         from integration_hub.syncs.restored import take_up
@@ -35,7 +36,9 @@ class SyncsConfig(AppConfig):
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
+        outbox.listen("run.unbalanced", notices.tell_of_unbalanced)
         uses.register("syncs", syncs_using)
+        effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)
         links.register("syncs", References)
 

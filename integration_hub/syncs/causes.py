@@ -27,6 +27,7 @@ class Cause:
     example: OpenRow
     oldest: OpenRow
     run: Run | None = None  # where only one run's rows are meant
+    assigned: str = ""  # where only those of a person are: as `assigned_to` of the query set has it
 
     @property
     def is_replayed(self) -> bool:
@@ -35,6 +36,7 @@ class Cause:
     @property
     def rows(self) -> OpenRowQuerySet:
         rows = OpenRow.objects.open().filter(sync=self.sync_id, cause=self.cause)
+        rows = rows.assigned_to(self.assigned)
         return rows.filter(run=self.run) if self.run else rows
 
 
@@ -54,13 +56,18 @@ FROM causes c WHERE c.cause IS NOT NULL
 """
 
 
-def causes_of(sync: Sync | None = None, run: Run | None = None, *, states: tuple[str, ...] = (), field: str = "") -> list[Cause]:
-    """The groups, the largest first: of all syncs, of one, or those of a run. State and field are the same within a group."""
-    found = _in_run(run) if run is not None else _in_index(sync)
-    examples = OpenRow.objects.select_related("sync").in_bulk({newest for *__, newest, ___ in found})
+def causes_of(sync: Sync | None = None, run: Run | None = None, *, states: tuple[str, ...] = (), field: str = "", assigned: str = "") -> list[Cause]:
+    """The groups, the largest first: of all syncs, of one, those of a run or of a person. State and field are the same within a group."""
+    if run is None and not assigned:
+        found = _in_index(sync)
+    else:
+        rows = OpenRow.objects.open().assigned_to(assigned)
+        rows = rows.filter(sync=sync) if sync is not None else rows
+        found = _among(rows.filter(run=run) if run is not None else rows)
+    examples = OpenRow.objects.select_related("sync", "assigned_to").in_bulk({newest for *__, newest, ___ in found})
     firsts = OpenRow.objects.only("first_at", "replay_at").in_bulk({oldest for *__, oldest in found})
     groups = [
-        Cause(sync_id, cause, count, examples[newest], firsts[oldest], run)
+        Cause(sync_id, cause, count, examples[newest], firsts[oldest], run, assigned)
         for sync_id, cause, count, newest, oldest in found
         if newest in examples and oldest in firsts  # closed in this very moment: gone
     ]
@@ -75,11 +82,11 @@ def _in_index(sync: Sync | None) -> list[tuple[int, str, int, int, int]]:
         return list(cursor.fetchall())
 
 
-def _in_run(run: Run) -> list[tuple[int, str, int, int, int]]:
-    """A run's rows lie together in an index of their own; no more than the cap of them are looked at."""
+def _among(rows: OpenRowQuerySet) -> list[tuple[int, str, int, int, int]]:
+    """Those of a run, or of a person, lie together in an index of their own; no more than the cap of them are looked at."""
     counts: Counter[tuple[int, str]] = Counter()
     ends: dict[tuple[int, str], tuple[int, int]] = {}
-    for pk, sync_id, cause in OpenRow.objects.open().filter(run=run).order_by("pk").values_list("pk", "sync_id", "cause")[: CAP + 1]:
+    for pk, sync_id, cause in rows.order_by("pk").values_list("pk", "sync_id", "cause")[: CAP + 1]:
         counts[sync_id, cause] += 1
         ends[sync_id, cause] = (pk, ends.get((sync_id, cause), (pk, pk))[1])
     return [(sync_id, cause, count, *ends[sync_id, cause]) for (sync_id, cause), count in counts.items()]

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from connectors.base import Page, SettingsError
 from integration_hub.core.expressions.errors import ExpressionError
+from integration_hub.core.keys import canonical_key
 from integration_hub.mappings.definition import DefinitionError
+from integration_hub.syncs import mends
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.reading import kept_page
@@ -39,8 +41,14 @@ def forecast(rows: Sequence[OpenRow]) -> Forecast | None:
         mapped = map_page(work, page, number=1, asked=len(rows))
     except (DefinitionError, ExpressionError, SettingsError):
         return None
+    one = _one(page)
     only_here = rows[0].state in (OpenState.REJECTED, OpenState.PARKED) and rows[0].step != "match"
-    return Forecast(len(rows) - mapped.counts.rejected - mapped.counts.parked, len(rows), only_here, steps_of(work, _one(page)))
+    return Forecast(
+        len(rows) - mapped.counts.rejected - mapped.counts.parked,
+        len(rows),
+        only_here,
+        steps_of(work, mends.mended(work, one, canonical_key(one.frame, work.source.key))),
+    )
 
 
 def _one(page: Page) -> Page:

@@ -16,6 +16,7 @@ from integration_hub.syncs.states import ChangeSetState
 if TYPE_CHECKING:
     import polars as pl
 
+RESULTS = ("written", "linked", "planned", "sending", "not_sent", "refused", "moved", "unknown")
 MOST_FILES = 60  # that one search opens
 
 Json = dict[str, Any]
@@ -90,18 +91,21 @@ class ChangePage:
     searched_all: bool = True
 
 
-def changes_of(run: Run, *, operation: str = "", field: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
+def changes_of(run: Run, *, operation: str = "", result: str = "", field: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
     """The next changes of a run behind the mark, in the order in which they were compared; `field`: those that send this field."""
     first_set, first_row = read_mark(after)
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
     counted = {"create": "creates", "update": "updates", "delete": "deletes", "mark": "deletes"}.get(operation)
     sets = sets.filter(**{f"{counted}__gt": 0}) if counted else sets
+    if result in _COUNTED:
+        sets = sets.filter(**{f"{_COUNTED[result]}__gt": 0})
     found: list[Change] = []
     for opened, change_set in enumerate(sets.iterator(chunk_size=8)):
         if opened == MOST_FILES:
             return ChangePage(found, f"{change_set.pk}.0", searched_all=False)
         begins = first_row if change_set.pk == first_set else 0
-        frame = _chosen(change_set, operation, field, key, begins, size + 1 - len(found))
+        frame = _chosen(change_set, operation, field, key, begins)
+        frame = (_with_result(change_set, frame, result) if result else frame).head(size + 1 - len(found))
         found += _changes(change_set, frame)
         if len(found) > size:
             return ChangePage(found[:size], found[size].mark)
@@ -118,7 +122,18 @@ def read_mark(mark: str) -> tuple[int, int]:
     return (int(number), int(row)) if number.isascii() and row.isascii() and number.isdigit() and row.isdigit() and len(mark) < 30 else (0, 0)
 
 
-def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins: int, count: int) -> pl.DataFrame:
+_COUNTED = {"refused": "refused", "moved": "moved", "unknown": "unknown", "not_sent": "not_sent", "linked": "unchanged"}  # by change set
+
+
+def _with_result(change_set: ChangeSet, frame: pl.DataFrame, result: str) -> pl.DataFrame:
+    if not frame.height:
+        return frame
+    outcomes = _outcomes(change_set, frame["row"].to_list())
+    rows = frame.select("row", "operation").iter_rows(named=True)
+    return frame.filter([_result(change_set, row, outcomes.get(row["row"], {})) == result for row in rows])
+
+
+def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins: int) -> pl.DataFrame:
     import polars as pl
 
     frame = changesets.frame_of(change_set)
@@ -130,7 +145,7 @@ def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins:
         wanted &= pl.col("send").struct.field(field) if field in names else pl.lit(value=False)
     if key:
         wanted &= (pl.col("source_key") == key) | (pl.col("target_key") == key).fill_null(False)
-    return frame.filter(wanted).head(count)
+    return frame.filter(wanted)
 
 
 def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:

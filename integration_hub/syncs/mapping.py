@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import FieldType, Misfit, Page, Text, _
 from integration_hub.core.keys import canonical_key, canonical_text
-from integration_hub.syncs import roster
+from integration_hub.syncs import mends, roster
 from integration_hub.syncs.compare import MappedPage
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Wait, Work
@@ -34,6 +34,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
     wanted = asked is not None
     counts = Counts(read=page.frame.height, absent=asked - page.frame.height if asked is not None else 0)
     page_keys = keys = canonical_key(page.frame, work.source.key)
+    page = mends.mended(work, page, keys)
     left = dict(unreadable(work, page, keys))
     readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
     chosen = readable & passes(work, page.frame)

@@ -532,6 +532,7 @@ class ChangeSet(models.Model):
     deletes = models.PositiveIntegerField(default=0)
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
+    moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
     sent_at = models.DateTimeField(null=True)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
@@ -575,11 +576,18 @@ class OutcomeFile(models.Model):
         return f"{self.change_set_id}: {self.first}-{self.last}"
 
 
+NOBODY = "nobody"
+
+
 class OpenRowQuerySet(VisibleQuerySet):
     permission = "rejects.view"
 
     def open(self) -> Self:
         return self.filter(closed_at=None)
+
+    def assigned_to(self, whose: str) -> Self:
+        """Those of the person with this number; "nobody": of none, "": of anybody."""
+        return self.filter(assigned_to=None if whose == NOBODY else whose) if whose else self
 
     def rejects(self) -> Self:
         return self.open().filter(state__in=REJECTS)
@@ -613,6 +621,8 @@ class OpenRow(models.Model):
     waits_side = models.CharField(max_length=1, choices=Side, blank=True, default="")  # on this side,
     waits_key = models.CharField(max_length=500, blank=True, default="")  # under this key
     waits_since = models.DateTimeField(null=True)  # null: it does not wait, or has waited too long
+    assigned_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", db_index=False)
+    assigned_note = models.TextField(blank=True, default="")  # what is asked of them
     closed_at = models.DateTimeField(null=True)
     closed_as = models.CharField(max_length=12, choices=Closed, blank=True)
     closed_by = models.CharField(max_length=200, blank=True)
@@ -633,10 +643,29 @@ class OpenRow(models.Model):
                 fields=["waits_pair", "waits_side", "waits_key"], name="open_rows_by_link", condition=Q(closed_at=None, waits_pair__isnull=False)
             ),
             models.Index(fields=["sync", "waits_since"], name="open_rows_that_wait", condition=Q(closed_at=None, waits_since__isnull=False)),
+            models.Index(fields=["assigned_to", "id"], name="open_rows_of_a_person", condition=Q(closed_at=None, assigned_to__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.key} {self.state}"
+
+
+class Mend(models.Model):
+    """Values that a person put in the place of a source record's. They are used instead of these, by every run, until that record changes."""
+
+    sync = models.ForeignKey(Sync, models.CASCADE, related_name="mends")
+    side = models.CharField(max_length=1, choices=Side)
+    key = models.CharField(max_length=500)
+    values = models.JSONField()  # field → [as the source has it, as it is taken], texts; null: no value
+    record = models.BinaryField()  # the source record that was mended, compressed JSON
+    by = models.CharField(max_length=200)
+    at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["sync", "side", "key"], name="one_mend_of_a_record")]
+
+    def __str__(self) -> str:
+        return f"{self.key} {', '.join(self.values)}"
 
 
 class LogLine(models.Model):

@@ -1,4 +1,4 @@
-"""Failed runs are told by e-mail to those who ask for it: once for a sync that begins to fail, not for each run that fails after it."""
+"""Failed runs, and runs whose books do not balance, are told by e-mail to those who ask for it: of failures the first of a streak, of books each."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from connectors.base import Text, _
 from integration_hub.accounts.mail import write_to
 from integration_hub.accounts.models import User
 from integration_hub.core.models import Message
+from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.states import RunState
 
@@ -32,6 +33,24 @@ def tell_of_failure(message: Message) -> None:
         path=run.get_absolute_url(),
     )
     log.info("told of a failed run", extra={"run": run.pk, "mails": count})
+
+
+def tell_of_unbalanced(message: Message) -> None:
+    """Listens to run.unbalanced: somebody has to find out what became of the records, whatever else became of the run."""
+    run = Run.objects.with_names().filter(pk=message.subject.removeprefix("runs/")).first()
+    if run is None:
+        return
+    people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
+    values = {"name": run.name, "number": run.pk}
+    count = write_to(
+        people,
+        f"run.unbalanced/{run.pk}",
+        Text(_("The books of {name} do not balance"), values),
+        Text(_("Not every record of run {number} of {name} is accounted for. The cursor was not moved, so the next run reads them again."), values),
+        *differences_of(run, books_of(run)),
+        path=run.get_absolute_url(),
+    )
+    log.info("told of books that do not balance", extra={"run": run.pk, "mails": count})
 
 
 def is_streak(run: Run) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,8 @@ from django.db.models import F
 from django.utils import timezone
 
 from integration_hub.core import texts
+from integration_hub.syncs import mends
+from integration_hub.syncs.kept import packed_record
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.work import NO_KEY, Left, Wait
@@ -21,19 +22,6 @@ from integration_hub.syncs.work import NO_KEY, Left, Wait
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
 READINGS_WITHOUT_KEY = 3  # of a record whose key cannot be read, before the cursor passes it
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
-
-
-def packed_record(record: dict[str, Any]) -> bytes:
-    return zlib.compress(json.dumps(record, default=_plain_text, ensure_ascii=False).encode("utf-8", "backslashreplace"), 1)
-
-
-def _plain_text(value: Any) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)
-
-
-def unpacked_record(stored: bytes | memoryview) -> dict[str, Any]:
-    """The source record of an open row: field → value, times and decimals as text."""
-    return json.loads(zlib.decompress(bytes(stored)))  # type: ignore[no-any-return]
 
 
 def cause_of(left: Left) -> str:
@@ -55,6 +43,7 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
     if not lefts:
         return
     now = timezone.now()
+    mends.restore(sync, side, lefts)
     newest = {(left.key, left.part): left for left in lefts}
     known = {
         (row.key, row.part): row

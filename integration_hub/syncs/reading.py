@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text
+from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text, Unreadable
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import openrows, waiting
+from integration_hub.syncs import mends, openrows, waiting
+from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.states import OpenState
@@ -145,13 +146,33 @@ def named(work: Work, source: Connector, keys: list[str]) -> Iterator[tuple[Page
     for start in range(0, len(keys), WANTED_ROWS):
         some = keys[start : start + WANTED_ROWS]
         if work.source.capabilities.lookup_by_key:
-            frame = look_up(work, source, work.source, KEY, some, work.source_fields)
-            gone = sorted(set(some) - set(canonical_key(frame, work.source.key)))
-            if not work.run.dry and gone:
-                openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
-            yield Page(frame, position=None, deleted=gone), len(some)
+            yield asked_for(work, source, some), len(some)
         else:
             yield as_kept(work, some), len(some)
+
+
+def asked_for(work: Work, source: Connector, keys: list[str]) -> Page:
+    """These records as the source has them now, with those that cannot be read found by halves, so that one of them holds up no other."""
+    try:
+        frame = look_up(work, source, work.source, KEY, keys, work.source_fields)
+    except Unreadable as error:
+        if len(keys) > 1:
+            half = len(keys) // 2
+            return join([asked_for(work, source, keys[:half]), asked_for(work, source, keys[half:])])
+        return unreadable(work, keys[0], error)
+    gone = sorted(set(keys) - set(canonical_key(frame, work.source.key)))
+    if not work.run.dry and gone:
+        openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
+    return Page(frame, position=None, deleted=gone)
+
+
+def unreadable(work: Work, key: str, error: Unreadable) -> Page:
+    """A record that holds a value that does not fit: as its open row has it, where that could not be read either, else not readable as a whole.
+    Without an open row nothing is known of it but its key."""
+    page = as_kept(work, [key])
+    if not page.frame.height:
+        raise error
+    return page if page.misfits else Page(page.frame, position=None, misfits=[Misfit(0, "", "", error.text)])
 
 
 def replayed(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
@@ -193,7 +214,7 @@ def kept_page(work: Work, rows: list[OpenRow]) -> Page:
     import polars as pl
 
     schema = work.source.frame_schema(work.source_fields)
-    records = [openrows.unpacked_record(row.record) for row in rows]
+    records = [unpacked_record(row.record) for row in rows]
     columns = {name: [None if record.get(name) is None else str(record[name]) for record in records] for name in schema}
     return Page(
         pl.DataFrame([openrows.typed(pl.Series(name, values, dtype=pl.String), schema[name]) for name, values in columns.items()]),
@@ -202,7 +223,8 @@ def kept_page(work: Work, rows: list[OpenRow]) -> Page:
             Misfit(place, row.field, row.value, Text(row.reason["template"], row.reason["values"]))
             for place, row in enumerate(rows)
             if row.step == "read" and (row.field == "" or row.field in schema)
-        ],
+        ]
+        + mends.unread(rows),
     )
 
 

@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import guards, order, policies, schedule, stages
+from integration_hub.syncs import drift, guards, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -108,6 +108,8 @@ def _published(sync: Sync) -> MappingVersion:
     version = sync.mapping.latest
     if version is None:
         raise NotPossible(gettext_noop("The mapping {name} has no published version yet. Publish it first."), name=sync.mapping)
+    if (stop := drift.vanished(sync, version)) is not None:
+        raise NotPossible(stop.template, **stop.values)
     return version
 
 

@@ -14,7 +14,7 @@ from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
 from integration_hub.syncs import changesets, claims, guards, openrows, restored, roster, tasks, waiting
-from integration_hub.syncs.books import books_of
+from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, ChangeSetState, Mode, PartitionState, RunState, Trigger
@@ -123,14 +123,10 @@ def close(run: Run, state: str) -> None:
         now = timezone.now()
         Run.objects.filter(pk=run.pk).update(state=state, ended_at=now, counts=counts, balanced=books.balance, cancel_at=run.cancel_at)
         if not books.balance:
-            say(
-                run,
-                _("the books do not balance: in differs by {in_difference}, out by {out_difference}; counters: {counters}"),
-                "error",
-                in_difference=books.in_difference,
-                out_difference=books.out_difference,
-                counters=", ".join(f"{name} {count}" for name, count in books.counter_differences.items()) or "–",
-            )
+            say(run, _("the books do not balance"), "error")
+            for told in differences_of(run, books, ended=True):
+                say(run, told.template, "error", **told.values)
+            outbox.emit("run.unbalanced", f"runs/{run.pk}", sync=run.sync_id, name=run.name)
         if state in ENDED_WHOLE and not run.dry and books.balance:
             _finish(run)
         _say_counts(run, state, counts)

@@ -18,10 +18,12 @@ from connectors.base import KEY, ConnectorError, Page, Text
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.expressions.errors import ExpressionError
+from integration_hub.core.keys import canonical_key
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.definition import DefinitionError, read_definition
 from integration_hub.mappings.engine import compile_mapping
 from integration_hub.mappings.models import MappingVersion
+from integration_hub.syncs import mends
 from integration_hub.syncs.compare import MappedPage, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, Sync
@@ -65,6 +67,7 @@ class Trace:
 
     key: str
     source: Mapping[str, Any]
+    mended: Sequence[tuple[str, Any]]  # field, value that is taken instead of the source's
     filter: str
     passes: bool
     fields: Sequence[FieldSteps]
@@ -105,8 +108,9 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
         frame = system.lookup(work.source, KEY, [key], work.source_fields)
     if not frame.height:
         raise NotPossible(gettext_noop("{system} has no record with the key {key}."), system=sync.source.system.name, key=key)
-    page = Page(frame.head(1), None)
-    mapped = map_page(work, page, number=1, asked=1)
+    read = Page(frame.head(1), None)
+    page = mends.mended(work, read, canonical_key(read.frame, work.source.key))
+    mapped = map_page(work, read, number=1, asked=1)
     left = mapped.left[0] if mapped.left else None
     fields = steps_of(work, page)
     link = Link.objects.live(sync.pair_id).filter(Q((work.source_key, key))).first()
@@ -125,7 +129,8 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     after = mapped.target.row(0, named=True) if mapped.target.height else {}
     return Trace(
         key=key,
-        source=page.frame.row(0, named=True),
+        source=read.frame.row(0, named=True),
+        mended=[(name, page.frame[name][0]) for name in page.frame.columns if page.frame[name][0] != read.frame[name][0]],
         filter=sync.filter,
         passes=not mapped.counts.filtered,
         fields=fields,

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, plans, rejects, runs, story, sync_forms, syncs, together, trace, undo
+from integration_hub.syncs.views import changes, pairs, plans, rejects, resolving, runs, story, sync_forms, syncs, together, trace, undo
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -46,8 +46,13 @@ _runs = [
 _rejects = [
     path("", rejects.RejectList.as_view(), name="list"),
     path("export.csv", rejects.Export.as_view(), name="export"),
+    path("export.xlsx", rejects.ExcelExport.as_view(), name="export_excel"),
     path("causes/<int:sync>/<slug:cause>/", rejects.CausePage.as_view(), name="cause"),
     path("<int:pk>/", rejects.RejectPage.as_view(), name="detail"),
+    path("<int:pk>/mend/", resolving.MendPage.as_view(), name="mend"),
+    path("<int:pk>/mend/forget/", resolving.ForgetMend.as_view(), name="forget_mend"),
+    path("<int:pk>/value-map/", resolving.AddEntry.as_view(), name="value_map"),
+    path("assign/", resolving.AssignPage.as_view(), name="assign"),
     path("replay/", rejects.Replay.as_view(), name="replay"),
     path("dismiss/", rejects.Dismiss.as_view(), name="dismiss"),
 ]

@@ -110,8 +110,10 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
     first = change_set.settled
     if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
         last = change_set.sending_to - 1
-        withheld = guards.withheld_rows(work.run, planned.changes.slice(first, last - first + 1))
-        yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned, withheld), withheld=withheld)
+        rows = planned.changes.slice(first, last - first + 1)
+        withheld, moved = guards.withheld_rows(work.run, rows), set(change_set.moved_rows)
+        done = settled_again(work, target, change_set, without(rows, withheld | moved))
+        yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
@@ -121,7 +123,7 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         claimed = claims.claim(work, lease, change_set, rows)
         rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))
         moved |= claimed
-        mark_sending(lease, change_set, first, last)
+        mark_sending(lease, change_set, first, last, moved)
         started = time.monotonic()
         done = write(work, target, change_set, rows)
         size.took(last - first + 1, time.monotonic() - started)
@@ -144,7 +146,7 @@ def portions_of(
     if end == last:
         return
     if isinstance(done.stop, NotYet):
-        mark_sending(lease, planned.row, end + 1, last)  # the time-out runs from the last request
+        mark_sending(lease, planned.row, end + 1, last, (row for row in moved if row > end))  # the time-out runs from the last request
     elif not done.untold and not overtaken(done):
         mark_sending(lease, planned.row, end + 1, end)
     refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
@@ -174,11 +176,15 @@ class Size:
         self.rows = max(1, min(PORTION_ROWS, possible, self.rows * 4))
 
 
-def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int) -> None:
-    """Say, before anything goes out, that these rows are on their way. A worker that dies now leaves a row that says what must be found out."""
+def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int, moved: Iterable[int] = ()) -> None:
+    """Say, before anything goes out, that these rows are on their way, but for those that have `moved`. A worker that dies now leaves a row that says
+    what must be found out."""
     with transaction.atomic():
         change_set.state, change_set.sending_to, change_set.sent_at = ChangeSetState.SENDING, last + 1, timezone.now()
-        ChangeSet.objects.filter(pk=change_set.pk).update(state=change_set.state, sending_to=last + 1, sent_at=Now())
+        change_set.moved_rows = sorted(moved)
+        ChangeSet.objects.filter(pk=change_set.pk).update(
+            state=change_set.state, sending_to=last + 1, sent_at=Now(), moved_rows=change_set.moved_rows
+        )
         lease.fence()
 
 
@@ -414,12 +420,9 @@ def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     }
 
 
-def settled_again(work: Work, target: Connector, planned: PlannedSet, withheld: set[int]) -> Sending:
-    """What was on its way when its worker went: found out, and sent again where it did not arrive. What is withheld was not among it."""
-    change_set = planned.row
+def settled_again(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> Sending:
+    """What was on its way when its worker went: found out, and sent again where it did not arrive."""
     wait_for_arrival(work, change_set)
-    first, last = change_set.settled, change_set.sending_to - 1
-    rows = without(planned.changes.slice(first, last - first + 1), withheld)
     found, resend = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
     done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
     return Sending({**done.each(), **found}, None, done.unsent, done.untold, done.stop)

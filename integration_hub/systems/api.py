@@ -55,15 +55,27 @@ class HealthCheckSerializer(serializers.ModelSerializer[HealthCheck]):
         return texts.render(check.error)
 
 
+class EffectSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    breaks = serializers.ListField(child=serializers.CharField())
+    goes_on = serializers.ListField(child=serializers.CharField())
+
+
 class EntitySerializer(serializers.ModelSerializer[Entity]):
     changes_found = serializers.SerializerMethodField(help_text="What accepting the schema that was found would change.")
+    effects_found = serializers.SerializerMethodField(help_text="What that means for the mappings and syncs over the entity.")
 
     class Meta:
         model = Entity
-        fields = ("name", "label", "selected", "schema", "changes_found", "is_missing", "found_at", "record_count", "read_last_at")
+        fields = ("name", "label", "selected", "schema", "changes_found", "effects_found", "is_missing", "found_at", "record_count", "read_last_at")
 
     def get_changes_found(self, entity: Entity) -> list[str]:
         return [texts.render(change.text) for change in services.changes_found(entity)]
+
+    @extend_schema_field(EffectSerializer(many=True))
+    def get_effects_found(self, entity: Entity) -> list[dict[str, Any]]:
+        return [EffectSerializer(effect).data for effect in services.effects_found(entity)]
 
 
 @extend_schema_field({"type": "object", "required": ["system", "entity"], "properties": {"system": {"type": "string"}, "entity": {"type": "string"}}})

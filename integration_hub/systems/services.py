@@ -26,7 +26,7 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
-from integration_hub.core.registry import Use, uses_of
+from integration_hub.core.registry import Effect, Use, effects_of, uses_of
 from integration_hub.systems.connection import connect, connect_unsaved, keep_secrets, revealed, settings_of, validate_settings
 from integration_hub.systems.consent import by_person
 from integration_hub.systems.drift import SchemaChange, schema_changes
@@ -321,6 +321,11 @@ def _take_missing(entity: Entity) -> None:
 def changes_found(entity: Entity) -> list[SchemaChange]:
     """What accepting the found schema would change."""
     return schema_changes(entity.as_schema(), Schema.model_validate(entity.found_schema)) if entity.found_schema else []
+
+
+def effects_found(entity: Entity) -> list[Effect]:
+    """What the found schema means for the mappings and syncs over the entity: what breaks first. [] where nothing changed."""
+    return effects_of(entity, entity.as_schema(), Schema.model_validate(entity.found_schema)) if entity.found_schema else []
 
 
 def accept_schema(entity: Entity, *, by: Actor) -> Entity:

@@ -1,9 +1,15 @@
 """What an archive holds, and what keeps one from being put back."""
 
 import json
+import os
 import socket
+import sqlite3
 import stat
+import subprocess
+import sys
 import zipfile
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from django.core.files.base import ContentFile
@@ -17,6 +23,7 @@ from integration_hub.core.backups import CannotBackUp, CannotRestore, make_backu
 from integration_hub.core.models import Backup, Heartbeat
 from integration_hub.systems.models import System
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -70,6 +77,19 @@ def test_it_goes_by_itself_into_a_database_that_was_only_set_up(file, person):
     assert System.objects.get().name == "CRM"
 
 
+def test_it_goes_into_a_new_data_folder_that_nobody_has_set_up(file, tmp_path):
+    if connection.vendor != "sqlite":
+        pytest.skip("Of PostgreSQL the database is not in the data folder.")
+    own = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "STORAGE_URL")} | {"DATA_DIR": str(tmp_path / "new")}
+
+    subprocess.run([sys.executable, ROOT / "manage.py", "restore", file], env=own, check=True, capture_output=True)
+
+    with closing(sqlite3.connect(tmp_path / "new" / "hub.sqlite3")) as database:
+        assert database.execute("SELECT name FROM systems_system").fetchall() == [("CRM",)]
+        (mark,) = database.execute("SELECT key FROM core_installation").fetchone()
+    assert (tmp_path / "new" / "storage" / "installation").read_text().replace("-", "") == mark
+
+
 def test_it_is_readable_by_its_owner_alone_and_holds_no_key(file, settings):
     key = settings.CREDENTIAL_KEYS.partition(":")[2]
 
@@ -109,7 +129,7 @@ def test_a_database_that_holds_something_is_not_replaced_unasked(file):
 def test_a_running_hub_is_refused(file):
     Heartbeat.objects.create(name="bulk@one", kind="worker", host=socket.gethostname(), queues=["bulk"], version="1", seen_at=Now())
 
-    assert refusal(file) == "The hub is running (bulk@one was seen within the last 20 seconds). Stop it everywhere first."
+    assert refusal(file) == "The hub is running, or was within the last 20 seconds (bulk@one). Stop it everywhere first."
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.99, 0])

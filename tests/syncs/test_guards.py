@@ -284,3 +284,22 @@ def test_the_demo_s_crm_loses_most_of_its_accounts_and_the_rest_goes_through(cus
     assert run.counts["withheld"] == Decision.objects.open().get().count > 30
     assert customers_of_erp(sandbox) - before == {added["id"]}
     assert before <= customers_of_erp(sandbox)
+
+
+def test_a_worker_that_dies_does_not_link_what_somebody_else_has_created_since(few, users_sync, sandbox, run_now, by):
+    run_now(users_sync)
+    sync = services.change_sync(users_sync, by=by, mode="full", compare_first=True)
+    new = [sandbox.oa.add("user", name=f"New {n}", email=f"new{n}@example.com") for n in range(2)]
+    run = services.start_run(sync, by=by)
+    partition = run.partitions.get()
+    carrying.carry_partition(partition.pk)
+    sandbox.crm.add("users", employee_id=new[0]["userId"], full_name="Somebody Else's", email="else@example.com")
+
+    assert carry_until_killed(partition, "after the answer", at=1)
+    let_the_lease_run_out(partition)
+    finish(run)
+
+    assert (run.state, run.balanced, run.counts["moved"], run.counts["created"]) == ("with_rejects", True, 1, 1)
+    sync = services.change_sync(sync, by=by, compare_first=False)
+    assert run_now(sync).state == "succeeded"
+    assert_equal(sandbox)

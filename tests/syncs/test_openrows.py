@@ -4,7 +4,8 @@ from decimal import Decimal
 import pytest
 
 from connectors.base import FieldType, frame_type
-from integration_hub.syncs.openrows import packed_record, typed, unpacked_record
+from integration_hub.syncs.kept import packed_record, unpacked_record
+from integration_hub.syncs.openrows import typed
 
 
 @pytest.mark.parametrize(

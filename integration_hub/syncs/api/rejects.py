@@ -12,14 +12,15 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from integration_hub.accounts.models import User
 from integration_hub.core import texts
 from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
-from integration_hub.syncs import causes, services
+from integration_hub.syncs import causes, mends, resolving, services
 from integration_hub.syncs.api.syncs import IDEMPOTENT
+from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import OpenRow, Sync
-from integration_hub.syncs.openrows import unpacked_record
 
 MOST = 1000  # ids in one request
 
@@ -27,6 +28,8 @@ MOST = 1000  # ids in one request
 class AwaitedSerializer(serializers.Serializer[Any]):
     """The record whose link a parked one waits for."""
 
+    pair = serializers.IntegerField(help_text="Where the link is to be made.")
+    side = serializers.CharField(help_text="Of the pair: a or b.")
     system = serializers.CharField()
     entity = serializers.CharField()
     key = serializers.CharField()
@@ -38,13 +41,14 @@ class RejectSerializer(serializers.ModelSerializer[OpenRow]):
     reason = serializers.SerializerMethodField()
     is_replaying = serializers.SerializerMethodField(help_text="A replay was asked for and has not come round yet.")
 
+    assigned_to: Any = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True, help_text="Who looks after it.")
     waits_for = serializers.SerializerMethodField(help_text="What it waits for; it goes on by itself once that is linked.")
 
     class Meta:
         model = OpenRow
         fields = (
             "id", "sync", "sync_name", "key", "part", "state", "cause", "reason", "field", "step", "value", "run", "tries", "is_replaying", "waits_for",
-            "first_at", "last_at", "closed_at", "closed_as", "closed_by", "closed_note",
+            "assigned_to", "assigned_note", "first_at", "last_at", "closed_at", "closed_as", "closed_by", "closed_note",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -56,7 +60,14 @@ class RejectSerializer(serializers.ModelSerializer[OpenRow]):
         if row.waits_pair is None or row.closed_at is not None:
             return None
         entity = row.waits_pair.side(row.waits_side)
-        return {"system": entity.system.name, "entity": entity.name, "key": row.waits_key, "since": row.waits_since}
+        return {
+            "pair": row.waits_pair_id,
+            "side": row.waits_side,
+            "system": entity.system.name,
+            "entity": entity.name,
+            "key": row.waits_key,
+            "since": row.waits_since,
+        }
 
     def get_is_replaying(self, row: OpenRow) -> bool:
         return row.replay_at is not None and row.closed_at is None
@@ -64,14 +75,20 @@ class RejectSerializer(serializers.ModelSerializer[OpenRow]):
 
 class OneRejectSerializer(RejectSerializer):
     record = serializers.SerializerMethodField(help_text="The source record as it was read.")
+    mended = serializers.SerializerMethodField(help_text="Field → value that is taken instead of the source's, until the record changes there.")
 
     class Meta(RejectSerializer.Meta):
-        fields: tuple[str, ...] = (*RejectSerializer.Meta.fields, "record")  # type: ignore[assignment]
+        fields: tuple[str, ...] = (*RejectSerializer.Meta.fields, "record", "mended")  # type: ignore[assignment]
         read_only_fields: tuple[str, ...] = fields  # type: ignore[assignment]
 
     @extend_schema_field(OpenApiTypes.OBJECT)
     def get_record(self, row: OpenRow) -> dict[str, Any]:
         return unpacked_record(bytes(row.record))
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "nullable": True}})
+    def get_mended(self, row: OpenRow) -> dict[str, str | None]:
+        mend = mends.mend_of(row)
+        return {field: put for field, (__, put) in mend.values.items()} if mend else {}
 
 
 class CauseSerializer(serializers.Serializer[Any]):
@@ -105,6 +122,34 @@ class DismissalSerializer(ChoiceSerializer):
     note = serializers.CharField(max_length=2000, help_text="Why these records may be left.")
 
 
+class MendSerializer(KnownNames, serializers.Serializer[Any]):
+    values = serializers.DictField(
+        child=serializers.CharField(allow_null=True, allow_blank=True, trim_whitespace=False),
+        allow_empty=False,
+        help_text="Field of the source → text of the value to take instead; null: no value.",
+    )
+    note = serializers.CharField(max_length=1_000, required=False, default="", allow_blank=True)
+
+
+class EntrySerializer(KnownNames, serializers.Serializer[Any]):
+    becomes = serializers.CharField(max_length=1_000, help_text="What the value becomes that this record's group was rejected for.")
+
+
+class AddedSerializer(serializers.Serializer[Any]):
+    version = serializers.IntegerField(
+        allow_null=True, help_text="Of the mapping; null: only the draft has the entry, for want of the permission to publish."
+    )
+    in_draft = serializers.BooleanField(help_text="False: the draft has other steps by now, and lacks the entry.")
+    count = serializers.IntegerField(help_text="Records that are replayed.")
+
+
+class AssignmentSerializer(ChoiceSerializer):
+    to = serializers.SlugRelatedField(
+        slug_field="username", queryset=User.objects.filter(is_active=True), allow_null=True, help_text="A user name; null: nobody."
+    )
+    note = serializers.CharField(max_length=1_000, required=False, default="", allow_blank=True)
+
+
 class CountSerializer(serializers.Serializer[Any]):
     count = serializers.IntegerField()
 
@@ -113,18 +158,24 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     """Open rows: the records that runs had to leave, newest first. Closed ones with `?closed_at__isnull=false`."""
 
     permission = "rejects.view"
-    permissions = {"replay": "rejects.resolve", "dismiss": "rejects.resolve"}
+    permissions = {
+        "replay": "rejects.resolve", "dismiss": "rejects.resolve", "assign": "rejects.assign", "mend": "rejects.mend", "forget_mend": "rejects.mend",
+        "value_map": "mappings.change",
+    }  # fmt: skip
     serializer_class = RejectSerializer
     queryset = OpenRow.objects.none()
     lookup_value_regex = r"\d{1,18}"
     order = ("-pk",)
     filterset_fields = {
+        "assigned_to__username": ["exact"], "assigned_to": ["isnull"],
         "sync": ["exact"], "state": ["exact", "in"], "cause": ["exact"], "run": ["exact"], "key": ["exact"], "field": ["exact"], "closed_at": ["isnull"],
     }  # fmt: skip
 
     def get_queryset(self) -> Any:
-        rows = OpenRow.objects.visible_to(self.by).select_related("sync", "waits_pair__a__system", "waits_pair__b__system")
-        if self.action == "retrieve":
+        rows = OpenRow.objects.visible_to(self.by).select_related(
+            "sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "waits_pair__a__system", "waits_pair__b__system", "assigned_to"
+        )
+        if self.detail:
             return rows
         rows = rows.defer("record", "source_print")
         return rows if "closed_at__isnull" in self.request.query_params else rows.open()
@@ -162,6 +213,42 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         given = DismissalSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         return Response({"count": services.dismiss_rejects(self._chosen(given.validated_data), by=self.by, note=given.validated_data["note"])})
+
+    @extend_schema(request=AssignmentSerializer, responses=CountSerializer)
+    @action(detail=False, methods=["post"], pagination_class=None, filterset_fields=None)
+    def assign(self, request: Request) -> Response:
+        """Say who looks after these."""
+        given = AssignmentSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        asked = given.validated_data
+        return Response({"count": resolving.assign_rejects(self._chosen(asked), to=asked["to"], by=self.by, note=asked["note"])})
+
+    @extend_schema(request=MendSerializer, responses=OneRejectSerializer)
+    @action(detail=True, methods=["post"], pagination_class=None, filterset_fields=None)
+    def mend(self, request: Request, pk: str) -> Response:
+        """Take these values instead of the source's, by every run until the record changes there, and replay it. Nothing is written to the source."""
+        self.by.require("records.view")
+        given = MendSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        resolving.mend_reject(self.get_object(), given.validated_data["values"], by=self.by, note=given.validated_data["note"])
+        return Response(OneRejectSerializer(self.get_object()).data)
+
+    @extend_schema(request=None, responses=OneRejectSerializer)
+    @action(detail=True, methods=["post"], url_path="forget-mend", pagination_class=None, filterset_fields=None)
+    def forget_mend(self, request: Request, pk: str) -> Response:
+        """Take the values of the source again."""
+        self.by.require("records.view")
+        resolving.forget_mend(self.get_object(), by=self.by)
+        return Response(OneRejectSerializer(self.get_object()).data)
+
+    @extend_schema(request=EntrySerializer, responses=AddedSerializer)
+    @action(detail=True, methods=["post"], url_path="value-map", pagination_class=None, filterset_fields=None)
+    def value_map(self, request: Request, pk: str) -> Response:
+        """Say what the value becomes that this record's group was rejected for: a new version of the mapping is published and the group replayed."""
+        given = EntrySerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        added = resolving.add_to_value_map(self.get_object(), given.validated_data["becomes"], by=self.by)
+        return Response({"version": added.version.number if added.version else None, "in_draft": added.in_draft, "count": added.count})
 
     def _chosen(self, asked: dict[str, Any]) -> Any:
         rows = OpenRow.objects.visible_to(self.by).open()

@@ -220,6 +220,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         filters=False,
         parameters=[
             _query("operation", "Only these.", enum=OPERATIONS),
+            _query("result", "Only those with this result.", enum=journal.RESULTS),
             _query("field", "Only those that send this field of the target."),
             _query("key", "Only the record with this key, of source or target."),
             _query("after", "Mark of the page before, from its `next`."),
@@ -230,10 +231,12 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def changes(self, request: Request, pk: str) -> Response:
         """What it did, or a dry run would do, record by record, in the order in which they were compared."""
         run = self.get_object()
-        operation, field, key, after = (request.query_params.get(name, "") for name in ("operation", "field", "key", "after"))
+        operation, result, field, key, after = (request.query_params.get(name, "") for name in ("operation", "result", "field", "key", "after"))
         if operation not in ("", *OPERATIONS):
             raise ValidationError({"operation": _("It is one of {operations}.").format(operations=", ".join(OPERATIONS))})
-        page = journal.changes_of(run, operation=operation, field=field, key=key, after=after, size=KeyPaging.size_of(request))
+        if result not in ("", *journal.RESULTS):
+            raise ValidationError({"result": _("It is one of {results}.").format(results=", ".join(journal.RESULTS))})
+        page = journal.changes_of(run, operation=operation, result=result, field=field, key=key, after=after, size=KeyPaging.size_of(request))
         address = None
         if page.after:
             parameters = request.query_params.copy()

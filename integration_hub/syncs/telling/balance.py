@@ -10,8 +10,8 @@ from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Balance, Count, Sum
-from integration_hub.core.templatetags.hub import clock, number
-from integration_hub.syncs.books import books_of
+from integration_hub.core.templatetags.hub import clock
+from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.progress import compares_first
 from integration_hub.syncs.states import DeletePolicy, RunState
@@ -19,7 +19,7 @@ from integration_hub.syncs.telling.names import entity_name
 
 
 def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Balance:
-    """Two sums, in and out. `planned`: creates, updates and links in change sets that nobody has written."""
+    """Two sums, in and out. `planned`: creates, updates and links in change sets that nobody has written, and how many were linked."""
     rejects = f"{reverse('rejects:list')}?run={run.pk}"
     changes = reverse("runs:changes", args=[run.pk])
     mapped_from = counts["produced"]
@@ -31,15 +31,16 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
             Count(mapped_from, _("mapped"), "+" if counts["absent"] else "=", title=_("made into a record of the target")),
             Count(counts["filtered"], _("filtered"), "+", title=_("left out by the sync's filter")),
             Count(counts["rejected"], _("rejected"), "+", "warn", f"{rejects}&state=rejected" if counts["rejected"] else ""),
-            *_rare([("parked", _("parked"), "")], counts, rejects),
+            *_rare([("parked", _("parked"), "parked")], counts, rejects),
             Count(counts["duplicate"], _("duplicate"), "+", title=_("met again later in the same page; the later one counts")),
         ],
     )
+    linked = planned["linked"]
     waits = planned["total"] if run.is_live or run.dry else 0
     not_sent = counts["not_sent"] - (planned["total"] if run.dry and not run.is_live else 0)
     ends = [
-        Count(counts["created"], _("created"), "=", href=f"{changes}?operation=create" if counts["created"] else ""),
-        Count(counts["updated"], _("updated"), "+", href=f"{changes}?operation=update" if counts["updated"] else ""),
+        Count(counts["created"], _("created"), "=", href=f"{changes}?operation=create&result=written" if counts["created"] else ""),
+        Count(counts["updated"], _("updated"), "+", href=f"{changes}?operation=update&result=written" if counts["updated"] else ""),
         *_of_deletes(run, counts),
     ]
     planning = run.dry or (compares_first(run) and (run.paused_from or run.state) in (RunState.QUEUED, RunState.COMPARING))
@@ -58,12 +59,26 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         _to_account_for(run, counts),
         [
             *ends,
-            Count(counts["unchanged"], _("unchanged"), "+", title=_("the target already was as it should be; nothing is kept of each")),
+            *_kept(counts),
+            *(
+                [
+                    Count(
+                        linked,
+                        _("linked"),
+                        "+",
+                        href=f"{changes}?operation=adopt&result=linked",
+                        title=_("already as it should be in the target; only the link was made"),
+                    )
+                ]
+                if linked
+                else ()
+            ),
+            Count(counts["unchanged"] - linked, _("unchanged"), "+", title=_("the target already was as it should be; nothing is kept of each")),
             Count(counts["refused"], _("refused"), "+", "bad", f"{rejects}&state=refused" if counts["refused"] else ""),
-            *_rare(rare, counts, rejects, extra=[(not_sent, _("not sent"), _("planned, and left when the run ended"))]),
+            *_rare(rare, counts, rejects, extra=[(not_sent, _("not sent"), _("planned, and left when the run ended"), f"{changes}?result=not_sent")]),
         ],
     )
-    return Balance([line_in, line_out], *_foot(run, counts, waits, not_sent))
+    return Balance([line_in, line_out], *_foot(run, counts | {"unchanged": counts["unchanged"] - linked}, waits, not_sent))
 
 
 def _to_link(n: int, changes: str) -> Count:
@@ -93,11 +108,15 @@ def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
     if counts["missing"] or counts["deleted"]:
         operation = "mark" if policy == DeletePolicy.MARK else "delete"
         found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
-    if counts["kept"]:
-        found.append(Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same")))
     if counts["withheld"]:
         found.append(Count(counts["withheld"], _("withheld"), "+", "warn", withheld))
     return found
+
+
+def _kept(counts: dict[str, int]) -> list[Count]:
+    if not counts["kept"]:
+        return []
+    return [Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same"))]
 
 
 def _read(run: Run, counts: dict[str, int]) -> Count:
@@ -106,16 +125,25 @@ def _read(run: Run, counts: dict[str, int]) -> Count:
     return Count(counts["read"], _("read"), title=_("read from {source}").format(source=entity_name(run.source)))
 
 
-def _rare(kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects: str, *, extra: Sequence[tuple[int, str, str]] = ()) -> list[Count]:
+def _rare(
+    kinds: Sequence[tuple[str, str, str]], counts: dict[str, int], rejects: str, *, extra: Sequence[tuple[int, str, str, str]] = ()
+) -> list[Count]:
     """States that are almost always zero: one number while they are, each its own when not."""
     shown = [Count(counts[name], word, "+", "warn", f"{rejects}&state={state}" if state else rejects) for name, word, state in kinds if counts[name]]
-    shown += [Count(n, word, "+", "warn", title=title) for n, word, title in extra if n]
-    quiet = [word for name, word, __ in kinds if not counts[name]] + [word for n, word, __ in extra if not n]
+    shown += [Count(n, word, "+", "warn", href, title) for n, word, title, href in extra if n]
+    quiet = [word for name, word, __ in kinds if not counts[name]] + [word for n, word, *__ in extra if not n]
     if len(quiet) == 1:
         shown.append(Count(0, quiet[0], "+"))
     elif quiet:
         shown.append(Count(0, ngettext("{n} other", "{n} others", len(quiet)).format(n=len(quiet)), "+", title=texts.listed(quiet)))
     return shown
+
+
+def _only_counted(counts: dict[str, int]) -> list[str]:
+    """That some numbers lead nowhere."""
+    words = {"filtered": _("filtered"), "duplicate": _("duplicate"), "unchanged": _("unchanged")}
+    counted = [word for name, word in words.items() if counts[name]]
+    return [_("Of {kinds} records only the number is kept.").format(kinds=texts.listed(counted))] if counted else []
 
 
 def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[str, str, str]:
@@ -128,15 +156,14 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
         return (
             "ok",
             _("The books balance"),
-            _("Every record read and every change is accounted for, recounted from the journal at {time}.").format(time=clock(run.ended_at)),
+            " ".join(
+                [
+                    _("Every record read and every change is accounted for, recounted from the journal at {time}.").format(time=clock(run.ended_at)),
+                    *_only_counted(counts),
+                ]
+            ),
         )
-    books = books_of(run)
-    where = []
-    if books.in_difference:
-        where.append(_("In differs by {n}").format(n=number(books.in_difference)))
-    if books.out_difference:
-        where.append(_("Out differs by {n}").format(n=number(books.out_difference)))
-    where += [_("the counter of {name} differs by {n}").format(name=name, n=number(n)) for name, n in books.counter_differences.items()]
+    where = [texts.render(told) for told in differences_of(run, books_of(run))]
     return (
         "bad",
         _("The books do not balance"),

@@ -9,14 +9,14 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
 from integration_hub.syncs import plans
-from integration_hub.syncs.books import books_of
+from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
 from integration_hub.syncs.states import ENDED_WHOLE, Mode, OpenState, PartitionState, RunState, Trigger
@@ -128,7 +128,22 @@ def _tell_unbalanced(run: Run) -> Words:
     books = books_of(run)
     off = max(abs(books.in_difference), abs(books.out_difference), *map(abs, books.counter_differences.values() or [0]))
     said = ngettext("{n} record is not accounted for.", "{n} records are not accounted for.", off).format(n=number(off))
-    return said, [_("see below where the books differ, and tell whoever looks after the hub. The log of the workers has the details.")], True
+    where = pgettext("between clauses", "; ").join(texts.render(told) for told in differences_of(run, books))
+    if where:
+        said = _("{records} {where}.").format(records=said, where=where)
+    return said, [_("tell whoever looks after the hub. The log of the workers has the details; the next run reads these records again.")], True
+
+
+def left_since(run: Run, left: int, still_open: int) -> str:
+    """What became of the records that the run left and that it no longer has an open row of."""
+    gone = left - still_open
+    if gone <= 0 or run.is_live:
+        return ""
+    return ngettext(
+        "{n} more record was left; it has been replayed, dismissed or met by a later run since.",
+        "{n} more records were left; they have been replayed, dismissed or met by a later run since.",
+        gone,
+    ).format(n=number(gone))
 
 
 def absent_words(run: Run, counts: dict[str, int]) -> str:

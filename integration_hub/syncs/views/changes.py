@@ -62,19 +62,24 @@ class ChangeList(OfRun):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run = self.get_run()
         filters = change_filters(self.request)
-        operation, key = (each.value for each in filters)
-        page = changes_of(run, operation=operation, key=key, after=self.request.GET.get("after", ""))
+        operation, result, key = (each.value for each in filters)
+        page = changes_of(run, operation=operation, result=result, key=key, after=self.request.GET.get("after", ""))
         return super().get_context_data(**kwargs) | {
             "run": run,
             "filters": filters,
             "page": page,
-            "narrowed": bool(operation or key),
+            "narrowed": bool(operation or result or key),
             "export": reverse("runs:changes_export", args=[run.pk]),
         }
 
 
 def change_filters(request: HttpRequest) -> list[Filter]:
-    return read_filters(request, Filter("operation", _("Change"), OPERATIONS.items()), Filter("key", _("Key"), placeholder=_("of source or target")))
+    return read_filters(
+        request,
+        Filter("operation", _("Change"), OPERATIONS.items()),
+        Filter("result", _("Result"), [(result, word) for result, (__, word) in RESULTS.items()]),
+        Filter("key", _("Key"), placeholder=_("of source or target")),
+    )
 
 
 class ChangeExport(Door):
@@ -84,20 +89,20 @@ class ChangeExport(Door):
 
     def get(self, request: HttpRequest, number: int) -> HttpResponseBase:
         run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=number)
-        operation, key = (each.value for each in change_filters(request))
+        operation, result, key = (each.value for each in change_filters(request))
         field = request.GET.get("field", "")[:300]  # a plan's list can be narrowed by it
         with transaction.atomic():
             audit.record("run.exported", run, by=self.by, note=request.GET.urlencode())
         head = (
             _("At"), _("Record"), _("Key of the source"), _("Key of the target"), _("Change"), _("Result"), _("Field"), _("Before"), _("After"), _("Reason"),
         )  # fmt: skip
-        return csv_answer(f"run-{run.pk}", head, _lines_of(run, operation, field, key))
+        return csv_answer(f"run-{run.pk}", head, _lines_of(run, operation=operation, result=result, field=field, key=key))
 
 
-def _lines_of(run: Run, operation: str, field: str, key: str) -> Iterator[list[Any]]:
+def _lines_of(run: Run, **chosen: str) -> Iterator[list[Any]]:
     mark = ""
     while True:
-        page = changes_of(run, operation=operation, field=field, key=key, after=mark, size=500)
+        page = changes_of(run, **chosen, after=mark, size=500)
         for change in page.changes:
             about = [
                 change.at.isoformat(),

@@ -11,25 +11,28 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from integration_hub.accounts.models import User
 from integration_hub.approvals.models import Decision
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
-from integration_hub.core.exports import csv_answer
+from integration_hub.core.exports import csv_answer, excel_answer
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import capped, clock, number
-from integration_hub.syncs import services
+from integration_hub.syncs import mends, services
 from integration_hub.syncs.causes import MOST, Cause, causes_of
 from integration_hub.syncs.forecast import MOST as FORECAST_MOST
 from integration_hub.syncs.forecast import forecast
 from integration_hub.syncs.journal import name_of
-from integration_hub.syncs.models import OpenRow, Run, Sync
-from integration_hub.syncs.openrows import unpacked_record
-from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.kept import unpacked_record
+from integration_hub.syncs.models import NOBODY, Mend, OpenRow, Run, Sync
+from integration_hub.syncs.resolving import missing_entry, why_not_mended
+from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.telling.names import entity_name
+from integration_hub.syncs.telling.runs import MISSED, left_since
 
-CLOSED = "closed"
+CLOSED, ME = "closed", "me"
 ROW_STATES = {
     OpenState.REJECTED: ("warn", ""),
     OpenState.REFUSED: ("bad", ""),
@@ -53,10 +56,13 @@ class Chosen:
             request,
             Filter("sync", _("Sync"), syncs),
             Filter("state", _("State"), [*OpenState.choices, (CLOSED, gettext_lazy("Closed"))], any=_("open")),
+            Filter("assigned", _("Assigned to"), assignees(by), any=_("anyone")),
             *([Filter("run", _("Run"), [(str(found.pk), _("Run {number}").format(number=number(found.pk)))])] if found else []),
         )
         sync, self.state = self.filters[0].value, self.filters[1].value
         self.sync = Sync.objects.visible_to(by).with_names().filter(pk=sync).first() if sync else None
+        assigned = self.filters[2].value
+        self.assigned = str(by.user_id or 0) if assigned == ME else assigned
         self.field = request.GET.get("field", "")[:300]
 
     @property
@@ -65,7 +71,7 @@ class Chosen:
 
     def causes(self) -> list[Cause]:
         """The groups by sync, state and run; the field is chosen among theirs."""
-        found = causes_of(self.sync, self.run, states=(self.state,) if self.state else ())
+        found = causes_of(self.sync, self.run, states=(self.state,) if self.state else (), assigned=self.assigned)
         return [cause for cause in found if self.sync is None or cause.sync_id == self.sync.pk]
 
     def rows(self, by: Any) -> Any:
@@ -77,7 +83,19 @@ class Chosen:
             rows = rows.filter(run=self.run)
         if self.state and not self.is_closed:
             rows = rows.filter(state=self.state)
+        rows = rows.assigned_to(self.assigned)
         return rows.filter(field=self.field) if self.field else rows
+
+
+def assignees(by: Any) -> list[tuple[str, Any]]:
+    """Whose rejects may be asked for: one's own, nobody's, and those of everyone who has some."""
+    with_some = OpenRow.objects.open().filter(assigned_to__isnull=False).order_by().values("assigned_to").distinct()
+    people = User.objects.filter(pk__in=with_some).exclude(pk=by.user_id).order_by("username")[:100]
+    return [(ME, _("me")), (NOBODY, _("nobody")), *((str(user.pk), name_of_person(user)) for user in people)]
+
+
+def name_of_person(user: User) -> str:
+    return user.get_full_name() or user.username
 
 
 class RejectList(HubPage):
@@ -92,9 +110,9 @@ class RejectList(HubPage):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         chosen = Chosen(self.request, self.by)
-        context |= {"chosen": chosen, "filters": chosen.filters, "export": reverse("rejects:export")}
+        context |= {"chosen": chosen, "filters": chosen.filters, "export": reverse("rejects:export"), "export_excel": reverse("rejects:export_excel")}
         if chosen.is_closed:
-            rows = chosen.rows(self.by).select_related("sync")
+            rows = chosen.rows(self.by).select_related("sync", "assigned_to")
             context["pager"] = key_page(rows, self.request, order=("-closed_at", "-pk"))
             context["rows"] = [row_of(row) for row in context["pager"].items]
             return context
@@ -112,7 +130,10 @@ class RejectList(HubPage):
 def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     """What is wrong with these records, and how do I clear them together?"""
     total = sum(cause.count for cause in causes)
+    since_then = _since_then(chosen, total)
     if not total:
+        if since_then:
+            return Verdict("ok", _("No rejects"), _("Nothing is left open here."), next=since_then)
         if any(each.value for each in chosen.filters):
             return Verdict("ok", _("No rejects"), _("Nothing is left open here."), next=[_("Other filters may show more.")])
         return Verdict("ok", _("No rejects"), _("Every record that was read has arrived."), next=[_("Nothing needs you now.")])
@@ -129,9 +150,22 @@ def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     since: list[str | Link] = [_("oldest since {when}").format(when=clock(oldest.first_at))]
     if chosen.run:
         since += [" · ", Link(_("Run {number}").format(number=number(chosen.run.pk)), chosen.run.get_absolute_url())]
-    following = [_("correct the values in the source, or the mapping, then replay; or dismiss what may stay away, with a reason.")]
+    following: list[str | Link] = [
+        _("mend the values, or correct them in the source or the mapping, then replay; or dismiss what may stay away, with a reason.")
+    ]
+    following += [" ", *since_then] if since_then else []
     state = "bad" if any(cause.example.state == OpenState.REFUSED for cause in causes) and len(causes) == 1 else "warn"
     return Verdict(state, word, sentence, since=since, next=following, asks=True)
+
+
+def _since_then(chosen: Chosen, total: int) -> list[str | Link]:
+    """What became of the run's records that are not listed, so that the list and the run's books can be told together."""
+    run = chosen.run
+    if run is None or chosen.assigned or chosen.field:
+        return []
+    counts = run.sums()
+    said = left_since(run, counts[chosen.state] if chosen.state in counts else sum(counts[name] for name in (*MISSED, "parked")), total)
+    return [said, " ", Link(_("Closed"), f"{reverse('rejects:list')}?run={run.pk}&state={CLOSED}")] if said else []
 
 
 def group_of(cause: Cause) -> dict[str, Any]:
@@ -146,10 +180,12 @@ def group_of(cause: Cause) -> dict[str, Any]:
         detail.append(step_words(row.step))
     others = cause.count - 1
     detail.append(ngettext("{name} and {n} more", "{name} and {n} more", others).format(name=name, n=capped(others)) if others else name)
+    if row.assigned_to is not None:
+        detail.append(_("assigned to {name}").format(name=name_of_person(row.assigned_to)))
     return {
         "cause": cause,
         "id": f"cause-{cause.sync_id}-{cause.cause}",
-        "href": reverse("rejects:cause", args=[cause.sync_id, cause.cause]) + (f"?run={cause.run.pk}" if cause.run else ""),
+        "href": cause_href(cause),
         "state": state,
         "icon": icon,
         "sentence": texts.render(row.reason),
@@ -157,6 +193,16 @@ def group_of(cause: Cause) -> dict[str, Any]:
         "example": name,
         "others": others,
     }
+
+
+def narrowing(cause: Cause) -> dict[str, Any]:
+    """What only some of a cause's rows are meant by, as addresses and forms say it."""
+    return ({"run": cause.run.pk} if cause.run else {}) | ({"assigned": cause.assigned} if cause.assigned else {})
+
+
+def cause_href(cause: Cause) -> str:
+    more = urlencode(narrowing(cause))
+    return reverse("rejects:cause", args=[cause.sync_id, cause.cause]) + (f"?{more}" if more else "")
 
 
 def step_words(step: str) -> str:
@@ -184,7 +230,7 @@ def step_words(step: str) -> str:
 def acts_on(cause: Cause) -> tuple[Act, Act]:
     """What clears the whole group."""
     n = capped(cause.count)
-    values = {"sync": cause.sync_id, "cause": cause.cause} | ({"run": cause.run.pk} if cause.run else {})
+    values = {"sync": cause.sync_id, "cause": cause.cause} | narrowing(cause)
     replay = Act(
         ngettext("Replay {n}", "Replay all {n}", cause.count).format(n=n), post=reverse("rejects:replay"), values=values, icon="replay",
         title=_("The records are read from the source again and take the whole way"),
@@ -205,15 +251,23 @@ def decide_act(row: OpenRow) -> Act | None:
     return Act(_("Decide"), href=decision.get_absolute_url(), icon="front_hand") if decision is not None else None
 
 
+def assigning(cause: Cause) -> Act:
+    """Leads to the form that says who looks after the group."""
+    return Act(_("Assign…"), post=reverse("rejects:assign"), values={"sync": cause.sync_id, "cause": cause.cause} | narrowing(cause))
+
+
 def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     """What an opened group shows: the act that clears all with its forecast, one record on its way, the list."""
-    rows = cause.rows.select_related("sync__mapping", "sync__pair__a__system", "sync__pair__b__system")
+    rows = cause.rows.select_related(
+        "sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "assigned_to", "waits_pair__a__system", "waits_pair__b__system"
+    )
     pager = key_page(rows, request, order=("pk",), size=SIZE, counted=False)
     tested = list(rows.order_by("pk")[:FORECAST_MOST])
-    page_href = reverse("rejects:cause", args=[cause.sync_id, cause.cause]) + (f"?run={cause.run.pk}&" if cause.run else "?")
+    page_href = cause_href(cause) + ("&" if narrowing(cause) else "?")
     told = forecast(tested) if by.allows("records.view") else None
     first = tested[0] if tested else None
     may_resolve = by.allows("rejects.resolve") and cause.example.state != OpenState.WITHHELD
+    mended = set(Mend.objects.filter(sync=cause.sync_id, key__in=[row.key for row in pager.items]).values_list("key", flat=True))
     return {
         "is_open": True,
         "acts": acts_on(cause) if may_resolve else (),
@@ -223,9 +277,14 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
         "first_sync": first.sync if first else None,
         "pager": pager,
         "page_href": page_href,
-        "rows": [row_of(row) for row in pager.items],
+        "rows": [row_of(row) | {"is_mended": row.key in mended} for row in pager.items],
         "may_resolve": may_resolve,
         "decide": decide_act(cause.example),
+        "may_mend": may_resolve and by.allows("rejects.mend") and by.allows("records.view"),
+        "assign": assigning(cause) if by.allows("rejects.assign") else None,
+        "missing": missing_entry(first) if first and by.allows("mappings.change") and by.allows("rejects.resolve") else None,
+        "may_publish": by.allows("mappings.publish"),
+        "waits": any(row.waits_pair_id for row in pager.items),
     }
 
 
@@ -254,7 +313,25 @@ def row_of(row: OpenRow) -> dict[str, Any]:
         "icon": icon,
         "sentence": texts.render(row.reason),
         "step": step_words(row.step) if row.step else "",
+        "awaited": awaited(row),
+        "assignee": name_of_person(row.assigned_to) if row.assigned_to else "",
     }
+
+
+def awaited(row: OpenRow) -> dict[str, Any] | None:
+    """The record that a parked one waits for, and where more about it stands: among the rejects itself, else on its way, else the pair's page."""
+    if row.closed_at is not None or row.waits_pair is None:
+        return None
+    pair, key = row.waits_pair, row.waits_key
+    syncs = [sync for sync in pair.syncs.order_by("pk") if sync.source_side == row.waits_side]
+    left = OpenRow.objects.open().filter(sync__in=syncs, side=row.waits_side, key=key).first()
+    href = reverse("syncs:pair", args=[pair.pk])
+    if left is not None:
+        href = reverse("rejects:detail", args=[left.pk])
+    elif syncs:
+        href = f"{reverse('syncs:trace', args=[syncs[0].pk])}?{urlencode({'key': key})}"
+    since = row.waits_since
+    return {"name": f"{entity_name(pair.side(row.waits_side))} {key}", "pair": str(pair), "href": href, "since": since, "is_left": left is not None}
 
 
 class CausePage(HubPage):
@@ -273,7 +350,9 @@ class CausePage(HubPage):
         sync = get_object_or_404(Sync.objects.visible_to(self.by), pk=self.kwargs["sync"])
         run = self.request.GET.get("run", "")
         found = Run.objects.filter(pk=run).first() if run.isascii() and run.isdigit() and len(run) < 18 else None
-        cause = next((each for each in causes_of(sync, found) if each.cause == self.kwargs["cause"]), None)
+        assigned = self.request.GET.get("assigned", "")
+        assigned = assigned if assigned == NOBODY or (assigned.isascii() and assigned.isdigit() and len(assigned) < 18) else ""
+        cause = next((each for each in causes_of(sync, found, assigned=assigned) if each.cause == self.kwargs["cause"]), None)
         if cause is None:
             return context | {"group": None, "sync": sync}
         return context | {"group": group_of(cause) | opened(cause, self.request, self.by), "sync": sync}
@@ -289,7 +368,13 @@ class RejectPage(HubPage):
     def get_row(self) -> OpenRow:
         if not hasattr(self, "_row"):
             rows = OpenRow.objects.visible_to(self.by).select_related(
-                "sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "waits_pair__a__system", "waits_pair__b__system", "run"
+                "sync__mapping",
+                "sync__pair__a__system",
+                "sync__pair__b__system",
+                "waits_pair__a__system",
+                "waits_pair__b__system",
+                "run",
+                "assigned_to",
             )
             self._row: OpenRow = get_object_or_404(rows, pk=self.kwargs["pk"])
         return self._row
@@ -319,6 +404,16 @@ class RejectPage(HubPage):
                 "verdict": self.verdict(told),
                 "source_name": entity_name(row.sync.source),
                 "is_live": row.replay_at is not None and row.closed_at is None,
+                "mend": mends.mend_of(row),
+                "forget": Act(
+                    _("Take the source's values again"),
+                    post=reverse("rejects:forget_mend", args=[row.pk]),
+                    quiet=True,
+                    confirm=_("Take the source's values again?"),
+                    note=_("The next run that reads this record takes what the source says; what was rejected before is rejected again."),
+                )
+                if self.by.allows("rejects.mend")
+                else None,
             }
         )
 
@@ -333,12 +428,14 @@ class RejectPage(HubPage):
         if row.closed_at is not None:
             told_by = _("{how} {when} {by}.") if row.closed_by else _("{how} {when}.")
             values = {"how": row.get_closed_as_display(), "when": clock(row.closed_at), "by": row.closed_by}
-            how = [told_by.format(**values), " ", row.closed_note]
+            how = [told_by.format(**values), " ", row.closed_note or self.closing_words(row)]
             return Verdict("idle", str(row.get_closed_as_display()), told["sentence"], since=since, next=how, icon="check_circle")
-        following: list[str | Link] = [_("correct it in the source or in the mapping, then replay it.")]
-        if row.waits_pair is not None:
-            awaited = entity_name(row.waits_pair.side(row.waits_side))
-            following = [_("it goes on by itself once {entity} {key} is linked.").format(entity=awaited, key=row.waits_key)]
+        following: list[str | Link] = [_("mend its values, or correct it in the source or in the mapping, then replay it.")]
+        if (waits := told["awaited"]) is not None:
+            before, __, after = _("it goes on by itself once {record} is linked.").partition("{record}")
+            following = [before, Link(waits["name"], waits["href"]), after]
+            if waits["since"]:
+                following += [" ", _("It has waited since {when}.").format(when=clock(waits["since"]))]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
         acts = [
@@ -358,6 +455,10 @@ class RejectPage(HubPage):
                 ),
                 *acts,
             ]  # fmt: skip
+        if self.by.allows("rejects.assign"):
+            acts.insert(-1, Act(_("Assign…"), post=reverse("rejects:assign"), values={"ids": row.pk}))
+        if self.by.allows("rejects.mend") and why_not_mended(row) is None:
+            acts.insert(1, Act(_("Mend values"), href=reverse("rejects:mend", args=[row.pk]), icon="healing"))
         return Verdict(
             told["state"],
             str(row.get_state_display()),
@@ -368,6 +469,13 @@ class RejectPage(HubPage):
             acts=acts,
             icon=told["icon"],
         )
+
+    @staticmethod
+    def closing_words(row: OpenRow) -> str:
+        """What happened to a record whose row nobody closed by hand."""
+        if row.closed_as == Closed.LATER_PASS:
+            return _("A later run met this record again and it went through, or it is no longer among those that the sync takes.")
+        return _("It went through when it was replayed.") if row.closed_as == Closed.REPLAYED else ""
 
 
 # --- acts -------------------------------------------------------------------------------------------------------------
@@ -382,7 +490,8 @@ def chosen_rows(request: HttpRequest, by: Any) -> Any:
     sync, cause, run = (request.POST.get(name, "") for name in ("sync", "cause", "run"))
     if not (sync.isdigit() and cause):
         return rows.none()
-    rows = rows.filter(sync=sync, cause=cause)
+    assigned = request.POST.get("assigned", "")
+    rows = rows.filter(sync=sync, cause=cause).assigned_to(assigned if assigned == NOBODY or assigned.isdigit() else "")
     return rows.filter(run=run) if run.isdigit() else rows
 
 
@@ -413,18 +522,23 @@ class Export(Door):
     """The rejects as chosen, as a file for spreadsheets. Values that a spreadsheet would take for a formula are made text."""
 
     permission = "rejects.view"
+    answer = staticmethod(csv_answer)
 
     def get(self, request: HttpRequest) -> HttpResponseBase:
         self.by.require("records.view")
         chosen = Chosen(request, self.by)
-        rows = chosen.rows(self.by).select_related("sync").order_by("pk")
+        rows = chosen.rows(self.by).select_related("sync", "assigned_to").order_by("pk")
         with transaction.atomic():
             audit.record("rejects.exported", chosen.sync or request.user, by=self.by, note=request.GET.urlencode())  # type: ignore[arg-type]
         head = (
             _("Sync"), _("State"), _("Key"), _("Name"), _("Reason"), _("Field"), _("Step"), _("Value"), _("First"), _("Last"), _("Tries"), _("Run"),
-            _("Record"), _("Closed"), _("How"), _("Closed by"), _("Why"),
+            _("Record"), _("Assigned to"), _("Note"), _("Closed"), _("How"), _("Closed by"), _("Why"),
         )  # fmt: skip
-        return csv_answer("rejects", head, map(_cells, rows.iterator(chunk_size=500)))
+        return self.answer("rejects", head, map(_cells, rows.iterator(chunk_size=500)))
+
+
+class ExcelExport(Export):
+    answer = staticmethod(excel_answer)
 
 
 def _cells(row: OpenRow) -> list[Any]:
@@ -432,5 +546,6 @@ def _cells(row: OpenRow) -> list[Any]:
     return [
         row.sync.name, row.get_state_display(), row.key, name_of(record), texts.render(row.reason), row.field, row.step, row.value,
         row.first_at.isoformat(), row.last_at.isoformat(), row.tries, row.run_id or "", json.dumps(record, ensure_ascii=False),
+        name_of_person(row.assigned_to) if row.assigned_to else "", row.assigned_note,
         row.closed_at.isoformat() if row.closed_at else "", row.get_closed_as_display(), row.closed_by, row.closed_note,
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext, pgettext
+from django.utils.translation import gettext_lazy, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer
@@ -29,7 +29,7 @@ from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.balance import run_balance
 from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
-from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, run_state, run_verdict
+from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, left_since, run_state, run_verdict
 from integration_hub.syncs.views.rejects import acts_on, decide_act, group_of
 
 LOG_SHOWN = 8
@@ -167,7 +167,7 @@ class RunPage(OfRun):
             "progress": progress_of(run, headway) if headway else None,
             "balance": run_balance(run, counts, planned),
             "groups": [group_of(cause) | {"acts": self.acts_on(cause)} for cause in causes[:GROUPS_SHOWN]],
-            "left_since": self.left_since(run, counts, sum(cause.count for cause in causes)),
+            "left_since": left_since(run, sum(counts[name] for name in MISSED), sum(cause.count for cause in causes)),
             "problem_count": sum(cause.count for cause in causes),
             "partitions": [partition_row(run, partition) for partition in partitions],
             "log": log[:LOG_SHOWN],
@@ -218,17 +218,6 @@ class RunPage(OfRun):
         replay, dismiss = acts_on(cause)
         return [replay, replace(dismiss, quiet=True)]
 
-    def left_since(self, run: Run, counts: dict[str, int], still_open: int) -> str:
-        """What became of the records that the run left and that it no longer has an open row of."""
-        gone = sum(counts[name] for name in MISSED) - still_open
-        if gone <= 0 or run.is_live:
-            return ""
-        return ngettext(
-            "{n} more record was left; it has been replayed, dismissed or met by a later run since.",
-            "{n} more records were left; they have been replayed, dismissed or met by a later run since.",
-            gone,
-        ).format(n=number(gone))
-
     def about(self, run: Run) -> list[dict[str, Any]]:
         version = run.mapping_version
         mode = mode_words(run.mode) if run.keys is None else _("named records only")
@@ -276,10 +265,19 @@ def planned_of(run: Run) -> dict[str, int]:
         all_creates=Coalesce(Sum("creates"), 0),
         all_updates=Coalesce(Sum("updates"), 0),
         all_deletes=Coalesce(Sum("deletes"), 0),
+        linked=Coalesce(Sum("unchanged"), 0),
     )
     rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
     links = rows - creates - updates - deletes
-    return {"rows": rows, "creates": creates, "updates": updates, "deletes": deletes, "links": links, "total": found["total"]}
+    return {
+        "rows": rows,
+        "creates": creates,
+        "updates": updates,
+        "deletes": deletes,
+        "links": links,
+        "total": found["total"],
+        "linked": found["linked"],
+    }
 
 
 def progress_of(run: Run, headway: Headway) -> Progress:

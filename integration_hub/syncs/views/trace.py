@@ -94,6 +94,11 @@ def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:
     """The steps between reading and writing, each with what came out."""
     source, target = entity_name(sync.source), entity_name(sync.target)
     rows = [{"name": _("Source"), "value": _("{entity} {key}, found").format(entity=source, key=told.key), "state": "ok", "note": ""}]
+    if told.mended:
+        put = texts.listed(f"{name} = {'—' if value is None else value}" for name, value in told.mended)
+        rows.append(
+            {"name": _("Mended"), "value": put, "state": "ok", "note": _("taken instead of what the source says, until the record changes there")}
+        )
     if told.filter:
         passes = ("ok", _("lets it through")) if told.passes else ("idle", _("leaves it out"))
         rows.append({"name": pgettext("of a sync", "Filter"), "value": passes[1], "state": passes[0], "note": told.filter})

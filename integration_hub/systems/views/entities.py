@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -16,7 +17,7 @@ from connectors.base import ConnectorError
 from integration_hub.core import texts
 from integration_hub.core.pages import HubAction, sentence_of
 from integration_hub.core.parts import Act, Fact, Verdict
-from integration_hub.core.registry import uses_of
+from integration_hub.core.registry import Effect, uses_of
 from integration_hub.core.templatetags.hub import capped, clock, number
 from integration_hub.systems import services
 from integration_hub.systems.models import Entity, System
@@ -98,21 +99,22 @@ class EntityPage(OfEntity):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         entity = self.entity
-        changes = services.changes_found(entity)
+        changes, effects = services.changes_found(entity), services.effects_found(entity)
         schema = entity.as_schema()
         context = {
             "system": self.system,
             "entity": entity,
             "schema": schema,
             "changes": [{"kind": change.kind, "text": texts.render(change.text)} for change in changes],
-            "verdict": self._verdict(len(changes)),
+            "effects": effects,
+            "verdict": self._verdict(len(changes), effects),
             "facts": self._facts(schema),
             "uses": uses_of(entity),
             "may_sample": self.by.allows("records.view"),
         }
         return super().get_context_data(**kwargs) | context
 
-    def _verdict(self, changes: int) -> Verdict:
+    def _verdict(self, changes: int, effects: Sequence[Effect]) -> Verdict:
         entity, system = self.entity, self.system.name
         since = [_("looked at {time}").format(time=clock(entity.found_at))] if entity.found_at else []
         acts = []
@@ -123,14 +125,18 @@ class EntityPage(OfEntity):
             return Verdict("bad", _("Gone"), sentence, since=since, next=[_("What was mapped stays as it is; syncs over it will fail.")], acts=acts)
         if changes:
             sentence = ngettext("{n} thing changed in {system}.", "{n} things changed in {system}.", changes).format(n=changes, system=system)
+            breaking = sum(bool(effect.breaks) for effect in effects)
             if self.by.allows("systems.change"):
-                note = _("Mappings that need a field that is gone will say so.")
+                note = _("Nothing that works with it breaks.")
+                if breaking:
+                    note = ngettext("{n} mapping or sync breaks, as told below.", "{n} mappings and syncs break, as told below.", breaking)
+                    note = note.format(n=breaking)
                 acts.insert(
                     0,
                     Act(_("Accept the changes"), post=self.entity_url("accept"), primary=True, confirm=_("Work with the changed fields?"), note=note),
                 )
             following = [_("The hub goes on with the fields as they were until somebody accepts the changes.")]
-            return Verdict("warn", _("Changed"), sentence, since=since, next=following, acts=acts)
+            return Verdict("bad" if breaking else "warn", _("Changed"), sentence, since=since, next=following, acts=acts)
         return Verdict("ok", _("As accepted"), _("The fields are as they were accepted."), since=since, acts=acts)
 
     def _facts(self, schema: Any) -> list[Fact]:
