@@ -15,6 +15,7 @@ from connectors.rest.settings import RestSettings
 from connectors.rest.templates import as_text
 
 REASON_LENGTH = 500
+PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 LONGEST_WAIT = 60.0  # where the system does not say how long
 COMMON_ERROR_PATHS = (
     "error.message.value",
@@ -123,6 +124,10 @@ class Verdicts:
     def note_wait(self, answer: Answer) -> SystemBusy:
         """Remember that the system asked us to wait; no request goes out before that."""
         wait = retry_after(answer.headers.get("Retry-After"))
+        if (
+            wait is not None and wait > PATIENCE_SECONDS and time.monotonic() + wait > self._closed_until + 1.0
+        ):  # of many in flight, one tells the others
+            self.host.asked_to_wait(wait)
         if wait is None and (left := self._closed_until - time.monotonic()) > 0:  # of many in flight, each is told; that is one time
             wait = left
         if wait is None:  # longer each time, with jitter, so that many workers do not come back at once

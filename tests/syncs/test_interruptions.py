@@ -17,7 +17,7 @@ from integration_hub.syncs.models import Link, PageRow, Partition, Run, SyncCurs
 from integration_hub.systems import health
 from integration_hub.systems import services as systems
 from integration_hub.systems.models import Circuit
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import finish, published
 from tests.syncs.equal import assert_equal
 from tests.syncs.test_stopping import assert_books
 from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
@@ -25,6 +25,7 @@ from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST, USERS = "/api/user/list", "/v1/users"
+BACK = {"fields": [{"target": "name", "source": "full_name"}], "match": [["userId"]]}
 
 
 def pages_asked(sandbox):
@@ -170,6 +171,23 @@ def test_a_429_is_waited_for_as_long_as_it_says(few, users_sync, by, form, least
     assert least < (partition.not_before - timezone.now()).total_seconds() <= most
     assert len(pages_asked(few)) == asked  # nobody asks before that
     assert partition.state == "waiting"
+
+
+def test_what_one_sync_is_told_to_wait_the_others_on_the_account_wait_too(few, users_sync, oa, crm, by):
+    few.oa.fault("rate_limit", path=LIST, times=1, retry_after=40)
+    carrying.carry_partition(services.start_run(users_sync, by=by).partitions.get().pk)
+    back = published("Back", crm.entities.get(name="users"), oa.entities.get(name="users"), BACK)
+    other = services.create_sync(by=by, source=back.source, target=back.target, name="Back", mapping=back, mode="full")
+    few.forget()
+
+    run = services.start_run(other, by=by, dry=True)
+    carrying.carry_partition(run.partitions.get().pk)
+
+    partition = run.partitions.get()
+    assert 30 < (partition.not_before - timezone.now()).total_seconds() <= 40
+    assert few.oa.log() == []
+    finish(run)
+    assert few.oa.log() != []
 
 
 # --- the target ---------------------------------------------------------------------------------------------------------
