@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types layers migrations messages bench faults pictures vendor lock environment development
+.PHONY: help run backup restore test lint format types layers migrations messages bench faults pictures vendor lock environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,6 +38,12 @@ bench: development ## Measure speed and memory beside their limits, into benchma
 
 faults: development ## Long fault runs: kill -9 at many instants, brokers and systems that go away (SEED=7 repeats one, ROWS=100000 makes those between databases smaller)
 	@exec $(RUN) -m pytest -m faults -s -v
+
+backup: environment ## Write database and files of the hub into one archive, also while it runs (FILE=/elsewhere/hub.zip, else into data/backups)
+	@exec $(RUN) manage.py backup $(FILE)
+
+restore: environment ## Put the backup FILE back while the hub is stopped (REPLACE=1 gives up what it holds now)
+	@exec $(RUN) manage.py restore $(FILE) $(if $(REPLACE),--replace)
 
 pictures: development ## Take the pictures of README anew, from the demo after some minutes of work
 	@exec $(RUN) scripts/pictures.py

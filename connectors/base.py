@@ -380,11 +380,15 @@ class Host(Protocol):
         ...
 
     def before_request(self) -> None:
-        """Raise SystemDown while the circuit to this system is open, Stopped when the deadline has passed."""
+        """Raise SystemDown while the circuit to this system is open, SystemBusy while it has asked for a pause, Stopped when the deadline has passed."""
         ...
 
     def after_request(self, *, ok: bool, seconds: float) -> None:
         """Tell the breaker and the latency statistics how one request went; `ok` is false for time-outs, refused connections and 5xx."""
+        ...
+
+    def asked_to_wait(self, seconds: float) -> None:
+        """Tell that the system has asked for a pause that is too long to sit out: until then nobody sends it anything. Waits for the database."""
         ...
 
 
@@ -416,6 +420,9 @@ class FreeHost:
         return
 
     def after_request(self, *, ok: bool, seconds: float) -> None:
+        return
+
+    def asked_to_wait(self, seconds: float) -> None:
         return
 
 

@@ -68,6 +68,13 @@ except ValueError:
     raise ImproperlyConfigured(f"LISTEN must be an IP address such as 127.0.0.1 or 0.0.0.0, not {LISTEN!r}.") from None
 PORT = _number("PORT", default=8000, least=1, most=65535)
 
+# How long the history of runs is kept (syncs/retention.py), and what is left free on the disk (core/space.py)
+KEEP_CHANGES_DAYS = _number("KEEP_CHANGES_DAYS", default=90, least=1, most=36_500)
+KEEP_CHANGES_GB = _number("KEEP_CHANGES_GB", default=0, least=0, most=1_000_000)
+KEEP_LOG_DAYS = _number("KEEP_LOG_DAYS", default=90, least=1, most=36_500)
+KEEP_RUNS_DAYS = _number("KEEP_RUNS_DAYS", default=365, least=1, most=36_500)
+LEAST_FREE_MB = _number("LEAST_FREE_MB", default=500, least=1, most=1_000_000)
+
 # --- database ---------------------------------------------------------------------------------------------------------
 
 try:
@@ -167,6 +174,7 @@ INSTALLED_APPS = [
     "integration_hub.core",
     "integration_hub.accounts",
     "integration_hub.audit",
+    "integration_hub.approvals",
     "integration_hub.systems",
     "integration_hub.mappings",
     "integration_hub.syncs",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("api/v1/", include("integration_hub.api.urls")),
     path("systems/", include("integration_hub.systems.urls")),
     path("mappings/", include("integration_hub.mappings.urls")),
+    path("decisions/", include("integration_hub.approvals.urls")),
     path("help/", include("integration_hub.core.help_urls")),
     path("settings/", include("integration_hub.accounts.urls")),
     path("password_change/", RedirectView.as_view(pattern_name="accounts:password")),  # the admin site's own writes no audit entry

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.views.generic import RedirectView
 
+from integration_hub.accounts import services as accounts
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.roles import PERMISSIONS, Role
 from integration_hub.mappings.models import Mapping, MappingVersion
@@ -89,11 +90,20 @@ API: dict[str, str] = {
     "POST api/v1/runs/<pk>/resume/": "syncs.cancel",
     "GET api/v1/runs/<pk>/log/": "syncs.view",
     "GET api/v1/runs/<pk>/changes/": "records.view",
+    "GET api/v1/runs/<pk>/plan/": "records.view",
+    "POST api/v1/runs/<pk>/approve/": "plans.approve",
+    "POST api/v1/runs/<pk>/apply/": "plans.apply",
+    "POST api/v1/runs/<pk>/undo/": "plans.undo",
+    "POST api/v1/syncs/<pk>/undo/": "plans.undo",
+    "GET api/v1/syncs/<pk>/story/": "records.view",
     "GET api/v1/rejects/": "rejects.view",
     "GET api/v1/rejects/<pk>/": "rejects.view",
     "GET api/v1/rejects/groups/": "rejects.view",
     "POST api/v1/rejects/replay/": "rejects.resolve",
     "POST api/v1/rejects/dismiss/": "rejects.resolve",
+    "GET api/v1/decisions/": "decisions.view",
+    "GET api/v1/decisions/<pk>/": "decisions.view",
+    "POST api/v1/decisions/<pk>/decide/": "decisions.decide",
     "POST api/v1/rejects/assign/": "rejects.assign",
     "POST api/v1/rejects/<pk>/mend/": "rejects.mend",
     "POST api/v1/rejects/<pk>/forget-mend/": "rejects.mend",
@@ -173,6 +183,16 @@ PAGES: dict[str, str] = {
     "POST runs/<number>/cancel/": "syncs.cancel",
     "POST runs/<number>/pause/": "syncs.cancel",
     "POST runs/<number>/resume/": "syncs.cancel",
+    "GET runs/<number>/plan/": "records.view",
+    "GET runs/<number>/plan/approve/": "plans.approve",
+    "POST runs/<number>/plan/approve/": "plans.approve",
+    "POST runs/<number>/plan/apply/": "plans.apply",
+    "GET runs/<number>/undo/": "plans.undo",
+    "POST runs/<number>/undo/": "plans.undo",
+    "GET syncs/<pk>/story/": "records.view",
+    "GET syncs/<pk>/story/now/": "records.view",
+    "GET syncs/<pk>/undo/": "plans.undo",
+    "POST syncs/<pk>/undo/": "plans.undo",
     "GET rejects/": "rejects.view",
     "GET rejects/export.csv": "rejects.view",
     "GET rejects/export.xlsx": "rejects.view",
@@ -185,6 +205,10 @@ PAGES: dict[str, str] = {
     "GET rejects/<pk>/": "rejects.view",
     "POST rejects/replay/": "rejects.resolve",
     "POST rejects/dismiss/": "rejects.resolve",
+    "GET decisions/": "decisions.view",
+    "GET decisions/export.csv": "decisions.view",
+    "GET decisions/<pk>/": "decisions.view",
+    "POST decisions/<pk>/answer/": "decisions.decide",
     "GET help/": EVERYONE,
     "GET help/<slug>/": EVERYONE,
     "POST help/tour/": EVERYONE,
@@ -269,9 +293,9 @@ def test_every_permission_is_asked_for_somewhere():
     assert PERMISSIONS.keys() == set(TABLE.values()) - {ANYONE, EVERYONE}
 
 
-def call(client, line):
+def call(client, line, ids=THINGS):
     method, _space, pattern = line.partition(" ")
-    address = "/" + re.sub(r"<(\w+)>", lambda part: THINGS.get(part[1], "nothing"), pattern)
+    address = "/" + re.sub(r"<(\w+)>", lambda part: ids.get(part[1], "nothing"), pattern)
     return getattr(client, method.lower())(address, content_type="application/json") if method != "GET" else client.get(address)
 
 
@@ -347,3 +371,40 @@ def test_a_token_without_the_scope_may_not(things, person, api):
     wrong = [line for line, wanted in API.items() if wanted not in (EVERYONE, "tokens.own") and call(client, line).status_code not in (403, 404)]
 
     assert wrong == []
+
+
+# Ids that nobody has, in place of THINGS.
+GUESSES = {"slug": "nobody", "name": "nothing", "pk": "888888", "number": "888888", "sync": "888888", "change_set": "888888"}
+
+
+def test_whoever_guesses_an_id_without_the_right_to_see_it_gets_the_404_of_one_that_nobody_has(things, person, api):
+    client = api(Actor.of(person("administrator")), scopes=["tokens.own"])
+    wrong = {}
+    for line, wanted in API.items():
+        if "<" in line and wanted not in (EVERYONE, "tokens.own"):
+            there, guessed = call(client, line), call(client, line, GUESSES)
+            right = 404 if wanted.endswith(".view") else 403  # the right to act is asked for before the thing
+            if (there.status_code, guessed.status_code) != (right, right) or there.json()["detail"] != guessed.json()["detail"]:
+                wrong[line] = (there.content, guessed.content)
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role not in PERMISSIONS["accounts.view"]])
+def test_whoever_guesses_the_ids_of_people_and_of_tokens_of_others_gets_404_in_console_api_and_export(clients, person, role, api):
+    other = person("administrator", username="other")
+    token, _key = accounts.create_token(name="CI", scopes=["systems.view"], by=Actor.of(other))
+    client = clients[role]
+
+    api_client = api(Actor.of(person(role.value, username="guesser")))
+    answers = {
+        "people": api_client.get(f"/api/v1/people/{other.pk}/"),
+        "tokens": api_client.get(f"/api/v1/tokens/{token.pk}/"),
+        "revoke": api_client.post(f"/api/v1/tokens/{token.pk}/revoke/"),
+        "page": client.post(f"/settings/tokens/{token.pk}/revoke/"),
+        "export": client.get("/settings/people/export.csv"),
+    }
+
+    assert {name: answer.status_code for name, answer in answers.items()} == dict.fromkeys(answers, 404)
+    token.refresh_from_db()
+    assert token.revoked_at is None

@@ -25,10 +25,9 @@ from connectors.rest.dialling import Guard, open_session
 from connectors.rest.failures import MaybeDone, NotSent, TooLarge, failed
 from connectors.rest.settings import RestSettings
 from connectors.rest.templates import as_text
-from connectors.rest.verdicts import Verdicts
+from connectors.rest.verdicts import PATIENCE_SECONDS, Verdicts
 
 Returned = TypeVar("Returned")
-PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 PERMIT_BLOCK = 4096  # a host grants at most what a second is worth; where there is no limit, it is asked once a second
 
 

@@ -9,9 +9,10 @@ from typing import Generic, TypeVar
 
 from connectors.base import AllWritten, ConnectorError, Outcome, Result, SystemDown, Text, _
 from connectors.rest.answers import Answer
-from connectors.rest.client import PATIENCE_SECONDS, Call, Client, together
+from connectors.rest.client import Call, Client, together
 from connectors.rest.endpoints import Malformed, Row
 from connectors.rest.failures import MAYBE_DONE, MaybeDone, NotSent
+from connectors.rest.verdicts import PATIENCE_SECONDS
 
 Way = TypeVar("Way")  # how a request is written and its answer read
 

@@ -15,6 +15,7 @@ from connectors.rest.settings import RestSettings
 from connectors.rest.templates import as_text
 
 REASON_LENGTH = 500
+PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 LONGEST_WAIT = 60.0  # where the system does not say how long
 COMMON_ERROR_PATHS = (
     "error.message.value",
@@ -128,7 +129,10 @@ class Verdicts:
         if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
             wait = random.uniform(0.5, 1.0) * min(2.0 ** min(self._waits, 10), LONGEST_WAIT)  # noqa: S311
             self._waits += 1
-        self._closed_until = max(self._closed_until, time.monotonic() + wait)
+        until = time.monotonic() + wait
+        if wait > PATIENCE_SECONDS and until > self._closed_until + 1.0:  # of many in flight, one tells the others
+            self.host.asked_to_wait(wait)
+        self._closed_until = max(self._closed_until, until)
         return SystemBusy(
             _("{system} asks us to wait (status {status} at {place})."),
             system=self.host.system,

@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 
 from integration_hub.accounts.api import PersonViewSet, TokenViewSet
 from integration_hub.api.views import ReferencePage
+from integration_hub.approvals.api import DecisionViewSet
 from integration_hub.blueprints.api import ApplyView, ConfigView, DiffView
 from integration_hub.mappings.api import MappingViewSet
 from integration_hub.syncs.api import GroupViewSet, PairViewSet, RejectViewSet, RunViewSet, SyncViewSet
@@ -24,6 +25,7 @@ router.register("sync-groups", GroupViewSet, basename="sync-group")
 router.register("pairs", PairViewSet)
 router.register("runs", RunViewSet)
 router.register("rejects", RejectViewSet)
+router.register("decisions", DecisionViewSet)
 
 urlpatterns = [
     path("connectors/", ConnectorsView.as_view(), name="connectors"),

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 
 class AuditConfig(AppConfig):
@@ -11,7 +12,9 @@ class AuditConfig(AppConfig):
         from integration_hub.audit import services, signals  # noqa: F401  signals: sign-ins are told by Django itself
         from integration_hub.audit.overview import recent_changes
         from integration_hub.core import overview
-        from integration_hub.core.registry import recorders
+        from integration_hub.core.registry import event_texts, recorders, restored
 
         recorders.register("audit", services.record)
+        event_texts.register("hub.restored", gettext_noop("restored the hub from a backup"))
+        restored.register("audit", services.tell_restored)
         overview.changes.register("audit", recent_changes)

@@ -6,6 +6,7 @@ from django.db import models
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit.models import Entry
+from integration_hub.core.models import Installation
 
 
 def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, Any] | None = None, note: str = "") -> Entry:
@@ -24,3 +25,9 @@ def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, A
         changes=changes or {},
         note=note,
     )
+
+
+def tell_restored() -> None:
+    """What was done after the backup is not in this log any more."""
+    hub, __ = Installation.objects.get_or_create(pk=1)
+    record("hub.restored", hub, by=Actor.hub())

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import base
 from integration_hub.mappings.definition import FieldMapping
-from integration_hub.syncs.states import Mode
+from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
 
 VERSION = 1
 EntityName = Annotated[str, Field(min_length=3, pattern="./.", description="System and entity, such as CRM/contacts.")]
@@ -81,6 +81,16 @@ class SyncPart(Strict):
     time_zone: str = "UTC"
     lookback_seconds: int = Field(default=60, ge=0)
     compare_first: bool = False
+    deletes: DeletePolicy = Field(default=DeletePolicy.IGNORE, description="What becomes of a record that is deleted in the source.")
+    mark_field: str = Field(default="", max_length=300, description="Field of the target that marks a deleted record.")
+    mark_value: str = Field(default="", max_length=200)
+    left_filter: LeftFilter = Field(default=LeftFilter.KEEP, description="What a linked record is that no longer passes the filter.")
+    most_creates: int | None = Field(default=None, ge=0, description="A run that would create more asks first.")
+    most_creates_percent: int | None = Field(default=None, ge=0, le=30_000, description="The same, as a share of the linked records.")
+    most_updates: int | None = Field(default=None, ge=0)
+    most_updates_percent: int | None = Field(default=None, ge=0, le=30_000)
+    most_deletes: int | None = Field(default=None, ge=0)
+    most_deletes_percent: int | None = Field(default=20, ge=0, le=30_000)
     parked_days: int = Field(default=7, ge=1, le=365, description="How long a record waits for another one's link before it becomes a reject.")
     objective_seconds: int | None = Field(default=None, ge=1)
     notes: str = ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -20,6 +21,7 @@ from django.utils.translation import gettext as _
 
 KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 SHORTEST_KEY = 32
+PROVEN = b"integration-hub"
 
 
 class CannotDecrypt(Exception):
@@ -61,9 +63,24 @@ class Keyring:
                 ).format(key=key_id)
             ) from None
 
+    def proofs(self) -> dict[str, str]:
+        """Key id → a known text encrypted with that key: tells later whether a keyring has the same keys, and nothing of the keys."""
+        return {key_id: key.encrypt(PROVEN).decode() for key_id, key in self._keys.items()}
+
+    def lacks(self, proofs: Mapping[str, str]) -> list[str]:
+        """The ids of the keys that made these proofs and are not here, or have another value here."""
+        return [key_id for key_id, proof in proofs.items() if key_id not in self._keys or not _proves(self._keys[key_id], proof)]
+
     def is_current(self, ciphertext: str) -> bool:
         """Whether it is encrypted with the key that encrypts now."""
         return ciphertext.startswith(f"{self.first}:")
+
+
+def _proves(key: Fernet, proof: str) -> bool:
+    try:
+        return key.decrypt(proof.encode()) == PROVEN
+    except InvalidToken:
+        return False
 
 
 def keyring() -> Keyring:

@@ -1,4 +1,4 @@
-"""Whether the hub can work: its database with all migrations and no others, its files, its broker, a living worker for each queue, a scheduler."""
+"""Whether the hub can work: its database with all migrations and no others, files, room for more, broker, a living worker for each queue, a scheduler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from integration_hub.celery import app
-from integration_hub.core import installation, release
+from integration_hub.core import installation, release, space
 from integration_hub.core.models import Heartbeat
 
 OK = "ok"
@@ -45,6 +45,11 @@ def _storage() -> str:
     return installation.misfit() or OK
 
 
+def _space() -> str:
+    why = space.shortage()
+    return why.template.format(**why.values) if why else OK
+
+
 def _broker() -> str:
     with app.connection_for_write(settings.BROKER_URL, connect_timeout=2) as broker:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=2)
@@ -72,6 +77,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "database": _database,
     "migrations": _migrations,
     "storage": _storage,
+    "space": _space,
     "broker": _broker,
     "workers": _workers,
     "scheduler": _scheduler,

@@ -119,6 +119,17 @@ def words(by: Any) -> dict[str, Any]:
                 ),
             ),
             (
+                _("Withheld"),
+                _(
+                    "A change beyond what a sync may do without asking. It waits for a decision: accepted, it is written; refused, it is dropped. "
+                    "The rest of its run goes through."
+                ),
+            ),
+            (
+                _("Decision"),
+                _("Something that waits for a person's yes or no, with what it would change and, once it is made, who said what and why."),
+            ),
+            (
                 _("Mend"),
                 _(
                     "A value that a person puts in the place of a source record's, so that it passes although nobody has corrected it there. "
@@ -153,6 +164,25 @@ def expressions(by: Any) -> dict[str, Any]:
 def commands(by: Any) -> dict[str, Any]:
     """The hub's commands as their own parsers declare them, and where the API is."""
     return {"commands": list(_commands()), "reference": reverse("api:reference")}
+
+
+def upkeep(by: Any) -> dict[str, Any]:
+    """How long what is kept here, and the last backup."""
+    from django.conf import settings
+
+    from integration_hub.core.models import Backup
+
+    days = {
+        "KEEP_CHANGES_DAYS": _("record changes of a run, before and after"),
+        "KEEP_LOG_DAYS": _("lines of a run's log"),
+        "KEEP_RUNS_DAYS": _("runs, and rejects that are closed; the last run of each sync always"),
+    }
+    return {
+        "kept": [(name, getattr(settings, name), what) for name, what in days.items()],
+        "most": settings.KEEP_CHANGES_GB,
+        "least": settings.LEAST_FREE_MB,
+        "backup": Backup.objects.exclude(ended_at=None).order_by("-pk").first() if by.allows("accounts.view") else None,
+    }
 
 
 def _commands() -> Iterable[dict[str, str]]:
@@ -206,6 +236,18 @@ def register_topics() -> None:
             order=20,
             context=expressions,
             words="expression language formula functions operators sql",
+        ),
+    )
+    topics.register(
+        "upkeep",
+        Topic(
+            gettext_lazy("Backup and upkeep"),
+            gettext_lazy("What is kept for how long, how to make room, and how to get a lost hub back."),
+            "help/upkeep.html",
+            "around",
+            30,
+            context=upkeep,
+            words="backup restore retention disk space full delete old history days",
         ),
     )
     topics.register(

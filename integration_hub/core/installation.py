@@ -9,6 +9,8 @@ machine's own data folder, is refused as soon as another machine is seen.
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -19,10 +21,13 @@ from django.db import transaction
 from integration_hub.core.models import Heartbeat, Installation
 
 MARK = "installation"  # the file with the id
+RESTORING = "being restored"  # what it holds instead while the database is replaced by that of a backup
 
 
 def misfit() -> str:
     """Why this machine must not work with its storage; "" where it may. Raises DatabaseError."""
+    if _mark() == RESTORING:
+        return _not_marked()
     other = Heartbeat.objects.working().exclude(host=socket.gethostname()).values_list("host", flat=True).first()
     if other and settings.STORAGE_IS_OWN:
         return f"STORAGE_URL is not set, and {other} works for this hub too: set it to a folder that all machines share."
@@ -42,8 +47,27 @@ def mark_storage(*, anew: bool) -> None:
             return
         if not anew and not (created and mark is None):
             raise ImproperlyConfigured(_not_marked())
-        default_storage.delete(MARK)
-        default_storage.save(MARK, ContentFile(str(known).encode()))
+        _write_mark(str(known))
+
+
+@contextmanager
+def being_restored() -> Iterator[None]:
+    """Nobody works from here until `mark_storage(anew=True)`, also where this process ends before; but as before, where the block fails."""
+    before = _mark()
+    _write_mark(RESTORING)
+    try:
+        yield
+    except Exception:
+        if before is None:
+            default_storage.delete(MARK)
+        else:
+            _write_mark(before)
+        raise
+
+
+def _write_mark(text: str) -> None:
+    default_storage.delete(MARK)
+    default_storage.save(MARK, ContentFile(text.encode()))
 
 
 def _mark() -> str | None:
@@ -55,6 +79,8 @@ def _mark() -> str | None:
 
 
 def _not_marked() -> str:
+    if _mark() == RESTORING:
+        return "A backup was being put back, which did not come to its end. Run manage.py restore with its file and --replace again."
     return (
         f"STORAGE_URL: {default_storage.path('')} is not marked as the folder of this hub's files. Set it to the one that all machines share, or "
         "mount that one; where it is lost, or this one shall take its place, run manage.py setup --take-storage."

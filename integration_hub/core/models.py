@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
+from integration_hub.core.leases import Leased, LeasedQuerySet
+
 
 class Installation(models.Model):
     """Which hub this database is of: one row, whose key the storage folder carries too (core/installation.py)."""
@@ -69,6 +71,25 @@ class Message(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.subject}"
+
+
+class BackupQuerySet(LeasedQuerySet):
+    def going(self) -> BackupQuerySet:
+        return self.filter(ended_at=None, lease_until__gt=Now())
+
+
+class Backup(Leased):
+    """A backup that was made, or is being made: while its lease is held no stored file is removed (core/storage.py)."""
+
+    file = models.CharField(max_length=500)
+    started_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+    size = models.PositiveBigIntegerField(null=True)  # bytes
+
+    objects = BackupQuerySet.as_manager()  # type: ignore[misc]  # the abstract model's manager is an instance for mypy
+
+    def __str__(self) -> str:
+        return self.file
 
 
 class IdempotencyKey(models.Model):

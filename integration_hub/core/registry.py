@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, ValuesView
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -83,3 +83,8 @@ uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) →
 effects: Registry[Callable[..., list[Effect]]] = Registry("effects")  # (entity, old schema, new one) → what that means for what works with it
 recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it
+
+stored_files: Registry[tuple[Any, str]] = Registry("stored files")  # (model, field): which column names files of the storage, for backups and sweeps
+restored: Registry[Callable[[], None]] = Registry(
+    "restored"
+)  # called after a backup was put back, in one transaction: what is there may be overtaken

@@ -36,6 +36,12 @@ def unknown_migrations() -> list[str]:
     return sorted(map(".".join, _applied() - known))
 
 
+def known_migrations() -> Names:
+    """Every migration that this code knows."""
+    _brought, known = _code()
+    return known
+
+
 @cache
 def _code() -> tuple[Names, Names]:
     """(what this code brings, what it knows: also what one that it brings stands for)."""

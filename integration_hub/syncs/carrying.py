@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -13,18 +14,18 @@ from django.utils import timezone
 
 from connectors import base
 from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
-from integration_hub.core import leases, logs, texts
+from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import pipeline, stages
+from integration_hub.syncs import deletes, guards, pipeline, stages
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
-from integration_hub.syncs.work import Aborted, NotYet, prepare
+from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
 from integration_hub.systems.models import System
 
@@ -45,7 +46,7 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version").get(pk=partition_id)
+        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})
@@ -68,9 +69,11 @@ def carry_partition(partition_id: int) -> None:
 def carry(partition: Partition, lease: Lease) -> None:
     run = partition.run
     try:
+        require_space()
         begins = run.state == RunState.QUEUED
         if begins:
-            measure(run, opener(run, lease))
+            if run.applies_id is None and run.undoes is None:
+                measure(run, opener(run, lease))
             stages.begin(run)
             if run.state not in LIVE:  # paused or cancelled while it was measured
                 give_back(partition, lease)
@@ -79,7 +82,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         settle_leftovers(work, lease, opener)
         if begins:
             divide(work, lease)
-        done = pipeline.carry(work, lease)
+        done = deletes.carry(work, lease) if run.state == RunState.CLOSING else pipeline.carry(work, lease)
         state = PartitionState.WAITING
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
@@ -102,7 +105,11 @@ def carry(partition: Partition, lease: Lease) -> None:
     except BaseException as error:  # a fault of ours: say so, try again, then fail loudly
         if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):  # Polars' PanicException is no Exception, but it is a fault like others
             raise
+        if space.is_full(error):
+            wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
+            return
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
         wait_or_fail(
             partition,
             lease,
@@ -121,9 +128,12 @@ def measure(run: Run, open: Any) -> None:
         with open("source") as connector:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
-    if target.capabilities.count and not shared and not Link.objects.live(run.pair_id).exists():
+    restored = run.sync is not None and run.sync.restored_at is not None
+    if target.capabilities.count and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
+        if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target
+            found["settings"] = {**run.settings, "compare_first": run.sync.compare_first}
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None:
         if cursor.type == FieldType.DATETIME:
@@ -131,6 +141,8 @@ def measure(run: Run, open: Any) -> None:
         elif cursor.type in NUMBERS:
             with open("source") as connector:
                 found["read_until"] = connector.newest(source) or ""
+    if guards.counts_links(run):
+        found["links_at_start"] = Link.objects.live(run.pair_id).count()
     if found:
         Run.objects.filter(pk=run.pk).update(**found)
 

@@ -3,30 +3,39 @@
 One Parquet file a page, compressed; under 64 KiB it lies in its index row, else in the storage, where it is on the disk before the row is
 committed. A file has a row a changed record:
 
-    row, operation (create, update, adopt), source_key, part, target_key (null for a create), match (a struct: alternative of match fields → value),
-    found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was compared, print (what
-    `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null where not known),
-    send (which fields are sent) and source (the source record)
+    row, operation (create, update, adopt, delete, mark, unlink), source_key, part, target_key (null for a create), match (a struct: alternative of
+    match fields → value), found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was
+    compared, print (what `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null
+    where not known), send (which fields are sent) and source (the source record)
 
-"adopt" writes nothing: the target already is as it should be, and only the link or its print changes.
+"adopt" writes nothing: the target already is as it should be, and only the link or its print changes. "delete" and "mark" (an update of one field) are of
+a record that is gone in the source, and end its link; "unlink" too, where the target no longer has it either. Of those, source holds the key alone, and
+found_by says how it was missed (see `roster`).
 """
 
 from __future__ import annotations
 
 import io
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
-from integration_hub.syncs.models import ChangeSet, OutcomeFile
+from integration_hub.core import storage
+from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
 
 if TYPE_CHECKING:
     import polars as pl
 
 INLINE_BYTES = 64 * 1024
+WRITE_NOTHING = ("adopt", "unlink")
+DELETES = ("delete", "mark")  # what a guard counts as one
+END_LINKS = (*DELETES, "unlink")
 
 
 def written(frame: pl.DataFrame) -> bytes:
@@ -68,8 +77,22 @@ def match_of(changes: pl.DataFrame) -> dict[str, pl.Series]:
     return {} if changes.schema["match"] == pl.Null else {column.name: column for column in changes["match"].struct.unnest()}
 
 
-def sweep_orphans(run_id: int) -> int:
-    """Remove the files of an ended run that no row names: their commit never came. Returns how many."""
+def held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
+    """Match keys in the form in which they are held (see work.InFlight)."""
+    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+
+
+def touched(changes: pl.DataFrame) -> set[str]:
+    """What writing these rows touches, in the form in which it is held: source keys, target keys and match keys."""
+    keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
+    return {*keys, *held(match_of(changes))}
+
+
+def sweep_orphans(run_id: int, *, before: datetime | None = None) -> int:
+    """Remove the files of an ended run that no row names: their commit never came, or the rows are gone. Returns how many.
+
+    With `before`, the run may be going, and only files that are older are removed.
+    """
     folder = f"runs/{run_id}"
     try:
         __, names = default_storage.listdir(folder)
@@ -77,7 +100,19 @@ def sweep_orphans(run_id: int) -> int:
         return 0
     sets = ChangeSet.objects.filter(run_id=run_id).exclude(file="").values_list("file", flat=True)
     outcomes = OutcomeFile.objects.filter(change_set__run_id=run_id).exclude(file="").values_list("file", flat=True)
-    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes)
-    for name in orphans:
-        default_storage.delete(name)
+    rosters = PageRow.objects.filter(partition__run_id=run_id).exclude(roster="").values_list("roster", flat=True)
+    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes, rosters)
+    if before is not None:
+        orphans = {name for name in orphans if _is_older(name, before)}
+    storage.remove(orphans)
+    if len(orphans) == len(names):
+        with suppress(OSError):  # a backup keeps the files
+            default_storage.delete(folder)
     return len(orphans)
+
+
+def _is_older(name: str, moment: datetime) -> bool:
+    try:
+        return default_storage.get_modified_time(name) < moment
+    except FileNotFoundError:  # another sweep was first
+        return False

@@ -47,6 +47,7 @@ class MappedPage:
     last_key: str = ""
     wanted: bool = False  # a page of named records
     filtered_keys: list[str] = field(default_factory=list)
+    roster: pl.DataFrame | None = None  # the keys it saw, where deletes are followed
 
 
 @dataclass
@@ -152,7 +153,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
     kept = draft.keep_what_waits(open_rows)
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
-    draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met)
+    draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met, replayed)
     page.counts.produced = len(page.keys)
     same = linked & ~changed & ~kept
     page.counts.unchanged += int(same.sum())
@@ -323,7 +324,7 @@ class _Draft:
             place = 1 + link.change_row if link.change_row is not None and link.change_set_id in sets else 0
             self._add(row, "update", link.target_key, (frames[link.change_set_id], place), differs[row], known=False)
 
-    def creates(self, rows: np.ndarray, gone: list[int], hashes: np.ndarray, met: Met | None) -> None:
+    def creates(self, rows: np.ndarray, gone: list[int], hashes: np.ndarray, met: Met | None, replayed: set[str]) -> None:
         """Records without a link: looked up by their match keys, adopted where the target has them once."""
         import numpy as np
 
@@ -332,7 +333,7 @@ class _Draft:
             look_up, alone = met.match, ~self._twice()
             self.new = rows[~look_up[rows] & alone[rows]]
             rows = rows[look_up[rows] | ~alone[rows]]
-        self._create_each([*rows.tolist(), *gone], hashes, look_up)
+        self._create_each([*rows.tolist(), *gone], hashes, look_up, replayed)
         self._refuse_linked()
 
     def _twice(self) -> np.ndarray:
@@ -345,11 +346,12 @@ class _Draft:
                 twice |= (values.is_duplicated() & values.is_not_null()).to_numpy()
         return twice
 
-    def _create_each(self, rows: list[int], hashes: np.ndarray, look_up: np.ndarray) -> None:
+    def _create_each(self, rows: list[int], hashes: np.ndarray, look_up: np.ndarray, replayed: set[str]) -> None:
         if not rows:
             return
         found = find_matches(self.work, self.target, self.page.target, self.page.match, [row for row in rows if look_up[row]])
         new: dict[tuple[str, str], int] = {}
+        blindly = self.work.sync.restored_at is not None and not self.work.target.capabilities.upsert  # what was created since would be a twin
         for row in rows:
             matches = found.get(row, [])
             if len(matches) > 1:
@@ -377,6 +379,17 @@ class _Draft:
                     ),
                     field=", ".join(json.loads(fields)),
                     step="match",
+                )
+            elif blindly and row not in found and self.page.keys[row] not in replayed:
+                self._leave(
+                    row,
+                    OpenState.UNKNOWN,
+                    Text(
+                        _(
+                            "The hub was restored from a backup, and {system} cannot be asked whether it was created since. Replay it if it is not there."
+                        ),
+                        self._named(),
+                    ),
                 )
             else:
                 new.update(dict.fromkeys(self._match_keys(row), row))
@@ -433,10 +446,8 @@ class _Draft:
         self.page.left.append(
             Left(self.page.keys[row], state, reason, self.page.source.row(row, named=True), source_print=self._source_print(row), **more)
         )
-        if state == OpenState.MOVED:
-            self.page.counts.moved += 1
-        else:
-            self.page.counts.refused += 1
+        counted = {OpenState.MOVED: "moved", OpenState.UNKNOWN: "unknown"}.get(OpenState(state), "refused")
+        setattr(self.page.counts, counted, getattr(self.page.counts, counted) + 1)
 
     def _source_print(self, row: int) -> bytes:
         return packed(self.source_prints[row : row + 1])[0]

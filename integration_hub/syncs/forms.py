@@ -11,10 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from integration_hub.mappings.models import Mapping
+from integration_hub.mappings.models import Mapping, MappingVersion
+from integration_hub.syncs import guards
 from integration_hub.syncs.models import Pair, Sync
 from integration_hub.syncs.schedule import cursor_value
-from integration_hub.syncs.states import Mode
+from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
+from integration_hub.syncs.telling.names import version_words
 from integration_hub.systems.models import Entity
 
 UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
@@ -51,6 +53,11 @@ class SpanField(forms.MultiValueField):
         if not data_list or not data_list[0]:
             return None
         return min(int(data_list[0]) * int(data_list[1] or 60), 2**31 - 1)
+
+
+def _limit(label: Any, initial: int | None = None) -> forms.IntegerField:
+    """What a run may do without asking; None: any number."""
+    return forms.IntegerField(label=label, min_value=0, max_value=30_000 if label.endswith("%") else 2**31 - 1, required=False, initial=initial)
 
 
 class SyncForm(forms.Form):
@@ -106,6 +113,29 @@ class SyncForm(forms.Form):
         required=False,
         help_text=gettext_lazy("Nothing is written until all of it has been read and compared."),
     )
+    deletes = forms.ChoiceField(
+        label=gettext_lazy("When a record is deleted in the source"),
+        choices=DeletePolicy.choices,
+        initial=DeletePolicy.IGNORE,
+        required=False,
+        help_text=gettext_lazy(
+            "Full runs see what is gone; incremental ones only where the source tells it. Each record is looked up once more before."
+        ),
+    )
+    mark_field = forms.CharField(
+        label=gettext_lazy("Field of the mark"), max_length=300, required=False, widget=forms.TextInput(attrs={"class": "hub-mono"}),
+        help_text=gettext_lazy("Of the target, by its technical name, such as BLOCKED."),
+    )  # fmt: skip
+    mark_value = forms.CharField(label=gettext_lazy("Value of the mark"), max_length=200, required=False)
+    left_filter = forms.ChoiceField(
+        label=gettext_lazy("When a record leaves the filter"), choices=LeftFilter.choices, initial=LeftFilter.KEEP, required=False
+    )
+    most_creates = _limit(gettext_lazy("Creates without asking"))
+    most_creates_percent = _limit(gettext_lazy("Creates without asking, %"))
+    most_updates = _limit(gettext_lazy("Updates without asking"))
+    most_updates_percent = _limit(gettext_lazy("Updates without asking, %"))
+    most_deletes = _limit(gettext_lazy("Deletes without asking"))
+    most_deletes_percent = _limit(gettext_lazy("Deletes without asking, %"), initial=20)
     parked_days = forms.IntegerField(
         label=gettext_lazy("Wait for links, days"),
         min_value=1,
@@ -152,8 +182,8 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
-        for name in ("interval_seconds", "crontab", "time_zone"):
-            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # one of them is needed, so none is called optional
+        for name in ("interval_seconds", "crontab", "time_zone", "mark_field", "mark_value", "deletes", "left_filter"):
+            self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # needed with others, or never empty: not called optional
         self.has_mappings = mappings.exists()
 
     @property
@@ -182,6 +212,8 @@ class SyncForm(forms.Form):
         found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
         found["parked_days"] = found.get("parked_days") or 7
+        found["deletes"] = found.get("deletes") or DeletePolicy.IGNORE
+        found["left_filter"] = found.get("left_filter") or LeftFilter.KEEP
         found["after"] = list(found.get("after") or ())
         found["time_zone"] = found.get("time_zone") or "UTC"
         return found
@@ -206,7 +238,7 @@ def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
     names = (
         "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
-        "group", "notes",
+        "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
     )  # fmt: skip
     return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
         name: getattr(sync, name) for name in names
@@ -248,3 +280,73 @@ class CursorForm(forms.Form):
         if found.get("value"):
             cursor_value(self.sync, found["value"])
         return found
+
+
+OPERATIONS = [
+    ("create", gettext_lazy("Creates")),
+    ("update", gettext_lazy("Updates")),
+    ("adopt", gettext_lazy("Links only")),
+    ("delete", gettext_lazy("Deletes")),
+    ("mark", gettext_lazy("Marks of what was deleted")),
+    ("unlink", gettext_lazy("Ended links")),
+]
+
+
+class ApprovalForm(forms.Form):
+    """What of a plan is approved, and why."""
+
+    operations = forms.MultipleChoiceField(
+        label=gettext_lazy("Only these changes"),
+        choices=OPERATIONS,
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=gettext_lazy("None chosen: all of them."),
+    )
+    rule = forms.CharField(
+        label=gettext_lazy("Only where"),
+        max_length=2_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("A condition over each change, for example: operation = 'update' and before.email is null"),
+    )
+    except_keys = forms.CharField(
+        label=gettext_lazy("Except these keys of the source, one a line"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "hub-mono", "spellcheck": "false"}),
+    )
+    reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def clean_except_keys(self) -> list[str]:
+        return [line.strip() for line in self.cleaned_data["except_keys"].splitlines() if line.strip()]
+
+
+class UndoForm(forms.Form):
+    """Which records of a run to undo."""
+
+    keys = forms.CharField(
+        label=gettext_lazy("Only the records with these keys of the source, one a line"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 5, "class": "hub-mono", "spellcheck": "false"}),
+        help_text=gettext_lazy("Empty: all that the run has written."),
+    )
+
+    def clean_keys(self) -> list[str] | None:
+        return [line.strip() for line in self.cleaned_data["keys"].splitlines() if line.strip()] or None
+
+
+class UndoVersionForm(forms.Form):
+    """Which runs of a sync to undo: those by one version of its mapping, since a time."""
+
+    version = forms.ModelChoiceField(label=gettext_lazy("Version of the mapping"), queryset=MappingVersion.objects.none())
+    since = forms.DateTimeField(
+        label=gettext_lazy("Runs started since"), widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    )
+
+    def __init__(self, *args: Any, sync: Sync, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        versions = MappingVersion.objects.filter(mapping=sync.mapping).select_related("mapping").order_by("-number")
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["version"].label_from_instance = version_words  # type: ignore[attr-defined]
+        newest = versions.first()
+        self.fields["version"].initial = newest
+        self.fields["since"].initial = newest.published_at if newest is not None else None

@@ -48,8 +48,8 @@ class Change:
 
     change_set: ChangeSet
     row: int
-    operation: str  # create, update, adopt
-    result: str  # written, linked, planned, sending, not_sent, refused, moved, unknown
+    operation: str  # create, update, adopt, delete, mark, unlink
+    result: str  # written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved, unknown
     source_key: str
     target_key: str
     reason: Json | None
@@ -75,7 +75,11 @@ class Change:
 
     @property
     def name(self) -> str:
-        return name_of({field.name: field.after for field in self.fields}) or name_of(self.source) or self.source_key
+        return (
+            name_of({field.name: field.before if field.after is ABSENT else field.after for field in self.fields})
+            or name_of(self.source)
+            or self.source_key
+        )
 
 
 @dataclass(frozen=True)
@@ -87,11 +91,12 @@ class ChangePage:
     searched_all: bool = True
 
 
-def changes_of(run: Run, *, operation: str = "", result: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
-    """The next changes of a run behind the mark, in the order in which they were compared."""
+def changes_of(run: Run, *, operation: str = "", result: str = "", field: str = "", key: str = "", after: str = "", size: int = 50) -> ChangePage:
+    """The next changes of a run behind the mark, in the order in which they were compared; `field`: those that send this field."""
     first_set, first_row = read_mark(after)
     sets = ChangeSet.objects.filter(run=run, pk__gte=first_set).order_by("pk")
-    sets = {"create": sets.filter(creates__gt=0), "update": sets.filter(updates__gt=0)}.get(operation, sets)
+    counted = {"create": "creates", "update": "updates", "delete": "deletes", "mark": "deletes"}.get(operation)
+    sets = sets.filter(**{f"{counted}__gt": 0}) if counted else sets
     if result in _COUNTED:
         sets = sets.filter(**{f"{_COUNTED[result]}__gt": 0})
     found: list[Change] = []
@@ -99,7 +104,7 @@ def changes_of(run: Run, *, operation: str = "", result: str = "", key: str = ""
         if opened == MOST_FILES:
             return ChangePage(found, f"{change_set.pk}.0", searched_all=False)
         begins = first_row if change_set.pk == first_set else 0
-        frame = _chosen(change_set, operation, key, begins)
+        frame = _chosen(change_set, operation, field, key, begins)
         frame = (_with_result(change_set, frame, result) if result else frame).head(size + 1 - len(found))
         found += _changes(change_set, frame)
         if len(found) > size:
@@ -128,13 +133,16 @@ def _with_result(change_set: ChangeSet, frame: pl.DataFrame, result: str) -> pl.
     return frame.filter([_result(change_set, row, outcomes.get(row["row"], {})) == result for row in rows])
 
 
-def _chosen(change_set: ChangeSet, operation: str, key: str, begins: int) -> pl.DataFrame:
+def _chosen(change_set: ChangeSet, operation: str, field: str, key: str, begins: int) -> pl.DataFrame:
     import polars as pl
 
     frame = changesets.frame_of(change_set)
     wanted = pl.col("row") >= begins
     if operation:
         wanted &= pl.col("operation") == operation
+    if field:
+        names = frame["send"].struct.fields
+        wanted &= pl.col("send").struct.field(field) if field in names else pl.lit(value=False)
     if key:
         wanted &= (pl.col("source_key") == key) | (pl.col("target_key") == key).fill_null(False)
     return frame.filter(wanted)
@@ -155,7 +163,7 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
             _result(change_set, row, outcome),
             row["source_key"],
             outcome.get("target_key") or row["target_key"] or "",
-            json.loads(outcome["reason"]) if outcome.get("reason") else None,
+            json.loads(told) if (told := outcome.get("reason") or row.get("reason")) else None,
             row["source"] or {},
             [_field(name, row, read_back) for name in row["after"]],
             earlier,
@@ -163,17 +171,24 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
 
 
 def _result(change_set: ChangeSet, row: Json, outcome: Mapping[str, Any]) -> str:
+    if row["operation"] == "keep":
+        return "kept"
     if row["row"] < change_set.settled:
         told = outcome.get("result", "written")
-        return "linked" if told == "written" and row["operation"] == "adopt" else str(told)
+        return _WRITTEN_AS.get(row["operation"], "written") if told == "written" else str(told)
     if change_set.state == ChangeSetState.SENDING and row["row"] < change_set.sending_to:
         return "sending"
     return "planned" if change_set.state in (ChangeSetState.PLANNED, ChangeSetState.SENDING) else "not_sent"
 
 
+_WRITTEN_AS = {"adopt": "linked", "unlink": "unlinked"}  # what the target is not asked for
+
+
 def _field(name: str, row: Json, read_back: Json) -> FieldChange:
     after, sent, known = row["after"][name], bool(row["send"][name]), row["operation"] == "create" or bool(row["before_known"])
     before = ABSENT if row["operation"] == "create" or row["before"] is None else row["before"][name]
+    if row["operation"] == "delete":
+        return FieldChange(name, before, ABSENT, True, known)
     back = read_back[name] if sent and name in read_back and str(read_back[name]) != str(after) else ABSENT
     return FieldChange(name, before, after if sent else before, sent, known, back)
 

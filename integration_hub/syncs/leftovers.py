@@ -15,12 +15,12 @@ from connectors.base import Connector, SystemDown, _
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import changesets, claims, stages
+from integration_hub.syncs import changesets, claims, guards, stages
 from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.record import record_leftover
 from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import Work, prepare
-from integration_hub.syncs.write import Portion, found_out, wait_for_arrival, write
+from integration_hub.syncs.write import Portion, found_out, wait_for_arrival, without, write
 
 Opener = Callable[[str], AbstractContextManager[Connector]]
 
@@ -59,8 +59,9 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
     wait_for_arrival(work, change_set)
     first, last = change_set.settled, change_set.sending_to - 1
     rows = changesets.frame_of(change_set).slice(first, last - first + 1)
+    rows = without(rows, guards.withheld_rows(change_set.run, rows) | set(change_set.moved_rows))
     with work.open("target") as target:
-        outcomes, not_there = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
+        outcomes, not_there = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
         repeated = rows.filter(rows["row"].is_in(not_there) & (rows["operation"] == "create"))
         if work.target.capabilities.idempotency_key and repeated.height:  # under its key a create that arrived is told, not made twice
             done = write(work, target, change_set, repeated)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import FieldType, Misfit, Page, Text, _
 from integration_hub.core.keys import canonical_key, canonical_text
-from integration_hub.syncs import mends
+from integration_hub.syncs import mends, roster
 from integration_hub.syncs.compare import MappedPage
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Wait, Work
@@ -52,6 +52,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
     counts.rejected += outcome.rejected.height - counts.parked
     rows = outcome.frame["row"]
     value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
+    left_out = page_keys.filter(readable & ~chosen).to_list() if counts.filtered else []
     return MappedPage(
         number=number,
         position=page.position,
@@ -66,7 +67,8 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         last_value="" if wanted else value,
         last_key="" if wanted else key,
         wanted=wanted,
-        filtered_keys=page_keys.filter(readable & ~chosen).to_list() if counts.filtered else [],
+        filtered_keys=left_out,
+        roster=roster.of_page(work, page_keys, left_out, page.deleted, wanted=wanted),
     )
 
 

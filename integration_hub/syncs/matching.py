@@ -36,12 +36,12 @@ def look_up(work: Work, system: Connector, entity: Entity, by: str, values: Iter
     wanted = sorted(set(values))
     by_fields = list(entity.key) if by == KEY else [by]
     names = [f.name for f in entity.fields if f.name in {*fields, *entity.key, *by_fields}]
-    found = _asked(system, entity, by, wanted, names)
+    found = asked(system, entity, by, wanted, names)
     missing = sorted(set(wanted) - set(canonical_key(found, by_fields)))
     if not missing:
         return found
     witnesses = _witnesses(work, system, entity, by_fields, set(wanted))
-    again = _asked(system, entity, by, [*missing, *witnesses], names)
+    again = asked(system, entity, by, [*missing, *witnesses], names)
     keys = canonical_key(again, entity.key)
     if witnesses and not keys.is_in(list(witnesses.values())).any():
         value, key = next(iter(witnesses.items()))
@@ -57,7 +57,7 @@ def look_up(work: Work, system: Connector, entity: Entity, by: str, values: Iter
     return found.vstack(again.filter(~keys.is_in(known)))
 
 
-def _asked(system: Connector, entity: Entity, by: str, values: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
+def asked(system: Connector, entity: Entity, by: str, values: Sequence[str], names: Sequence[str]) -> pl.DataFrame:
     import polars as pl
 
     found = [system.lookup(entity, by, values[start : start + LOOKUP_AT_ONCE], names) for start in range(0, len(values), LOOKUP_AT_ONCE)]

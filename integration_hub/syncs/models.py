@@ -24,7 +24,9 @@ from integration_hub.syncs.states import (
     REJECTS,
     ChangeSetState,
     Closed,
+    DeletePolicy,
     Direction,
+    LeftFilter,
     Mode,
     OpenState,
     PartitionState,
@@ -129,6 +131,8 @@ class Link(models.Model):
         indexes = [
             models.Index(fields=["pair", "a_key"], name="links_by_a", condition=Q(ended_at=None, a_many=True)),
             models.Index(fields=["pair", "b_key"], name="links_by_b", condition=Q(ended_at=None, b_many=True)),
+            models.Index(fields=["pair", "a_key"], name="links_ended_of_a", condition=Q(ended_at__isnull=False)),  # of a record's story
+            models.Index(fields=["pair", "b_key"], name="links_ended_of_b", condition=Q(ended_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -184,6 +188,17 @@ class Sync(models.Model):
     filter = models.TextField(_("filter"), blank=True)  # an expression over the source's fields; only what it is true for is taken
     lookback_seconds = models.PositiveIntegerField(_("read again, seconds"), default=60)
     compare_first = models.BooleanField(_("compare all before writing"), default=False)
+    deletes = models.CharField(_("when a record is deleted in the source"), max_length=10, choices=DeletePolicy, default=DeletePolicy.IGNORE)
+    mark_field = models.CharField(_("field of the mark"), max_length=300, blank=True, default="")
+    mark_value = models.CharField(_("value of the mark"), max_length=200, blank=True, default="")
+    left_filter = models.CharField(_("when a record leaves the filter"), max_length=10, choices=LeftFilter, default=LeftFilter.KEEP)
+    # What one run may do without asking: so many, or so many percent of the links that the pair has when it begins. Null: any number.
+    most_creates = models.PositiveIntegerField(_("creates without asking"), null=True, blank=True)
+    most_creates_percent = models.PositiveSmallIntegerField(_("creates without asking, %"), null=True, blank=True)
+    most_updates = models.PositiveIntegerField(_("updates without asking"), null=True, blank=True)
+    most_updates_percent = models.PositiveSmallIntegerField(_("updates without asking, %"), null=True, blank=True)
+    most_deletes = models.PositiveIntegerField(_("deletes without asking"), null=True, blank=True)
+    most_deletes_percent = models.PositiveSmallIntegerField(_("deletes without asking, %"), null=True, blank=True, default=20)
     interval_seconds = models.PositiveIntegerField(_("every … seconds"), null=True, blank=True)
     crontab = models.CharField(_("crontab"), max_length=100, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
@@ -193,6 +208,7 @@ class Sync(models.Model):
     next_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
+    restored_at = models.DateTimeField(null=True)  # a backup was put back, and no run over everything went through since
     last_success_at = models.DateTimeField(null=True)  # when the last run that succeeded had begun to read
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+", verbose_name=_("owner"))
     notes = models.TextField(_("notes"), blank=True)
@@ -250,9 +266,13 @@ COUNTS = (
     "parked",
     "duplicate",
     "produced",
+    "missing",
     "unchanged",
     "created",
     "updated",
+    "deleted",
+    "kept",
+    "withheld",
     "refused",
     "moved",
     "unknown",
@@ -266,7 +286,9 @@ class RunQuerySet(VisibleQuerySet):
 
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
-        return self.filter(dry=False, keys__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+        whole = self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
+        decisive: RunQuerySet = whole.exclude(trigger=Trigger.DECISION)
+        return decisive
 
     def writing_into(self, target: Entity) -> RunQuerySet:
         """Runs that write to this entity, or have."""
@@ -287,9 +309,11 @@ class Run(models.Model):
     direction = models.CharField(max_length=10, choices=Direction)
     mode = models.CharField(max_length=20, choices=Mode)
     mapping_version = models.ForeignKey(MappingVersion, models.PROTECT, related_name="runs")
-    settings = models.JSONField(default=dict)  # filter, compare_first: as they were
+    settings = models.JSONField(default=dict)  # filter, compare_first, deletes, guards: as they were
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
+    applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved of a plan
+    undoes = models.JSONField(null=True)  # of a plan that undoes: {"runs": their numbers, "keys": of the source, null: all}
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
     trigger = models.CharField(max_length=20, choices=Trigger)
     actor_kind = models.CharField(max_length=20)
@@ -301,10 +325,14 @@ class Run(models.Model):
     since_value = models.TextField(blank=True)  # the cursor it starts from
     since_key = models.CharField(max_length=500, blank=True)
     read_until = models.CharField(max_length=200, blank=True)  # the bound, fixed at the start: of an incremental reading, and of the cursor
+    links_at_start = models.PositiveBigIntegerField(null=True)  # live ones of the pair, where a guard counts in percent
+    withheld = models.JSONField(default=list)  # create, update, delete: what a guard holds back
     expected_count = models.PositiveBigIntegerField(null=True)  # records the source said it has
     parts = models.PositiveSmallIntegerField(default=1)  # partitions it is divided into, once it has begun
     error = models.JSONField(null=True)  # a text
     balanced = models.BooleanField(null=True)  # whether the books came out
+    changes_kept = models.BooleanField(default=True)  # False: its change sets were removed, for they were too old (syncs/retention.py)
+    changes_size = models.PositiveBigIntegerField(null=True)  # bytes of its change sets, measured after its end; 0 once they are removed
     counts = models.JSONField(default=dict)  # the sums of its partitions, once it has ended
     made_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True)
@@ -322,6 +350,8 @@ class Run(models.Model):
             models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
             models.Index(fields=["made_at"], name="runs_by_time"),
             models.Index(fields=["ended_at"], name="runs_by_end"),
+            models.Index(fields=["ended_at", "changes_size"], name="runs_with_changes", condition=Q(changes_size__gt=0)),
+            models.Index(fields=["id"], name="runs_to_measure", condition=Q(changes_size=None, ended_at__isnull=False)),
             models.Index(fields=["id"], condition=Q(ended_at=None), name="runs_live"),
         ]
 
@@ -351,12 +381,36 @@ class Run(models.Model):
     def target(self) -> Entity:
         return self.pair.side(self.target_side)
 
+    @property
+    def is_undo(self) -> bool:
+        """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
+        return self.applies is not None and self.applies.plan.undoes is not None
+
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
         if self.counts:
             return {name: self.counts.get(name, 0) for name in COUNTS}
         found = self.partitions.aggregate(**{name: Sum(f"{name}_count") for name in COUNTS})
         return {name: found[name] or 0 for name in COUNTS}
+
+
+class PlanApproval(models.Model):
+    """What was approved of a plan, by whom and why. A plan is a dry run, or one that undoes others; it is approved once and applied by a run."""
+
+    plan = models.OneToOneField(Run, models.CASCADE, related_name="approval")
+    digest = models.CharField(max_length=64)  # of mapping version, settings and change sets, as they were approved
+    operations = models.JSONField(default=list)  # only these; empty: all
+    rule = models.TextField(blank=True)  # an expression over the changes; only those it is true for
+    except_keys = models.JSONField(default=list)  # of the source: never these
+    approved_count = models.PositiveBigIntegerField()  # changes
+    reason = models.TextField()
+    actor_kind = models.CharField(max_length=20)
+    actor_name = models.CharField(max_length=200)
+    actor_id = models.BigIntegerField(null=True)
+    at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return str(self.plan)
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)
@@ -411,9 +465,13 @@ class Partition(Leased):
     parked_count = models.PositiveBigIntegerField(default=0)
     duplicate_count = models.PositiveBigIntegerField(default=0)
     produced_count = models.PositiveBigIntegerField(default=0)
+    missing_count = models.PositiveBigIntegerField(default=0)
     unchanged_count = models.PositiveBigIntegerField(default=0)
     created_count = models.PositiveBigIntegerField(default=0)
     updated_count = models.PositiveBigIntegerField(default=0)
+    deleted_count = models.PositiveBigIntegerField(default=0)
+    kept_count = models.PositiveBigIntegerField(default=0)
+    withheld_count = models.PositiveBigIntegerField(default=0)
     refused_count = models.PositiveBigIntegerField(default=0)
     moved_count = models.PositiveBigIntegerField(default=0)
     unknown_count = models.PositiveBigIntegerField(default=0)
@@ -443,13 +501,15 @@ class PageRow(models.Model):
     parked = models.PositiveIntegerField(default=0)
     duplicate = models.PositiveIntegerField(default=0)
     produced = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)  # links whose record is deleted in the source, or taken for that
+    kept = models.PositiveIntegerField(default=0)  # of these, the ones that are there at the second look
     unchanged = models.PositiveIntegerField(default=0)
     refused = models.PositiveIntegerField(default=0)  # in comparing, before anything was sent
     moved = models.PositiveIntegerField(default=0)
     unknown = models.PositiveIntegerField(default=0)
     last_value = models.TextField(blank=True)  # the greatest (cursor field, key) on it, or the system's own cursor behind it
     last_key = models.CharField(max_length=500, blank=True)
-    roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, in full runs
+    roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, while the run lives; see `roster`
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -469,11 +529,15 @@ class ChangeSet(models.Model):
     rows = models.PositiveIntegerField()
     creates = models.PositiveIntegerField()
     updates = models.PositiveIntegerField()
+    deletes = models.PositiveIntegerField(default=0)
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
+    moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
     sent_at = models.DateTimeField(null=True)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
+    deleted = models.PositiveIntegerField(default=0)
+    withheld = models.PositiveIntegerField(default=0)
     unchanged = models.PositiveIntegerField(default=0)  # found as they should be when they were written
     refused = models.PositiveIntegerField(default=0)
     moved = models.PositiveIntegerField(default=0)

@@ -16,9 +16,9 @@ log = logging.getLogger(__name__)
 
 
 def tell_of_failure(message: Message) -> None:
-    """Listens to run.failed. Dry runs and runs over named records are watched by whoever started them."""
+    """Listens to run.failed. Dry runs, applied plans and runs over named records are watched by whoever started them."""
     run = Run.objects.with_names().filter(pk=message.subject.removeprefix("runs/")).first()
-    if run is None or run.sync is None or run.dry or run.keys is not None or is_streak(run):
+    if run is None or run.sync is None or run.dry or run.keys is not None or run.applies_id is not None or is_streak(run):
         return
     people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
     reason = Text(run.error["template"], run.error["values"]) if run.error else Text(_("The run ended without saying why."))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.core.cache import cache
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
 from integration_hub.core.overview import Day, Late, Problem, Running, Step
@@ -21,11 +23,12 @@ from integration_hub.core.pages import Badge
 from integration_hub.core.palette import MOST, Hit
 from integration_hub.core.parts import Act, Slot, UpDown
 from integration_hub.core.templatetags.hub import ago_text, capped, duration, number
+from integration_hub.syncs import guards
 from integration_hub.syncs.freshness import CAP, open_count, standings_of
-from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
+from integration_hub.syncs.models import Link, OpenRow, Pair, Partition, Run, Sync
 from integration_hub.syncs.progress import reading_rate, shares_of
-from integration_hub.syncs.states import PartitionState, RunState
-from integration_hub.syncs.telling.names import from_to
+from integration_hub.syncs.states import PartitionState, RunState, Side
+from integration_hub.syncs.telling.names import entity_name, from_to
 from integration_hub.syncs.telling.syncs import late_because
 
 SHOWN = 20
@@ -154,7 +157,11 @@ def rejects(by: Any) -> list[Problem]:
     if not by.allows("rejects.view"):
         return []
     oldest = OpenRow.objects.open().filter(sync=OuterRef("pk")).order_by("sync", "cause", "pk").values("first_at")[:1]
-    counted = Sync.objects.with_names().annotate(left=open_count(), oldest_at=Subquery(oldest))
+    counted = Sync.objects.with_names().annotate(left=open_count(), oldest_at=Subquery(oldest)).filter(left__gt=0, oldest_at__isnull=False)
+    syncs = list(counted.order_by("-left")[:SHOWN])
+    decided = dict(Decision.objects.open().filter(kind=guards.KIND).values_list("subject_id").annotate(n=Sum("count")))
+    for sync in syncs:
+        sync.left -= decided.get(str(sync.pk), 0)  # what is withheld stands on the overview as a decision
     return [
         Problem(
             "warn",
@@ -168,7 +175,8 @@ def rejects(by: Any) -> list[Problem]:
             who=str(sync.owner or ""),
             take=take(sync, by),
         )
-        for sync in counted.filter(left__gt=0, oldest_at__isnull=False).order_by("-left")[:SHOWN]
+        for sync in syncs
+        if sync.left > 0
     ]
 
 
@@ -242,13 +250,13 @@ def _written_since(start: datetime) -> dict[datetime, tuple[int, int]]:
     """Half hour → (written, rejected), of the runs that ended since."""
     found: dict[datetime, tuple[int, int]] = {}
     parts = Partition.objects.filter(run__ended_at__gte=start, run__dry=False)
-    columns = ("run__ended_at", "created_count", "updated_count", "rejected_count", "refused_count")
-    for ended_at, created, updated, rejected, refused in parts.values_list(*columns).iterator(chunk_size=5_000):
-        if not (created or updated or rejected or refused):
+    columns = ("run__ended_at", "created_count", "updated_count", "deleted_count", "rejected_count", "refused_count")
+    for ended_at, created, updated, deleted, rejected, refused in parts.values_list(*columns).iterator(chunk_size=5_000):
+        if not (created or updated or deleted or rejected or refused):
             continue
         slot = ended_at - timedelta(minutes=ended_at.minute % 30, seconds=ended_at.second, microseconds=ended_at.microsecond)
         written, left = found.get(slot, (0, 0))
-        found[slot] = (written + created + updated, left + rejected + refused)
+        found[slot] = (written + created + updated + deleted, left + rejected + refused)
     return found
 
 
@@ -283,6 +291,22 @@ def steps(by: Any) -> list[Step]:
 def find_syncs(by: Any, text: str) -> list[Hit]:
     syncs = Sync.objects.visible_to(by).filter(name__icontains=text)[:MOST]
     return [Hit(sync.name, _("Syncs"), sync.get_absolute_url(), "sync") for sync in syncs]
+
+
+def find_records(by: Any, text: str) -> list[Hit]:
+    """Linked records by their whole key, on either side: their stories."""
+    if not by.allows("records.view"):
+        return []
+    hits = []
+    for side, where in ((Side.A, {"a_many": False}), (Side.B, {"b_many": False})):
+        links = Link.objects.filter(pair__in=Pair.objects.values("pk"), ended_at=None, **where, **{f"{side}_key": text})
+        for link in links.select_related("pair__a__system", "pair__b__system")[:MOST]:
+            sync = link.pair.syncs.order_by("pk").first()
+            if sync is not None:
+                href = f"{reverse('syncs:story', args=[sync.pk])}?{urlencode({'key': text})}"
+                other = f"{entity_name(link.pair.side(side))} · {link}"
+                hits.append(Hit(text, _("Records"), href, "article", other))
+    return hits
 
 
 def find_runs(by: Any, text: str) -> list[Hit]:

@@ -9,9 +9,9 @@ change sets that are not settled, taken from their files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from datetime import datetime
-from itertools import chain
 from typing import TYPE_CHECKING
 
 from django.db import transaction
@@ -20,14 +20,14 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, openrows, waiting
+from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.states import ChangeSetState, RunState
-from integration_hub.syncs.work import InFlight, Work
+from integration_hub.syncs.work import Counts, InFlight, Work, require_space
 from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
 def carry(work: Work, lease: Lease) -> bool:
     """Do a partition's work in the run's stage until it is done or its turn is over. True: done."""
     if work.run.state == RunState.COMPARING:
-        for __ in compared(work, lease, ahead(mapped(work, read(work)))):
-            pass
+        if work.run.undoes is not None:
+            undoing.planned(work, lease, plan)
+        else:
+            for __ in compared(work, lease, ahead(mapped(work, read(work)))):
+                pass
         work.partition.refresh_from_db()
         return work.partition.read_done
     while True:  # a record parked on one that this run has written since is read again, generation by generation
@@ -46,16 +49,16 @@ def carry(work: Work, lease: Lease) -> bool:
         work.partition.refresh_from_db()
         if not work.partition.read_done or unsettled(work).exists():
             return False
-        if not waiting.released(work).exists():
+        if work.run.applies_id is not None or not waiting.released(work).exists():
             return True
         if work.turn_is_over():
             return False
 
 
-def write(work: Work, lease: Lease) -> None:
-    """Settle what an earlier holder left, then read on, each page being written as soon as it is compared."""
+def write(work: Work, lease: Lease, sets: Iterator[PlannedSet] | None = None) -> None:
+    """Send change sets and settle them, portion by portion: these, or all that there is to write."""
     work.in_flight = InFlight()
-    portions = ahead(sent(work, lease, to_write(work, lease)))
+    portions = ahead(sent(work, lease, sets if sets is not None else to_write(work, lease)))
     try:
         for portion in portions:
             record(work, lease, portion)
@@ -65,9 +68,12 @@ def write(work: Work, lease: Lease) -> None:
 
 
 def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
-    """First what was planned before, then what is read now."""
+    """First what an earlier holder left, then what is read now, each page as soon as it is compared."""
     yield from taken_up(work)
-    if not work.partition.read_done or waiting.released(work).exists():
+    if work.run.applies is not None:
+        if not work.partition.read_done:
+            yield from ahead(applying.approved(work, lease, plan))
+    elif not work.partition.read_done or waiting.released(work).exists():
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
@@ -83,6 +89,7 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
+            require_space()
             met = seen.meets(page) if seen is not None else None
             if writes and met is None:
                 work.in_flight.wait_for(keys_of(page))
@@ -111,17 +118,14 @@ def seen_before(work: Work) -> Seen | None:
 def keys_of(page: MappedPage) -> Iterator[str]:
     """What this page may touch, in the form in which it is held."""
     yield from (f"s{key}" for key in page.keys)
-    yield from _held(page.match)
-
-
-def _held(match: Mapping[str, Iterable[str | None]]) -> Iterator[str]:
-    return (f"m{fields}{value}" for fields, values in match.items() for value in values if value is not None)
+    yield from changesets.held(page.match)
 
 
 def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
-    """One commit: change set, page row, open rows, counters and the position behind the page. The file is on the disk before it."""
+    """One commit: change set, page row, open rows, counters and the position behind the page. The files are on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
     place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
+    seen = roster.placed(page.roster, work.run.pk) if page.roster is not None else ""
     with transaction.atomic():
         change_set = None
         if changes is not None:
@@ -132,6 +136,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
                 rows=changes.height,
                 creates=int((changes["operation"] == "create").sum()),
                 updates=int((changes["operation"] == "update").sum()),
+                deletes=int(changes["operation"].is_in(changesets.DELETES).sum()),
                 planned_at=began,
                 **place,
             )
@@ -140,6 +145,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
             number=page.number,
             last_value=page.last_value,
             last_key=page.last_key,
+            roster=seen,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)
@@ -155,7 +161,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
     return change_set
 
 
-_PAGE_COUNTS = ("read", "absent", "filtered", "rejected", "parked", "duplicate", "produced", "unchanged", "refused", "moved", "unknown")
+_PAGE_COUNTS = tuple(field.name for field in fields(Counts))
 
 
 def unsettled(work: Work):  # type: ignore[no-untyped-def]
@@ -167,8 +173,7 @@ def taken_up(work: Work) -> Iterator[PlannedSet]:
     for pk in list(unsettled(work).values_list("pk", flat=True)):
         change_set = ChangeSet.objects.get(pk=pk)
         changes = changesets.frame_of(change_set)
-        keys = chain((f"s{key}" for key in changes["source_key"]), (f"t{key}" for key in changes["target_key"] if key is not None))
-        touched = {*keys, *_held(changesets.match_of(changes))}
+        touched = changesets.touched(changes)
         work.in_flight.wait_for(touched)  # of two that were compared before either was written, the second must see what became of the first
         work.in_flight.hold(change_set.page, touched)
         yield PlannedSet(change_set, changes)

@@ -160,9 +160,10 @@ def asked_for(work: Work, source: Connector, keys: list[str]) -> Page:
             half = len(keys) // 2
             return join([asked_for(work, source, keys[:half]), asked_for(work, source, keys[half:])])
         return unreadable(work, keys[0], error)
-    if not work.run.dry and (gone := set(keys) - set(canonical_key(frame, work.source.key))):
+    gone = sorted(set(keys) - set(canonical_key(frame, work.source.key)))
+    if not work.run.dry and gone:
         openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
-    return Page(frame, position=None)
+    return Page(frame, position=None, deleted=gone)
 
 
 def unreadable(work: Work, key: str, error: Unreadable) -> Page:
@@ -203,8 +204,9 @@ def _open_keys(work: Work) -> Iterable[str]:
 
 
 def as_kept(work: Work, keys: list[str]) -> Page:
-    """The source records as their open rows hold them."""
-    return kept_page(work, list(OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)))
+    """The source records as their open rows hold them; of one that was deleted in the source there is none."""
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, key__in=keys)
+    return kept_page(work, list(rows.exclude(step="delete")))
 
 
 def kept_page(work: Work, rows: list[OpenRow]) -> Page:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, openrows, waiting
+from integration_hub.syncs import changesets, claims, guards, openrows, waiting
 from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -33,10 +33,13 @@ class Settled:
     created: list[tuple[int, str, str, bytes, str]] = field(default_factory=list)  # row, source key, target key, print, counted as: makes a link
     whole: pl.DataFrame | None = None  # instead of `created`, where every row makes a link: these columns but the last
     ended: list[int] = field(default_factory=list)  # links whose record is gone and was created anew
+    gone: list[tuple[int, int]] = field(default_factory=list)  # row, link that it ends
     updated: list[tuple[int, int, bytes]] = field(default_factory=list)  # row, link, print
     left: list[Left] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # source keys of what went through, but for `whole`
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("created", "updated", "unchanged", "refused", "moved", "unknown"), 0))
+    counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("created", "updated", "deleted", "unchanged", "withheld", "refused", "moved", "unknown"), 0)
+    )
 
 
 def record(work: Work, lease: Lease, portion: Portion) -> None:
@@ -72,17 +75,22 @@ def settle(work: Work, portion: Portion) -> Settled:
     columns = [portion.changes[name].to_list() for name in SETTLED_COLUMNS]
     for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(zip(*columns, strict=True)):
         outcome = outcomes.get(row)
-        if row in portion.moved:
+        if row in portion.withheld:
+            result.counts["withheld"] += 1
+            result.left.append(_left(portion, place, OpenState.WITHHELD, guards.reason_of(operation)))
+        elif row in portion.moved:
             result.counts["moved"] += 1
             result.left.append(_left(portion, place, OpenState.MOVED, moved_reason(work, target_key), again=True))
         elif outcome is None or outcome.result == Result.WRITTEN:
             key = (outcome.key if outcome else None) or target_key
-            counted = "unchanged" if outcome is None else "created" if operation == "create" else "updated"
+            counted = "unchanged" if outcome is None else _COUNTED[operation]
             result.counts[counted] += 1
             result.keys.append(source_key)
             if link_id is not None and operation == "create":
                 result.ended.append(link_id)
-            if link_id is None or operation == "create":
+            if operation in changesets.END_LINKS:
+                result.gone.append((row, link_id))
+            elif link_id is None or operation == "create":
                 result.created.append((row, source_key, key or "", print_, counted))
             else:
                 result.updated.append((row, link_id, print_))
@@ -95,6 +103,9 @@ def settle(work: Work, portion: Portion) -> Settled:
     if without:
         _unlinkable(work, portion, result, set(without))
     return result
+
+
+_COUNTED = {"create": "created", "update": "updated", "delete": "deleted", "mark": "deleted"}
 
 
 def _unlinkable(work: Work, portion: Portion, result: Settled, rows: set[int]) -> None:
@@ -182,6 +193,9 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
         bulk.insert(Link, links)
         waiting.release(work.run.pair_id, links["a_key"], links["b_key"], at=now)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
+    if settled.gone:
+        bulk.update(Link, ("change_set_id", "change_row"), [(change_set.pk, row, link_id) for row, link_id in settled.gone])
+        Link.objects.filter(pk__in=[link_id for __, link_id in settled.gone]).update(ended_at=now)
     if changed:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
 
@@ -190,17 +204,18 @@ def outcome_frame(portion: Portion) -> pl.DataFrame | None:
     """What the plan could not know: keys given by the target, values read back, refusals. None where all went as planned."""
     import polars as pl
 
-    if portion.whole is not None:
+    if portion.whole is not None and not portion.moved and not portion.withheld:
         return _frame_of_keys(portion.whole)
-    told = [o for o in portion.outcomes.values() if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
-    moved = sorted(portion.moved)
-    if not told and not moved:
+    outcomes = portion.whole if portion.whole is not None else portion.outcomes.values()
+    told = [o for o in outcomes if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
+    not_sent = dict.fromkeys(sorted(portion.moved), "moved") | dict.fromkeys(sorted(portion.withheld), "withheld")
+    if not told and not not_sent:
         return None
-    nothing: list[str | None] = [None] * len(moved)
+    nothing: list[str | None] = [None] * len(not_sent)
     return pl.DataFrame(
         {
-            "row": pl.Series([o.row for o in told] + moved, dtype=pl.UInt32),
-            "result": pl.Series([str(o.result) for o in told] + ["moved"] * len(moved), dtype=pl.String),
+            "row": pl.Series([o.row for o in told] + list(not_sent), dtype=pl.UInt32),
+            "result": pl.Series([str(o.result) for o in told] + list(not_sent.values()), dtype=pl.String),
             "target_key": pl.Series([o.key for o in told] + nothing, dtype=pl.String),
             "record": pl.Series([_record_text(o) for o in told] + nothing, dtype=pl.String),
             "reason": pl.Series([_reason_text(o) for o in told] + nothing, dtype=pl.String),
@@ -271,13 +286,14 @@ def _place(portion: Portion, row: int) -> int:
 
 def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again: bool = False) -> Left:
     changes = portion.changes
+    operation = changes["operation"][place]
     return Left(
         changes["source_key"][place],
         state.value,
         reason,
         changes["source"][place],
         again=again,
-        step="write",
+        step="delete" if operation in changesets.END_LINKS else operation if state == OpenState.WITHHELD else "write",
         source_print=changes["source_print"][place] or changes["print"][place],
         change_row=changes["row"][place],
     )

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 from django.db.models import F, Max, Q
 from django.utils import timezone
@@ -17,11 +16,12 @@ from django.utils.translation import gettext_noop
 
 from connectors.base import Text
 from integration_hub.accounts.actor import Actor
+from integration_hub.approvals import services as approvals
 from integration_hub.audit import services as audit
-from integration_hub.core import texts
+from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import drift, order, schedule, stages
+from integration_hub.syncs import drift, guards, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -74,23 +74,34 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
-    if sync.mode == Mode.INCREMENTAL and not full and keys is None:
+    if sync.mode == Mode.INCREMENTAL and not full and keys is None and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
             Sync.objects.filter(pk=sync.pk).update(refusal=None)
-        return _create_run(
+        return create_run(
             sync,
             version,
             by=by,
             keys=keys,
             mode=Mode.INCREMENTAL if cursor else Mode.FULL,
-            settings={"filter": sync.filter, "compare_first": sync.compare_first},
+            settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
             since_value=cursor.value if cursor else "",
             since_key=cursor.key if cursor else "",
         )
+
+
+def settings_of(sync: Sync) -> dict[str, Any]:
+    """What a run keeps to, also when the sync is changed while it is going."""
+    deletes = {"policy": sync.deletes, "field": sync.mark_field, "value": sync.mark_value, "left_filter": sync.left_filter}
+    return {
+        "filter": sync.filter,
+        "compare_first": guards.compares_first(sync),
+        "deletes": deletes,
+        "guards": guards.limits_of(sync),
+    }
 
 
 def _published(sync: Sync) -> MappingVersion:
@@ -102,7 +113,7 @@ def _published(sync: Sync) -> MappingVersion:
     return version
 
 
-def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence[str] | None, **chosen: Any) -> Run:
+def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence[str] | None, **chosen: Any) -> Run:
     """A run with its partition, which goes to the workers once the transaction commits."""
     try:
         with transaction.atomic():
@@ -110,25 +121,23 @@ def _create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequenc
                 sync=sync,
                 pair=sync.pair,
                 name=sync.name,
-                direction=sync.direction,
                 mapping_version=version,
                 keys=keys,
-                expected_count=len(keys) if keys is not None else None,
                 actor_kind=by.kind,
                 actor_name=by.name,
                 actor_id=by.user_id,
-                **chosen,
+                **{"direction": sync.direction, "expected_count": len(keys) if keys is not None else None, **chosen},
             )
             audit.record("run.started", run, by=by)
             Partition.objects.create(run=run)
             stages.feed(run.pk)
     except IntegrityError:
-        _refuse_while_going(pair=sync.pair, dry=False)
+        refuse_while_going(pair=sync.pair, dry=False)
         raise
     return run
 
 
-def _refuse_while_going(**of: Any) -> None:
+def refuse_while_going(**of: Any) -> None:
     """Raises PairBusy while such a run is going."""
     going = Run.objects.filter(ended_at=None, **of).first()
     if going is not None:
@@ -200,7 +209,8 @@ def _advance_later(run: Run) -> None:
 # --- syncs ------------------------------------------------------------------------------------------------------------
 
 _CHANGEABLE = (
-    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "interval_seconds", "crontab", "time_zone",
+    "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value",
+    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone",
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
@@ -218,7 +228,7 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sy
         sync.next_due_at = schedule.next_due(sync)
         sync.save()
         sync.after.set(after)
-        audit.record("sync.created", sync, by=by, changes={name: [None, _plain(getattr(sync, name))] for name in _CHANGEABLE})
+        audit.record("sync.created", sync, by=by, changes={name: [None, plain(getattr(sync, name))] for name in _CHANGEABLE})
     return sync
 
 
@@ -228,13 +238,13 @@ def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, *
     with transaction.atomic():
         changes = _change_order(sync, after) if after is not None else {}
         sync = Sync.objects.select_for_update().get(pk=sync.pk)
-        before = {name: _plain(getattr(sync, name)) for name in _CHANGEABLE}
+        before = {name: plain(getattr(sync, name)) for name in _CHANGEABLE}
         for name, value in settings.items():
             if name not in _CHANGEABLE:
                 raise TypeError(f"A sync has no setting {name}.")
             setattr(sync, name, value)
         _check(sync)
-        changes |= {name: [before[name], _plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != _plain(getattr(sync, name))}
+        changes |= {name: [before[name], plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != plain(getattr(sync, name))}
         if not changes:
             return sync
         if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
@@ -268,7 +278,7 @@ def problems_of(sync: Sync) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     try:
-        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "last_success_at"])
+        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "restored_at", "last_success_at"])
     except ValidationError as error:
         found = error.message_dict
     problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
@@ -293,18 +303,18 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
         try:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
-            problems["filter"] = _with_place(error)
-    return problems
+            problems["filter"] = with_place(error)
+    return problems | policies.problems(sync)
 
 
-def _with_place(error: ExpressionError) -> str:
+def with_place(error: ExpressionError) -> str:
     said = texts.render(error.text)
     if error.line is None:
         return said
     return _("{problem} (line {line}, column {column})").format(problem=said, line=error.line, column=error.column)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
@@ -340,8 +350,9 @@ def delete_sync(sync: Sync, *, by: Actor, forget: bool = False) -> None:
     """
     by.require("syncs.delete", sync)
     with transaction.atomic():
-        _refuse_while_going(sync=sync)
+        refuse_while_going(sync=sync)
         audit.record("sync.deleted", sync, by=by)
+        approvals.withdraw(guards.KIND, sync)
         sync.delete()
         if forget:
             delete_pair(sync.pair, by=by)
@@ -354,19 +365,14 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
     with transaction.atomic():
         if names := list(pair.syncs.order_by("name").values_list("name", flat=True)[:5]):
             raise NotPossible(gettext_noop("The links of {pair} are those of {syncs} too. Delete these first."), pair=pair, syncs=texts.listed(names))
-        _refuse_while_going(pair=pair)
+        refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
         files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
         audit.record("pair.deleted", pair, by=by)
         Run.objects.filter(pair=pair).delete()
         pair.delete()
-        transaction.on_commit(partial(_delete_files, files))
-
-
-def _delete_files(names: list[str]) -> None:
-    for name in names:
-        default_storage.delete(name)
+        transaction.on_commit(partial(storage.remove, files))
 
 
 def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -> None:
@@ -386,7 +392,7 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -
     if problems:
         raise ValidationError(problems)
     with transaction.atomic():
-        _refuse_while_going(sync=sync, dry=False)
+        refuse_while_going(sync=sync, dry=False)
         known = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         before = str(known) if known else None
         if value:
@@ -427,7 +433,7 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
     """
     by.require("rejects.resolve")
     with transaction.atomic():
-        pks = list(rows.open().filter(replay_at=None).values_list("pk", flat=True))
+        pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", flat=True))
         count = 0
         for start in range(0, len(pks), 500):
             count += OpenRow.objects.filter(pk__in=pks[start : start + 500]).update(replay_at=timezone.now(), again=True)
@@ -447,9 +453,9 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
 def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
     """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
     version = _published(sync)
-    _refuse_while_going(pair=sync.pair, dry=False)
-    settings = {"filter": sync.filter, "compare_first": False}
-    return _create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
+    refuse_while_going(pair=sync.pair, dry=False)
+    settings = {**settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
+    return create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 
 def start_waiting_replays() -> None:
@@ -478,7 +484,7 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
     if not note.strip():
         raise ValidationError({"note": _("Say why these records may be left.")})
     with transaction.atomic():
-        pks = list(rows.open().values_list("pk", "sync_id"))
+        pks = list(rows.open().exclude(state=OpenState.WITHHELD).values_list("pk", "sync_id"))
         now = timezone.now()
         for start in range(0, len(pks), 500):
             some = [pk for pk, __ in pks[start : start + 500]]

@@ -13,11 +13,11 @@ from django.utils import timezone
 from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import changesets, claims, openrows, tasks, waiting
+from integration_hub.syncs import changesets, claims, guards, openrows, restored, roster, tasks, waiting
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import LIVE, ChangeSetState, Mode, PartitionState, RunState
+from integration_hub.syncs.states import ENDED_WHOLE, LIVE, ChangeSetState, Mode, PartitionState, RunState, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,10 @@ def begin(run: Run) -> None:
     compares = run.dry or run.settings.get("compare_first", False)
     state = RunState.COMPARING if compares else RunState.WRITING
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
-        say(run, _("compares first, writes nothing yet") if compares else _("writes each page as soon as it is compared"))
+        at_once = _("writes each page as soon as it is compared") if run.applies_id is None else _("writes what was approved of the plan")
+        say(run, _("compares first, writes nothing yet") if compares else at_once)
+        if run.sync is not None and run.sync.restored_at is not None:
+            say(run, _("the hub was restored from a backup: looks for each record that has no link before it creates it"), "warning")
     run.refresh_from_db()
 
 
@@ -49,11 +52,14 @@ def advance(run_id: int) -> None:
         if PartitionState.LEASED not in states or not _held(run):
             close(run, RunState.FAILED)
     elif run.state == RunState.COMPARING and states == {PartitionState.COMPARED}:
-        if run.dry:
-            close(run, RunState.SUCCEEDED)
-        else:
+        if not run.dry:
             _start_writing(run)
-    elif run.state in (RunState.WRITING, RunState.CLOSING) and states == {PartitionState.DONE}:
+        elif not _start_closing(run):
+            close(run, RunState.SUCCEEDED)
+    elif run.state == RunState.WRITING and states == {PartitionState.DONE}:
+        if not _start_closing(run):
+            close(run, RunState.SUCCEEDED)
+    elif run.state == RunState.CLOSING and states <= {PartitionState.DONE, PartitionState.COMPARED}:
         close(run, RunState.SUCCEEDED)
 
 
@@ -66,8 +72,22 @@ def _start_writing(run: Run) -> None:
         if not Run.objects.filter(pk=run.pk, state=RunState.COMPARING).update(state=RunState.WRITING):
             return
         run.partitions.update(state=PartitionState.WAITING, sent_at=None, not_before=None)
+        guards.withhold(run, "create", "update")
         say(run, _("everything is compared; writes now"))
     feed(run.pk)
+
+
+def _start_closing(run: Run) -> bool:
+    """Have the first partition look for deletes, where there may be some. False: there is nothing left to do but to end the run."""
+    if not roster.may_tell_deletes(run):
+        return False
+    with transaction.atomic():
+        if Run.objects.filter(pk=run.pk, state=run.state).update(state=RunState.CLOSING):
+            anew = {"state": PartitionState.WAITING, "sent_at": None, "not_before": None}
+            run.partitions.filter(number=1).update(position=None, read_done=False, **anew)
+            say(run, _("looks for what was deleted in {system}"), system=run.source.system.name)
+    feed(run.pk)
+    return True
 
 
 def feed(run_id: int) -> None:
@@ -95,7 +115,10 @@ def close(run: Run, state: str) -> None:
             waiting.release_linked(run)
         books = books_of(run, ended=True)
         counts = books.counts
-        if state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):
+        waits = guards.ask(run)  # whatever came of it: what it withheld, and what it no longer withholds
+        if state == RunState.SUCCEEDED and waits:
+            state = RunState.AWAITING_DECISION
+        elif state == RunState.SUCCEEDED and (counts["rejected"] + counts["refused"] + counts["unknown"] + counts["moved"]):
             state = RunState.WITH_REJECTS
         now = timezone.now()
         Run.objects.filter(pk=run.pk).update(state=state, ended_at=now, counts=counts, balanced=books.balance, cancel_at=run.cancel_at)
@@ -104,7 +127,7 @@ def close(run: Run, state: str) -> None:
             for told in differences_of(run, books, ended=True):
                 say(run, told.template, "error", **told.values)
             outbox.emit("run.unbalanced", f"runs/{run.pk}", sync=run.sync_id, name=run.name)
-        if state in (RunState.SUCCEEDED, RunState.WITH_REJECTS) and not run.dry and books.balance:
+        if state in ENDED_WHOLE and not run.dry and books.balance:
             _finish(run)
         _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
@@ -112,9 +135,17 @@ def close(run: Run, state: str) -> None:
 
 
 def _say_counts(run: Run, state: str, counts: dict[str, int]) -> None:
-    level = {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.CANCELLED: "warning"}.get(RunState(state), "info")
-    told: dict[str, Any] = {name: counts[name] for name in ("read", "created", "updated", "unchanged", "rejected", "refused")}
-    say(run, _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused"), level, **told)
+    level = {RunState.FAILED: "error", RunState.WITH_REJECTS: "warning", RunState.AWAITING_DECISION: "warning", RunState.CANCELLED: "warning"}.get(
+        RunState(state), "info"
+    )
+    told: dict[str, Any] = {name: counts[name] for name in ("read", "created", "updated", "deleted", "unchanged", "withheld", "rejected", "refused")}
+    said = _("{read} read, {created} created, {updated} updated, {unchanged} unchanged, {rejected} rejected, {refused} refused")
+    if told["deleted"] or told["withheld"]:
+        said = _(
+            "{read} read, {created} created, {updated} updated, {deleted} deleted, {unchanged} unchanged, {withheld} withheld, {rejected} rejected, "
+            "{refused} refused"
+        )
+    say(run, said, level, **told)
 
 
 def _drop_unsent(run: Run) -> None:
@@ -133,9 +164,11 @@ def _drop_unsent(run: Run) -> None:
 def _finish(run: Run) -> None:
     """A run that went through moves the cursor to the greatest that was read up to its bound, and the sync is as fresh as the run's beginning."""
     sync = run.sync
-    if sync is None:
+    if sync is None or run.trigger == Trigger.DECISION:
         return
-    if run.keys is None:
+    if run.keys is None and run.applies_id is None:
+        if run.mode == Mode.FULL:
+            restored.went_through(run)
         openrows.close_without_key(run)
         Sync.objects.filter(pk=sync.pk).update(last_success_at=run.started_at)
         source = run.source.as_schema()

@@ -19,6 +19,21 @@ class Mode(models.TextChoices):
     INCREMENTAL = "incremental", _("Incremental")
 
 
+class DeletePolicy(models.TextChoices):
+    """What becomes of the target's record when the source's is gone."""
+
+    IGNORE = "ignore", _("Leave it as it is")
+    MARK = "mark", _("Mark it")
+    DELETE = "delete", _("Delete it")
+
+
+class LeftFilter(models.TextChoices):
+    """What a record is that no longer passes the filter, once it has a link."""
+
+    KEEP = "keep", _("Kept as it is")
+    DELETE = "delete", _("Taken for deleted")
+
+
 class RunState(models.TextChoices):
     QUEUED = "queued", _("Queued")
     COMPARING = "comparing", _("Comparing")
@@ -44,6 +59,7 @@ class Trigger(models.TextChoices):
     REPLAY = "replay", _("Replay")
     COMMAND = "command", _("Command line")
     API = "api", _("API")
+    DECISION = "decision", _("Decision")
 
 
 class Freshness(models.TextChoices):

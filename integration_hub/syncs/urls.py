@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, rejects, resolving, runs, sync_forms, syncs, together, trace
+from integration_hub.syncs.views import changes, pairs, plans, rejects, resolving, runs, story, sync_forms, syncs, together, trace, undo
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -18,6 +18,9 @@ _syncs = [
     path("<int:pk>/run/", syncs.RunNow.as_view(), name="run"),
     path("<int:pk>/records/", sync_forms.RunRecords.as_view(), name="records"),
     path("<int:pk>/trace/", trace.TracePage.as_view(), name="trace"),
+    path("<int:pk>/story/", story.StoryPage.as_view(), name="story"),
+    path("<int:pk>/story/now/", story.StoryNow.as_view(), name="story_now"),
+    path("<int:pk>/undo/", undo.UndoVersion.as_view(), name="undo"),
     path("<int:pk>/cursor/", sync_forms.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),
     path("<int:pk>/resume/", syncs.ResumeSync.as_view(), name="resume"),
@@ -32,6 +35,10 @@ _runs = [
     path("<int:number>/changes.csv", changes.ChangeExport.as_view(), name="changes_export"),
     path("<int:number>/changes/", changes.ChangeList.as_view(), name="changes"),
     path("<int:number>/changes/<int:change_set>/<int:row>/", changes.ChangeDetail.as_view(), name="change"),
+    path("<int:number>/plan/", plans.PlanPage.as_view(), name="plan"),
+    path("<int:number>/plan/approve/", plans.ApprovePlan.as_view(), name="approve"),
+    path("<int:number>/plan/apply/", plans.ApplyPlan.as_view(), name="apply"),
+    path("<int:number>/undo/", undo.UndoRun.as_view(), name="undo"),
     path("<int:number>/cancel/", runs.CancelRun.as_view(), name="cancel"),
     path("<int:number>/pause/", runs.PauseRun.as_view(), name="pause"),
     path("<int:number>/resume/", runs.ResumeRun.as_view(), name="resume"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.utils import timezone
 
 from connectors import base
+from integration_hub.core import space
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.prints import slots_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from connectors.base import Connector
     from integration_hub.core.expressions.language import Expression
 
+SPACE_SECONDS = 10.0  # until a run that waits for room looks again
 NO_KEY = r"^#[0-9a-f]{16}$"  # how the open row of a record without a key is named
 
 
@@ -123,6 +125,12 @@ class NotYet(base.SystemBusy):
     """The hub itself waits, for something that will be over by then: no failure, however often it is asked."""
 
 
+def require_space() -> None:
+    """Raises NotYet while the hub's disk has too little room for what a run would put down."""
+    if why := space.shortage():
+        raise NotYet(why.template, retry_after=SPACE_SECONDS, **why.values)
+
+
 class InFlight:
     """Keys of what is compared but not yet recorded. A page that shares a key, a match key or a target key with one of them waits for it."""
 
@@ -205,6 +213,8 @@ class Counts:
     parked: int = 0
     duplicate: int = 0
     produced: int = 0
+    missing: int = 0
+    kept: int = 0
     unchanged: int = 0
     refused: int = 0
     moved: int = 0

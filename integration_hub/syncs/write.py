@@ -8,7 +8,7 @@ again; found twice, it is a reject. Where nothing can be looked up, it stays unk
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,12 @@ from connectors.base import KEY, AllWritten, Changes, Connector, ConnectorError,
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims
+from integration_hub.syncs import changesets, claims, guards
 from integration_hub.syncs.matching import Match, find_matches, look_up
+from integration_hub.syncs.missing import second_look
 from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
-from integration_hub.syncs.states import ChangeSetState
+from integration_hub.syncs.states import ChangeSetState, Trigger
 from integration_hub.syncs.work import NotYet, Work
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Portion:
     outcomes: dict[int, Outcome] = field(default_factory=dict)  # by row; a row without one was found as it should be
     moved: set[int] = field(default_factory=set)
     whole: AllWritten | None = None  # instead of `outcomes`, where every row was written at the first try
+    withheld: set[int] = field(default_factory=set)
 
     @property
     def is_last(self) -> bool:
@@ -90,7 +92,7 @@ def sent(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> Iterator[Porti
     try:
         with work.open("target") as target:
             for planned in sets:
-                if work.run.target.system.read_only and (planned.changes["operation"] != "adopt").any():
+                if work.run.target.system.read_only and not planned.changes["operation"].is_in(changesets.WRITE_NOTHING).all():
                     raise SettingsError(
                         _("{system} is read-only here, so nothing was written. Allow writing on its page, or stop this sync."), system=work.system
                     )
@@ -108,24 +110,29 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
     first = change_set.settled
     if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
         last = change_set.sending_to - 1
-        yield from portions_of(work, lease, planned, first, last, settled_again(work, target, planned))
+        rows = planned.changes.slice(first, last - first + 1)
+        withheld, moved = guards.withheld_rows(work.run, rows), set(change_set.moved_rows)
+        done = settled_again(work, target, change_set, without(rows, withheld | moved))
+        yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
         rows = planned.changes.slice(first, last - first + 1)
+        withheld = guards.withheld_rows(work.run, rows)
+        rows = without(rows, withheld)
         claimed = claims.claim(work, lease, change_set, rows)
         rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))
         moved |= claimed
-        mark_sending(lease, change_set, first, last)
+        mark_sending(lease, change_set, first, last, moved)
         started = time.monotonic()
         done = write(work, target, change_set, rows)
         size.took(last - first + 1, time.monotonic() - started)
-        yield from portions_of(work, lease, planned, first, last, done, moved)
+        yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
 
 
 def portions_of(
-    work: Work, lease: Lease, planned: PlannedSet, first: int, last: int, done: Sending, moved: set[int] | None = None
+    work: Work, lease: Lease, planned: PlannedSet, first: int, last: int, done: Sending, moved: Iterable[int] = (), withheld: Iterable[int] = ()
 ) -> Iterator[Portion]:
     """The portion first…last to be settled: whole, or up to the first row that is still open; then raises what made it stop.
 
@@ -134,11 +141,12 @@ def portions_of(
     end = min(done.open, default=last + 1) - 1
     if end >= first:
         rows = planned.changes.slice(first, end - first + 1)
-        yield Portion(planned.row, rows, first, end, done.outcomes, {row for row in moved or () if row <= end}, done.whole)
+        left = [{row for row in some if row <= end} for some in (moved, withheld)]
+        yield Portion(planned.row, rows, first, end, done.outcomes, left[0], done.whole, left[1])
     if end == last:
         return
     if isinstance(done.stop, NotYet):
-        mark_sending(lease, planned.row, end + 1, last)  # the time-out runs from the last request
+        mark_sending(lease, planned.row, end + 1, last, (row for row in moved if row > end))  # the time-out runs from the last request
     elif not done.untold and not overtaken(done):
         mark_sending(lease, planned.row, end + 1, end)
     refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
@@ -168,11 +176,15 @@ class Size:
         self.rows = max(1, min(PORTION_ROWS, possible, self.rows * 4))
 
 
-def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int) -> None:
-    """Say, before anything goes out, that these rows are on their way. A worker that dies now leaves a row that says what must be found out."""
+def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int, moved: Iterable[int] = ()) -> None:
+    """Say, before anything goes out, that these rows are on their way, but for those that have `moved`. A worker that dies now leaves a row that says
+    what must be found out."""
     with transaction.atomic():
         change_set.state, change_set.sending_to, change_set.sent_at = ChangeSetState.SENDING, last + 1, timezone.now()
-        ChangeSet.objects.filter(pk=change_set.pk).update(state=change_set.state, sending_to=last + 1, sent_at=Now())
+        change_set.moved_rows = sorted(moved)
+        ChangeSet.objects.filter(pk=change_set.pk).update(
+            state=change_set.state, sending_to=last + 1, sent_at=Now(), moved_rows=change_set.moved_rows
+        )
         lease.fence()
 
 
@@ -183,8 +195,8 @@ def write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFra
     rows behind them have been written is the wait here, for rows are settled in their order.
     """
     done = Sending()
-    adopted = rows["operation"] == "adopt"
-    left = rows.filter(~adopted) if adopted.any() else rows
+    as_it_is = rows["operation"].is_in(changesets.WRITE_NOTHING)
+    left = rows.filter(~as_it_is) if as_it_is.any() else rows
     give_up, attempt = time.monotonic() + PATIENCE_SECONDS, 0
     while left.height:
         attempt += 1
@@ -241,14 +253,16 @@ def overtaken(done: Sending) -> bool:
 
 
 def changes_of(work: Work, change_set: ChangeSet, rows: pl.DataFrame) -> Changes:
-    """The rows as a connector takes them. The idempotency key of a row is the same on every resend."""
+    """The rows as a connector takes them. The idempotency key of a row is the same on every resend; it names the moment too, for after a backup
+    was put back change sets get numbers that others had."""
     import polars as pl
 
+    moment = format(int(change_set.planned_at.timestamp() * 1000), "x")
     about = rows.select(
         "row",
-        "operation",
+        pl.col("operation").replace("mark", "update"),
         pl.col("target_key").alias("key"),
-        pl.format("hub-{}-{}", pl.lit(change_set.pk), "row").alias("idempotency_key"),
+        pl.format("hub-{}-{}-{}", pl.lit(change_set.pk), pl.lit(moment), "row").alias("idempotency_key"),
     )
     send = rows["send"].struct.unnest()
     partly = [name for name in send.columns if not send[name].all()]
@@ -260,13 +274,15 @@ def found_out(work: Work, target: Connector, rows: pl.DataFrame) -> tuple[dict[i
     can = work.target.capabilities
     result: dict[int, Outcome] = {}
     again: list[int] = []
-    for operation in ("create", "update"):
+    for operation in ("create", "update", "mark", "delete"):
         some = rows.filter(rows["operation"] == operation)
         if not some.height:
             continue
-        if can.idempotency_key or (operation == "create" and can.upsert) or (operation == "update" and not can.lookup_by_key):
+        if can.idempotency_key or (operation == "create" and can.upsert) or (operation != "create" and not can.lookup_by_key):
             again += some["row"].to_list()
-        elif operation == "update":
+        elif operation == "delete":
+            deletes_found_out(work, target, some, result, again)
+        elif operation != "create":
             updates_found_out(work, target, some, result, again)
         else:
             creates_found_out(work, target, some, result, again)
@@ -274,10 +290,11 @@ def found_out(work: Work, target: Connector, rows: pl.DataFrame) -> tuple[dict[i
 
 
 def updates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result: dict[int, Outcome], again: list[int]) -> None:
-    found = by_key(work, target, rows["target_key"].to_list())
-    after = field_hashes(rows["after"].struct.unnest(), work.fields)
-    before = field_hashes(rows["before"].struct.unnest(), work.fields)
-    send = rows["send"].struct.unnest().select(work.fields).to_numpy()
+    fields = [f.name for f in rows.schema["send"].fields]  # type: ignore[attr-defined]  # of the mapping, and a mark's
+    found = by_key(work, target, rows["target_key"].to_list(), fields)
+    after = field_hashes(rows["after"].struct.unnest(), fields)
+    before = field_hashes(rows["before"].struct.unnest(), fields)
+    send = rows["send"].struct.unnest().select(fields).to_numpy()
     for place, (row, key, known) in enumerate(rows.select("row", "target_key", "before_known").iter_rows()):
         now = found.get(key)
         if now is None:
@@ -285,6 +302,21 @@ def updates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result:
         elif (now == after[place])[send[place]].all():
             result[row] = Outcome(row, Result.WRITTEN, key)
         elif not known or (now == before[place])[send[place]].all():
+            again.append(row)
+        else:
+            result[row] = Outcome(row, Result.REFUSED, reason=moved_reason(work, key), again=True)
+
+
+def deletes_found_out(work: Work, target: Connector, rows: pl.DataFrame, result: dict[int, Outcome], again: list[int]) -> None:
+    """Gone: it was deleted. There as before: sent again. There and changed since: it has moved."""
+    fields = [f.name for f in rows.schema["before"].fields]  # type: ignore[attr-defined]
+    found = by_key(work, target, rows["target_key"].to_list(), fields)
+    before = field_hashes(rows["before"].struct.unnest(), fields)
+    for place, (row, key, known) in enumerate(rows.select("row", "target_key", "before_known").iter_rows()):
+        now = found.get(key)
+        if now is None:
+            result[row] = Outcome(row, Result.WRITTEN, key)
+        elif not known or (now == before[place]).all():
             again.append(row)
         else:
             result[row] = Outcome(row, Result.REFUSED, reason=moved_reason(work, key), again=True)
@@ -309,10 +341,10 @@ def creates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result:
             again.append(row)
 
 
-def by_key(work: Work, target: Connector, keys: Sequence[str]) -> dict[str, Any]:
-    """Target key → the prints of the mapping's fields as they are there now."""
-    found = look_up(work, target, work.target, KEY, keys, work.fields)
-    return dict(zip(canonical_key(found, work.target.key).to_list(), field_hashes(found, work.fields), strict=True))
+def by_key(work: Work, target: Connector, keys: Sequence[str], fields: Sequence[str]) -> dict[str, Any]:
+    """Target key → the prints of these fields as they are there now."""
+    found = look_up(work, target, work.target, KEY, keys, fields)
+    return dict(zip(canonical_key(found, work.target.key).to_list(), field_hashes(found, fields), strict=True))
 
 
 def matches_now(work: Work, target: Connector, rows: pl.DataFrame) -> dict[int, list[Match]]:
@@ -328,22 +360,37 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
-    old = (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
-    compared_first = bool(work.run.settings.get("compare_first"))
+    approved = work.run.applies_id is not None or work.run.trigger == Trigger.DECISION  # by somebody who saw what an earlier run had planned
+    old = approved or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
+    compared_first = approved or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()
     if compared_first:
         moved = relinked(work, rows)
     elif work.run.parts > 1 and not work.run.first_load:  # another part may have linked what was found by a match key
         moved = relinked(work, rows.filter(rows["found_by"].is_not_null()))
-    updates = rows.filter((rows["operation"] == "update") & rows["before_known"])
-    if old and updates.height:
+    gone = rows.filter(rows["operation"].is_in(changesets.END_LINKS))
+    if gone.height:
+        moved |= relinked(work, gone)
+    if gone.height and old and not work.run.is_undo:
+        moved |= came_back(work, gone)
+    if old:
         result: dict[int, Outcome] = {}
-        updates_found_out(work, target, updates, result, [])
+        for look, operations in ((updates_found_out, ("update", "mark")), (deletes_found_out, ("delete",))):
+            some = rows.filter(rows["operation"].is_in(operations) & rows["before_known"])
+            if some.height:
+                look(work, target, some, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
     creates = rows.filter(rows["operation"] == "create")
     if creates.height and (old or compared_first or claims.others_wrote(work, change_set)):
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
     return without(rows, moved), moved
+
+
+def came_back(work: Work, rows: pl.DataFrame) -> set[int]:
+    """Rows whose source record was gone and is there again."""
+    with work.open("source") as source:
+        there = second_look(work, source, dict(rows.select("source_key", "found_by").iter_rows()))
+    return set(rows.filter(rows["source_key"].is_in(sorted(there)))["row"])
 
 
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
@@ -373,13 +420,10 @@ def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     }
 
 
-def settled_again(work: Work, target: Connector, planned: PlannedSet) -> Sending:
+def settled_again(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> Sending:
     """What was on its way when its worker went: found out, and sent again where it did not arrive."""
-    change_set = planned.row
     wait_for_arrival(work, change_set)
-    first, last = change_set.settled, change_set.sending_to - 1
-    rows = planned.changes.slice(first, last - first + 1)
-    found, resend = found_out(work, target, rows.filter(rows["operation"] != "adopt"))
+    found, resend = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
     done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
     return Sending({**done.each(), **found}, None, done.unsent, done.untold, done.stop)
 

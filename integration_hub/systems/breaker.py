@@ -1,6 +1,7 @@
 """The circuit to a system, shared by all workers: after some failures in a row no more requests are sent for a while, then one probe at a time.
 
-While all is well nothing is written; a worker looks at the row every two seconds. Failures are counted locally and written at most once a second.
+A pause that the system has asked for (429 with Retry-After) is kept by all workers likewise. While all is well nothing is written; a worker looks at
+the row every two seconds. Failures are counted locally and written at most once a second.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from connectors.base import SystemDown, _
+from connectors.base import SystemBusy, SystemDown, _
 from integration_hub.systems.models import Circuit, System
 
 FAILURES = 5  # in a row open the circuit
@@ -33,20 +34,22 @@ class Breaker:
         self._lock = threading.Lock()
         self._look_at = 0.0
         self._shared_failures = self._openings = 0
-        self._opens_at = 0.0  # monotonic: until then the circuit is open
+        self._opens_at = 0.0  # monotonic: until then the circuit is open, or where it is closed, the system rests
         self._probing = False
         self._unsaved, self._saved_at = 0, 0.0
 
     def before(self) -> None:
-        """Raises SystemDown while the circuit is open."""
+        """Raises SystemDown while the circuit is open, SystemBusy while the system has asked for a pause."""
         if self._always:
             return
         with self._lock:
             if time.monotonic() >= self._look_at:
                 self._in_database(self._look)
-            if not self._openings:
-                return
             wait = self._opens_at - time.monotonic()
+            if not self._openings:
+                if wait > 0:
+                    raise SystemBusy(_("{system} has asked us to wait."), retry_after=max(1.0, wait), system=self._system.name)
+                return
             if wait <= 0 and not self._probing and self._in_database(self._take_probe):
                 self._probing = True
                 return
@@ -68,6 +71,11 @@ class Breaker:
             if self._probing or self._shared_failures + self._unsaved >= FAILURES or time.monotonic() - self._saved_at > 1:
                 self._in_database(self._count)
 
+    def rest(self, seconds: float) -> None:
+        """The system has asked for a pause. A circuit that is open anyway stays as it is."""
+        with self._lock:
+            self._in_database(lambda: self._note_rest(seconds))
+
     def finish(self) -> None:
         """Write down what is not yet written."""
         with self._lock:
@@ -78,8 +86,8 @@ class Breaker:
         row = Circuit.objects.filter(pk=self._system.pk).annotate(now=Now()).first()
         self._look_at = time.monotonic() + LOOK_EVERY
         self._shared_failures, self._openings = (row.failure_count, row.openings) if row else (0, 0)
-        if row and row.openings and row.open_until:
-            self._opens_at = time.monotonic() + (row.open_until - row.now).total_seconds()
+        left = (row.open_until - row.now).total_seconds() if row and row.open_until else 0.0
+        self._opens_at = time.monotonic() + left
 
     def _take_probe(self) -> bool:
         free = Circuit.objects.filter(Q(probe_until=None) | Q(probe_until__lt=Now()), pk=self._system.pk, openings__gt=0, open_until__lte=Now())
@@ -89,7 +97,13 @@ class Breaker:
         broken = Circuit.objects.filter(Q(failure_count__gt=0) | Q(openings__gt=0), pk=self._system.pk)
         broken.update(failure_count=0, openings=0, open_until=None, probe_until=None)
         self._shared_failures = self._openings = 0
-        self._probing = False
+        self._opens_at, self._probing = 0.0, False
+
+    def _note_rest(self, seconds: float) -> None:
+        Circuit.objects.get_or_create(system=self._system)
+        until = Now() + timedelta(seconds=seconds)
+        Circuit.objects.filter(Q(open_until=None) | Q(open_until__lt=until), pk=self._system.pk, openings=0).update(open_until=until)
+        self._look_at = 0.0
 
     def _count(self) -> None:
         """Add the failures to the row, and open the circuit where there are enough of them, or where this was the probe."""

@@ -71,6 +71,9 @@ class GuardedHost:
         if ok:
             self.last_seconds = seconds
 
+    def asked_to_wait(self, seconds: float) -> None:
+        return
+
     def close(self) -> None:
         return
 
@@ -108,6 +111,9 @@ class SystemHost(GuardedHost):
     def after_request(self, *, ok: bool, seconds: float) -> None:
         super().after_request(ok=ok, seconds=seconds)
         self._breaker.after(ok=ok)
+
+    def asked_to_wait(self, seconds: float) -> None:
+        self._breaker.rest(seconds)
 
     def close(self) -> None:
         """Give back permits, write down the last answer, and close the connection to the database that this host opened."""

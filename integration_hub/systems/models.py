@@ -198,7 +198,8 @@ class Credential(models.Model):
 
 
 class Circuit(models.Model):
-    """Whether requests to a system make sense just now. Closed: all go through. Open: none until `open_until`, then one probe at a time."""
+    """Whether requests to a system make sense just now. Closed: all go through. Open: none until `open_until`, then one probe at a time.
+    One that is closed may have an `open_until` too: the system has asked for a pause until then."""
 
     system = models.OneToOneField(System, on_delete=models.CASCADE, primary_key=True)
     failure_count = models.PositiveIntegerField(default=0)  # in a row, over all workers

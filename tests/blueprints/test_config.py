@@ -128,7 +128,7 @@ def test_all_or_nothing_and_every_mistake_with_its_line(manage, secrets):
         ("${ENV:CRM_TOKEN}", "${ENV:CREDENTIAL_KEYS}", "hub's own"),
     ],
 )
-def test_a_mistake_names_its_line(manage, secrets, old, new, said):
+def test_unknown_keys_plain_credentials_other_versions_and_what_does_not_exist_are_refused_with_their_line(manage, secrets, old, new, said):
     assert old in CRM
 
     text = CRM.replace(old, new, 1)
@@ -141,6 +141,16 @@ def test_a_mistake_names_its_line(manage, secrets, old, new, said):
     assert said in err
     assert "secret" not in err.replace("A secret does", "")
     assert not System.objects.exists()
+
+
+def test_syncs_that_run_after_each_other_in_a_circle_are_refused_with_their_line(applied, manage):
+    circle = f"{CRM}    after: [Other]\n  Other:\n    mapping: Contacts to customers\n    mode: full\n    after: [Contacts → customers]\n"
+
+    code, _out, err = manage("config", "apply", circle)
+
+    assert code == 2
+    assert re.search(r"yaml:\d+: .*cannot run after", err), err
+    assert Sync.objects.count() == 1
 
 
 def test_programs_get_mistakes_as_json(manage, secrets):
@@ -202,6 +212,21 @@ def test_a_secret_whose_variable_is_not_set_is_kept_but_not_for_another_host(app
     code, _out, err = manage("config", "apply", CRM.replace("crm.example.com", "elsewhere.example.net"))
     assert code == 2
     assert "not sent to another host" in err
+
+
+def test_a_file_says_what_becomes_of_deletes_and_what_a_run_may_do_without_asking(applied, manage):
+    said = "interval_seconds: 60\n    deletes: mark\n    mark_field: mail\n    mark_value: gone\n    left_filter: delete\n    most_creates: 100\n    most_deletes_percent: 5"
+
+    assert manage("config", "apply", CRM.replace("interval_seconds: 60", said))[0] == 0
+    sync = Sync.objects.get()
+    assert (sync.deletes, sync.mark_field, sync.mark_value, sync.left_filter) == ("mark", "mail", "gone", "delete")
+    assert (sync.most_creates, sync.most_deletes_percent, sync.most_updates) == (100, 5, None)
+    exported = yaml.safe_load(manage("config", "export")[1])["syncs"]["Contacts → customers"]
+    assert (exported["deletes"], exported["most_creates"], exported["most_deletes_percent"]) == ("mark", 100, 5)
+    assert "most_updates" not in exported
+    code, __, err = manage("config", "apply", CRM.replace("interval_seconds: 60", "interval_seconds: 60\n    deletes: delete"))
+    assert code != 0
+    assert "cannot be deleted through its connector" in err
 
 
 # --- export -----------------------------------------------------------------------------------------------------------

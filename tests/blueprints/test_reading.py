@@ -25,7 +25,7 @@ from integration_hub.blueprints.writing import write
         (b"a: \xff\n", 1, "cannot stand in YAML"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(text, line, said):
+def test_aliases_tags_doubled_keys_and_other_mistakes_of_a_file_are_refused_with_their_line(text, line, said):
     with pytest.raises(Wrong) as wrong:
         read("file.yaml", text)
 

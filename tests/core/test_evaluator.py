@@ -35,7 +35,7 @@ def test_a_warm_process_answers_at_once(evaluator):
         ("sys:exit", (), "This could not be computed: SystemExit: "),
     ],
 )
-def test_what_goes_wrong_is_a_sentence_and_the_next_is_undisturbed(evaluator, function, arguments, message):
+def test_what_loops_allocates_gigabytes_or_breaks_is_stopped_with_a_sentence_and_the_next_is_undisturbed(evaluator, function, arguments, message):
     started = time.monotonic()
     with pytest.raises(EvaluationFailed) as failed:
         evaluator.run(function, *arguments, seconds=1)

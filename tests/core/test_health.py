@@ -31,7 +31,7 @@ def whole(alive):
 def test_readiness_is_told_part_by_part(client, whole):
     answer = client.get("/readyz")
 
-    assert answer.json() == dict.fromkeys(["database", "migrations", "storage", "broker", "workers", "scheduler"], "ok")
+    assert answer.json() == dict.fromkeys(["database", "migrations", "storage", "space", "broker", "workers", "scheduler"], "ok")
     assert answer.status_code == 200
 
 

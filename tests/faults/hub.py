@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import redis
 
 from sandbox.testing import Sandbox
 
@@ -124,6 +126,13 @@ class Hub:
         assert pid is not None, f"{name} does not run"
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
+
+    def flush_broker(self) -> None:
+        """Take from the embedded broker all that it holds: messages, queues, what is in hand."""
+        title = Path(f"/proc/{self.program('broker')}/cmdline").read_bytes().decode()
+        path = re.split(r"unixsocket[:\0]", title)[1].split("\0")[0].strip()  # in its title once it serves, among its arguments before
+        with redis.Redis(unix_socket_path=path) as broker:
+            broker.flushall()
 
     def kill_holder(self, partition: int) -> bool:
         """kill -9 of the one process that holds the partition's lease; false where none does."""

@@ -127,6 +127,21 @@ def test_a_worker_killed_twice_in_one_run_is_taken_over(hub):
     assert len(kill_at_random(hub, 2000, 2, seed())) == 2
 
 
+@pytest.mark.timeout(300)
+def test_a_run_goes_on_from_the_database_when_its_broker_is_flushed_and_restarted(hub):
+    hub.sandbox.latency(20)
+    run = started(hub, 2000)
+    hub.flush_broker()
+    hub.wait_for(lambda: progress(hub, run)[1] > 0, seconds=90, what="the first portion")
+    for blow in (hub.flush_broker, lambda: hub.kill_program("broker"), hub.flush_broker):
+        hub.wait_for(lambda: hub.program("broker") is not None, seconds=30, what="the broker to be there")
+        before = progress(hub, run)
+        blow()
+        hub.wait_for(lambda before=before: progress(hub, run) != before, seconds=60, what="the work to go on")
+    hub.wait_for(lambda: has_ended(hub, run), seconds=150, what="the run to end")
+    assert_as_undisturbed(hub, run)
+
+
 @pytest.mark.faults
 @pytest.mark.timeout(3000)
 def test_a_worker_killed_twenty_times_in_one_run_is_taken_over(hub):

@@ -18,29 +18,41 @@ LIST, USERS = "/api/user/list", "/v1/users"
 
 UNREADABLE = {
     "404 entity": (("status", {"status": 404}), "OA knows no GET /oa/api/user/list. Correct the path in the system's settings."),
-    "HTML instead of JSON": (
-        ("login_page", {}),
-        "OA answered GET /oa/api/user/list with a web page instead of JSON, perhaps a sign-in page. Check its address and credentials.",
-    ),
-    "truncated JSON": (("truncated_json", {}), "OA answered GET /oa/api/user/list with JSON that ends in the middle, after"),
-    "cut short": (("cut", {}), "The answer of OA to GET /oa/api/user/list was cut short."),
     "wrong credentials": (
         ("status", {"status": 401}),
         "OA does not accept our credentials for GET /oa/api/user/list: HTTP 401. Enter them again under Systems, OA.",
     ),
     "500 for good": (("error", {}), "OA failed at GET /oa/api/user/list with status 500: HTTP 500."),
 }
+NO_DATA = {
+    "HTML instead of JSON": (
+        ("login_page", {}),
+        "OA answered GET /oa/api/user/list with a web page instead of JSON, perhaps a sign-in page. Check its address and credentials.",
+    ),
+    "truncated JSON": (("truncated_json", {}), "OA answered GET /oa/api/user/list with JSON that ends in the middle, after"),
+    "cut short": (("cut", {}), "The answer of OA to GET /oa/api/user/list was cut short."),
+}
 
 
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_a_source_that_cannot_be_read_fails_the_run_with_one_sentence(few, users_sync, run_now, what):
-    (kind, order), sentence = UNREADABLE[what]
+    assert_fails_with_one_sentence(few, users_sync, run_now, *UNREADABLE[what])
+
+
+@pytest.mark.parametrize("what", NO_DATA)
+def test_an_answer_that_is_cut_off_or_a_sign_in_page_with_200_is_an_error_and_no_data(few, users_sync, run_now, what):
+    assert_fails_with_one_sentence(few, users_sync, run_now, *NO_DATA[what])
+
+
+def assert_fails_with_one_sentence(few, users_sync, run_now, fault, sentence):
+    kind, order = fault
     few.oa.fault(kind, **{"path": LIST, **order})
 
     run = run_now(users_sync)
 
     assert run.state == "failed"
     assert told(run).startswith(sentence)
+    assert run.counts["read"] == 0
     assert few.crm.applied() == {}
     all_comes_right(few, users_sync, run, run_now)
 

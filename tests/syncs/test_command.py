@@ -143,3 +143,35 @@ def test_the_bar_of_a_terminal_shows_how_far_it_is(users_sync, manage, worker, m
     drawn = terminal.getvalue().split("\r\033[K")
     assert drawn[-1] == "", "the line is cleared at the end"
     assert any("Queued" in line or "Writing" in line for line in drawn)
+
+
+def test_a_plan_is_applied_from_the_command_line(few, users_sync, manage, worker):
+    __, told = manage("run", NAME, "--dry-run", "--wait", "--json")
+    plan = json.loads(told)["id"]
+
+    code, said = manage("apply", str(plan), "--reason", "Checked", "--only", "create", "--wait")
+
+    assert (code, "75 created" in said) == (0, True)
+    assert manage("apply", str(plan), "--reason", "Again")[0] == 2
+
+
+def test_a_plan_that_cannot_be_applied_says_why(few, users_sync, manage, run_now):
+    run, plan = run_now(users_sync), run_now(users_sync, dry=True, full=True)
+
+    assert manage("apply", str(run.pk), "--reason", "Checked") == (
+        2,
+        f"Run {run.pk} is no plan: only a dry run that went through and would write something is one.",
+    )
+    assert manage("apply", str(plan.pk), "--reason", "Checked")[0] == 2
+    assert manage("apply", "9999", "--reason", "Checked")[0] == 2
+
+
+def test_a_run_is_undone_from_the_command_line(few, users_sync, manage, run_now, worker):
+    before, run = {user["id"] for user in few.records("crm", "users")}, run_now(users_sync)
+
+    code, told = manage("undo", str(run.pk), "--wait", "--json")
+    assert code == 0
+    assert manage("apply", str(json.loads(told)["id"]), "--reason", "Wrong mapping", "--wait")[0] == 0
+
+    assert {user["id"] for user in few.records("crm", "users")} == before
+    assert manage("undo", str(run.pk), "--keys", "nobody", "--wait")[0] == 0

@@ -194,7 +194,7 @@ def test_by_numbers_what_changes_behind_a_full_reading_is_met_by_the_next_run(ki
         assert_books(run)
 
 
-def test_what_moves_to_the_end_of_an_incremental_reading_is_met_there_or_by_the_next_run(kind, people, run_now, meanwhile):
+def test_a_row_updated_while_it_is_paged_is_met_at_its_new_place_or_by_the_next_run_in_its_last_state(kind, people, run_now, meanwhile):
     source, target, sync = people(kind, "integer")
     source.put(1, *range(50))
     run_now(sync)

@@ -99,7 +99,7 @@ def test_a_target_that_denies_what_it_has_makes_no_twin(name, times, spoilt, run
 
 @pytest.mark.parametrize("point", ["after send", "after the answer"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_a_worker_that_dies_makes_no_twin(name, point, spoilt, by):
+def test_a_worker_killed_between_remote_write_and_local_commit_makes_no_twin(name, point, spoilt, by):
     sync, system, entity = spoilt(name)
     run = services.start_run(sync, by=by)
     assert carry_until_killed(run.partitions.get(), point, at=1)
@@ -127,7 +127,7 @@ def test_what_a_cancelled_run_left_makes_no_twin(name, spoilt, run_now, by):
     assert_each_once(sync, system, entity, after)
 
 
-def test_a_bulk_write_that_is_partly_refused_leaves_the_refused_ones_alone(spoilt, run_now, by):
+def test_a_bulk_write_that_is_partly_accepted_commits_what_was_and_rejects_the_others_one_by_one(spoilt, run_now, by):
     sync, system, entity = spoilt("CRM accounts → ERP customers")
     system.fault("partial", path="/bulk", times=1, rows=[3])
 

@@ -96,6 +96,18 @@ def test_several_workers_carry_a_run_and_its_books_balance(people_sync, source, 
     assert Link.objects.filter(ended_at=None).count() == RECORDS
 
 
+def test_the_first_part_deletes_what_none_of_them_has_met(people_sync, source, target, by):
+    sync = people_sync(BY_KEY, deletes="delete")
+    carried_together(services.start_run(sync, by=by))
+    source.run("DELETE FROM people WHERE id % 10 = 0")
+
+    run = carried_together(services.start_run(sync, by=by))
+
+    assert run.parts == 4
+    assert target.people == source.people
+    assert (run.state, run.balanced, run.counts["missing"], run.counts["deleted"]) == ("succeeded", True, 20, 20)
+
+
 def test_each_part_begins_again_where_its_worker_was_lost(people_sync, source, target, by, monkeypatch):
     lost = set()
 

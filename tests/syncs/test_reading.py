@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from connectors.base import Misfit, Page, Text
-from integration_hub.syncs import reading, services
+from integration_hub.syncs import carrying, reading, services
 from integration_hub.syncs.models import Link, Run, Sync, SyncCursor
 from tests.syncs.conftest import USERS_TO_USERS, finish, published
 from tests.syncs.equal import assert_equal
@@ -133,8 +133,13 @@ def test_the_filter_lets_through_what_it_is_true_for_and_the_books_say_the_rest(
 
 
 @db
-def test_a_change_of_the_mapping_is_for_the_next_run(few, users_sync, by):
+def test_a_mapping_edited_while_a_run_is_going_is_for_the_next_run(few, users_sync, by, monkeypatch):
+    monkeypatch.setattr(reading, "PAGE_SECONDS", 0.0)
     run = services.start_run(users_sync, by=by)
+    with monkeypatch.context() as one_page_a_turn:
+        one_page_a_turn.setattr(carrying, "SLICE_SECONDS", 0.0)
+        carrying.carry_partition(run.partitions.get().pk)
+    assert 0 < run.partitions.get().read_count < 80
     version = run.mapping_version
     definition = {**USERS_TO_USERS, "fields": [*USERS_TO_USERS["fields"], {"target": "phone", "source": "mobile"}]}
     type(version).objects.create(

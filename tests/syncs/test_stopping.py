@@ -122,19 +122,25 @@ def test_two_starts_at_once_make_one_run(few, users_sync, by):
     assert Run.objects.count() == 1
 
 
-def test_a_message_that_comes_twice_or_late_does_nothing(few, users_sync, run_now, by):
+def test_a_message_delivered_twice_or_late_has_no_effect_but_one_log_line(few, users_sync, run_now, by, caplog):
+    def said_by(partition):
+        caplog.clear()
+        carrying.carry_partition(partition)
+        return [record.getMessage() for record in caplog.records if record.name.startswith("integration_hub")]
+
+    caplog.set_level("INFO")
     run = services.start_run(users_sync, by=by)
     partition = run.partitions.get()
     with leases.take(partition):
-        carrying.carry_partition(partition.pk)
+        assert said_by(partition.pk) == ["nothing to carry"]
     assert few.crm.applied() == {}
     finish(run)
-    before = few.crm.applied()
+    before, requests = few.crm.applied(), len(few.crm.log())
 
-    carrying.carry_partition(partition.pk)
-    carrying.carry_partition(10**9)
+    assert said_by(partition.pk) == ["nothing to carry"]
+    assert said_by(10**9) == ["nothing to carry"]
 
-    assert few.crm.applied() == before
+    assert (few.crm.applied(), len(few.crm.log())) == (before, requests)
     assert_books(run)
 
 
@@ -250,7 +256,7 @@ def wait_until(condition, seconds=60):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_worker_that_was_stopped_and_wakes_changes_nothing(few, stopped_worker):
+def test_a_worker_stopped_past_its_lease_wakes_and_commits_nothing(few, stopped_worker):
     run, wake = stopped_worker
     finish(run)
     links = list(Link.objects.order_by("pk").values())
@@ -334,7 +340,7 @@ def test_a_source_that_breaks_off_after_every_few_pages_is_read_to_its_end(few, 
     assert_equal(few)
 
 
-def test_a_page_that_the_source_no_longer_knows_is_read_again_from_the_start(few, users_sync, run_now, monkeypatch):
+def test_a_page_position_that_expired_is_read_again_from_the_start(few, users_sync, run_now, monkeypatch):
     monkeypatch.setattr(reading, "PAGE_SECONDS", 0.0)
     few.oa.fault("status", status=410, path="pageNo=2", times=1)
 
@@ -345,7 +351,7 @@ def test_a_page_that_the_source_no_longer_knows_is_read_again_from_the_start(few
     assert_equal(few)
 
 
-def test_a_source_that_never_keeps_its_pages_fails_the_run_after_five_beginnings(few, users_sync, run_now, monkeypatch):
+def test_page_positions_that_always_expire_fail_the_run_after_five_beginnings(few, users_sync, run_now, monkeypatch):
     monkeypatch.setattr(reading, "PAGE_SECONDS", 0.0)
     few.oa.fault("status", status=410, path="pageNo=2")
 

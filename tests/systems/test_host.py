@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from connectors.base import AddressRefused, Stopped, SystemDown, Token
+from connectors.base import AddressRefused, Stopped, SystemBusy, SystemDown, Token
 from integration_hub.systems import breaker
 from integration_hub.systems.host import GuardedHost, SystemHost
 from integration_hub.systems.models import Circuit, System
@@ -128,6 +128,23 @@ def test_a_failed_probe_opens_it_for_twice_as_long(make_system):
     circuit = Circuit.objects.get()
     assert circuit.openings == 2
     assert 8 < (circuit.open_until - timezone.now()).total_seconds() <= 10
+
+
+@pytest.mark.django_db
+def test_a_pause_that_the_system_asked_for_is_kept_by_all_workers_until_it_is_over(make_system):
+    system = make_system()
+    one, other = SystemHost(system), SystemHost(system)
+    other.before_request()
+
+    one.asked_to_wait(40)
+    one.asked_to_wait(3)  # told later, and no reason to come sooner
+
+    for host in (one, SystemHost(system)):
+        with pytest.raises(SystemBusy, match="CRM has asked us to wait") as raised:
+            host.before_request()
+        assert 35 < raised.value.retry_after <= 40
+    Circuit.objects.update(open_until=timezone.now() - timedelta(seconds=1))
+    SystemHost(system).before_request()
 
 
 @pytest.mark.django_db

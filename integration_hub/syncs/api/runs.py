@@ -17,8 +17,11 @@ from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.paging import KeyPaging
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
-from integration_hub.syncs import journal, services
+from integration_hub.syncs import journal, plans, services, undo
+from integration_hub.syncs.api.plans import ApprovingSerializer, PlanSerializer, UndoingSerializer, plain_plan
 from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run
+
+OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink", "keep")
 
 
 class CountsSerializer(serializers.Serializer[Any]):
@@ -39,9 +42,11 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         fields = (
             "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
             "since_value", "since_key", "read_until", "expected_count", "counts", "balanced", "is_cancelling", "error", "made_at", "started_at",
-            "ended_at",
+            "ended_at", "applies_plan_of", "undoes",
         )  # fmt: skip
         read_only_fields = fields
+
+    applies_plan_of = serializers.IntegerField(source="applies.plan_id", read_only=True, allow_null=True, default=None)
 
     mapping = serializers.IntegerField(source="mapping_version.mapping_id", read_only=True)
 
@@ -72,7 +77,7 @@ def sums_of(runs: list[Run]) -> dict[int, dict[str, int]]:
 
 
 def one_run(pk: int) -> Run:
-    found: Run = Run.objects.select_related("mapping_version").get(pk=pk)
+    found: Run = Run.objects.select_related("mapping_version", "applies").get(pk=pk)
     return found
 
 
@@ -90,14 +95,14 @@ class LogLineSerializer(serializers.ModelSerializer[LogLine]):
 class FieldChangeSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     before = serializers.JSONField(help_text="Absent where nobody looked.", required=False)
-    after = serializers.JSONField()
+    after = serializers.JSONField(required=False, help_text="Absent where the record is deleted.")
     sent = serializers.BooleanField()
     read_back = serializers.JSONField(required=False, help_text="What the target says it holds now, where that is something else.")
 
 
 class ChangeSerializer(HasFields, serializers.Serializer[Any]):
-    operation = serializers.CharField(help_text="create, update or adopt")
-    result = serializers.CharField(help_text="written, linked, planned, sending, not_sent, refused, moved or unknown")
+    operation = serializers.CharField(help_text="create, update, adopt, delete, mark or unlink")
+    result = serializers.CharField(help_text="written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved or unknown")
     source_key = serializers.CharField()
     target_key = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)
@@ -115,8 +120,8 @@ def plain_change(change: journal.Change) -> dict[str, Any]:
     """A change as JSON can carry it; of its fields those that change."""
     fields = []
     for field in change.changed:
-        told = {"name": field.name, "after": plain(field.after), "sent": field.sent}
-        told |= {name: plain(value) for name, value in (("before", field.before), ("read_back", field.read_back)) if value is not ABSENT}
+        values = (("before", field.before), ("after", field.after), ("read_back", field.read_back))
+        told = {"name": field.name, "sent": field.sent} | {name: plain(value) for name, value in values if value is not ABSENT}
         fields.append(told)
     facts = {name: getattr(change, name) for name in ("operation", "result", "source_key", "target_key", "at")}
     return {**facts, "reason": texts.render(change.reason), "fields": fields}
@@ -134,7 +139,10 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     """Runs: the executions of syncs, newest first."""
 
     permission = "syncs.view"
-    permissions = {"cancel": "syncs.cancel", "pause": "syncs.cancel", "resume": "syncs.cancel", "changes": "records.view"}
+    permissions = {
+        "cancel": "syncs.cancel", "pause": "syncs.cancel", "resume": "syncs.cancel", "changes": "records.view",
+        "plan": "records.view", "approve": "plans.approve", "apply": "plans.apply", "undo": "plans.undo",
+    }  # fmt: skip
     serializer_class = RunSerializer
     queryset = Run.objects.none()
     lookup_value_regex = r"\d{1,18}"
@@ -142,7 +150,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     filterset_fields = {"sync": ["exact"], "state": ["exact", "in"], "dry": ["exact"], "trigger": ["exact"], "ended_at": ["isnull", "gte", "lt"]}
 
     def get_queryset(self) -> Any:
-        return Run.objects.visible_to(self.by).select_related("mapping_version")
+        return Run.objects.visible_to(self.by).select_related("mapping_version", "applies")
 
     @extend_schema(request=None, responses=RunSerializer)
     @action(detail=True, methods=["post"])
@@ -166,6 +174,38 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         act(run, by=self.by)
         return Response(RunSerializer(self.get_object()).data)
 
+    @extend_schema(responses=PlanSerializer)
+    @action(detail=True, filterset_fields=None)
+    def plan(self, request: Request, pk: str) -> Response:
+        """What a dry run, or one that undoes, would write: counts, the fields most changed, and what was approved of it. `changes` has its records."""
+        return Response(PlanSerializer(plain_plan(self.get_object())).data)
+
+    @extend_schema(request=ApprovingSerializer, responses=PlanSerializer)
+    @action(detail=True, methods=["post"])
+    def approve(self, request: Request, pk: str) -> Response:
+        """Approve its plan: whole, only some operations, or what a condition is true for, but never the records in `except_keys`."""
+        asked = ApprovingSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        plan = self.get_object()
+        plans.approve_plan(plan, by=self.by, **asked.validated_data)
+        return Response(PlanSerializer(plain_plan(plan)).data)
+
+    @extend_schema(request=None, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def apply(self, request: Request, pk: str) -> Response:
+        """Start the run that writes what was approved of its plan. Refused (409) where that is old, out of date, applied or not approved."""
+        run = plans.apply_plan(plans.approved(self.get_object()), by=self.by, trigger="api")
+        return Response(RunSerializer(one_run(run.pk)).data, status=201)
+
+    @extend_schema(request=UndoingSerializer, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, pk: str) -> Response:
+        """Pause the pair's syncs and plan what undoes it, or some of its records. The answer is the run that plans; then approve and apply it."""
+        asked = UndoingSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        run = undo.plan_undo(self.get_object(), by=self.by, trigger="api", **asked.validated_data)
+        return Response(RunSerializer(one_run(run.pk)).data, status=201)
+
     @extend_schema(responses=LogLineSerializer(many=True))
     @action(detail=True, filterset_fields=None)
     def log(self, request: Request, pk: str) -> Response:
@@ -179,8 +219,9 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
         responses=ChangePageSerializer,
         filters=False,
         parameters=[
-            _query("operation", "Only these.", enum=["create", "update", "adopt"]),
+            _query("operation", "Only these.", enum=OPERATIONS),
             _query("result", "Only those with this result.", enum=journal.RESULTS),
+            _query("field", "Only those that send this field of the target."),
             _query("key", "Only the record with this key, of source or target."),
             _query("after", "Mark of the page before, from its `next`."),
             OpenApiParameter("limit", KeyPaging.limit, description="Items on a page."),
@@ -190,12 +231,12 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
     def changes(self, request: Request, pk: str) -> Response:
         """What it did, or a dry run would do, record by record, in the order in which they were compared."""
         run = self.get_object()
-        operation, result, key, after = (request.query_params.get(name, "") for name in ("operation", "result", "key", "after"))
-        if operation not in ("", "create", "update", "adopt"):
-            raise ValidationError({"operation": _("It is create, update or adopt.")})
+        operation, result, field, key, after = (request.query_params.get(name, "") for name in ("operation", "result", "field", "key", "after"))
+        if operation not in ("", *OPERATIONS):
+            raise ValidationError({"operation": _("It is one of {operations}.").format(operations=", ".join(OPERATIONS))})
         if result not in ("", *journal.RESULTS):
             raise ValidationError({"result": _("It is one of {results}.").format(results=", ".join(journal.RESULTS))})
-        page = journal.changes_of(run, operation=operation, result=result, key=key, after=after, size=KeyPaging.size_of(request))
+        page = journal.changes_of(run, operation=operation, result=result, field=field, key=key, after=after, size=KeyPaging.size_of(request))
         address = None
         if page.after:
             parameters = request.query_params.copy()

@@ -17,10 +17,13 @@ from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
 from integration_hub.mappings.models import Mapping as FieldMapping
-from integration_hub.syncs import freshness, services
+from integration_hub.syncs import freshness, guards, services, undo
+from integration_hub.syncs.api.plans import UndoingVersionSerializer
 from integration_hub.syncs.api.runs import RunSerializer, one_run, plain
+from integration_hub.syncs.api.story import StorySerializer, plain_story
 from integration_hub.syncs.models import Pair, Sync, SyncCursor
 from integration_hub.syncs.states import Freshness
+from integration_hub.syncs.story import story_of
 from integration_hub.syncs.trace import Trace, trace_record
 from integration_hub.systems.api import EntityReference, OwnerField
 
@@ -49,8 +52,9 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "group", "after", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "lookback_seconds", "compare_first", "parked_days", "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run",
-            "next_due_at", "paused_at", "last_success_at", "made_at",
+            "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS, "parked_days",
+            "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run", "next_due_at", "paused_at",
+            "last_success_at", "made_at",
         )  # fmt: skip
         read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
         extra_kwargs = {"mode": {"required": False}}
@@ -148,7 +152,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     permission = "syncs.view"
     permissions = {
         "create": "syncs.change", "partial_update": "syncs.change", "destroy": "syncs.delete", "run": "syncs.run",
-        "trace": "records.view", "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change",
+        "trace": "records.view", "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change", "undo": "plans.undo", "story": "records.view",
     }  # fmt: skip
     serializer_class = SyncSerializer
     queryset = Sync.objects.none()
@@ -198,6 +202,31 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         if not key:
             raise ValidationError({"key": _("Name a record by its key.")})
         return Response(plain_trace(trace_record(self.get_object(), key, by=self.by)))
+
+    @extend_schema(
+        responses=StorySerializer,
+        filters=False,
+        parameters=[OpenApiParameter("key", str, required=True, description="Of source or target."), OpenApiParameter("after", str)],
+    )
+    @action(detail=True, filterset_fields=None, pagination_class=None)
+    def story(self, request: Request, pk: str) -> Response:
+        """Every change that was made to one record, newest first, back to its first link, by all syncs of the pair."""
+        key = request.query_params.get("key", "").strip()
+        if not key:
+            raise ValidationError({"key": _("Name a record by its key.")})
+        return Response(plain_story(story_of(self.get_object(), key, by=self.by, after=request.query_params.get("after", ""))))
+
+    @extend_schema(request=UndoingVersionSerializer, responses={201: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def undo(self, request: Request, pk: str) -> Response:
+        """Pause the pair's syncs and plan what undoes all runs by a version of the mapping since a time. The answer is the run that plans."""
+        asked, sync = UndoingVersionSerializer(data=request.data), self.get_object()
+        asked.is_valid(raise_exception=True)
+        version = sync.mapping.versions.filter(number=asked.validated_data["version"]).first()
+        if version is None:
+            raise ValidationError({"version": _("The mapping {name} has no such version.").format(name=sync.mapping)})
+        run = undo.plan_undo_of_version(sync, version, since=asked.validated_data["since"], by=self.by, trigger="api")
+        return Response(RunSerializer(one_run(run.pk)).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=None, responses=SyncSerializer)
     @action(detail=True, methods=["post"])

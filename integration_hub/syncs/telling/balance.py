@@ -14,7 +14,7 @@ from integration_hub.core.templatetags.hub import clock
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.progress import compares_first
-from integration_hub.syncs.states import RunState
+from integration_hub.syncs.states import DeletePolicy, RunState
 from integration_hub.syncs.telling.names import entity_name
 
 
@@ -41,28 +41,25 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
     ends = [
         Count(counts["created"], _("created"), "=", href=f"{changes}?operation=create&result=written" if counts["created"] else ""),
         Count(counts["updated"], _("updated"), "+", href=f"{changes}?operation=update&result=written" if counts["updated"] else ""),
+        *_of_deletes(run, counts),
     ]
     planning = run.dry or (compares_first(run) and (run.paused_from or run.state) in (RunState.QUEUED, RunState.COMPARING))
     if planning:
         ends = [
             Count(planned["creates"], _("to create"), "=", href=f"{changes}?operation=create" if planned["creates"] else ""),
             Count(planned["updates"], _("to update"), "+", href=f"{changes}?operation=update" if planned["updates"] else ""),
-            Count(
-                planned["links"],
-                _("to link"),
-                "+",
-                href=f"{changes}?operation=adopt" if planned["links"] else "",
-                title=_("already as it should be in the target; only the link is made"),
-            ),
+            *([Count(planned["deletes"], _("to delete"), "+")] if planned["deletes"] else ()),
+            _to_link(planned["links"], changes) if run.undoes is None else _to_keep(planned["links"], changes),
         ]
     elif waits:
         ends.append(Count(waits, _("on the way"), "+", title=_("compared, and waiting to be written")))
     rare = [("moved", _("moved"), "moved"), ("unknown", _("unknown"), "unknown")]
     line_out = Sum(
         _("Out"),
-        [Count(counts["produced"], _("produced"), title=_("records for {target}").format(target=entity_name(run.target)))],
+        _to_account_for(run, counts),
         [
             *ends,
+            *_kept(counts),
             *(
                 [
                     Count(
@@ -82,6 +79,44 @@ def run_balance(run: Run, counts: dict[str, int], planned: dict[str, int]) -> Ba
         ],
     )
     return Balance([line_in, line_out], *_foot(run, counts | {"unchanged": counts["unchanged"] - linked}, waits, not_sent))
+
+
+def _to_link(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=adopt" if n else ""
+    return Count(n, _("to link"), "+", href=href, title=_("already as it should be in the target; only the link is made"))
+
+
+def _to_keep(n: int, changes: str) -> Count:
+    href = f"{changes}?operation=keep" if n else ""
+    return Count(n, _("cannot be undone"), "+", "warn", href, title=_("changed since, or beyond what the target can do"))
+
+
+def _to_account_for(run: Run, counts: dict[str, int]) -> list[Count]:
+    """What the second sum begins with: records for the target, and links whose record is gone in the source."""
+    produced = Count(counts["produced"], _("produced"), title=_("records for {target}").format(target=entity_name(run.target)))
+    if not counts["missing"]:
+        return [produced]
+    return [produced, Count(counts["missing"], _("missing"), "+", title=_("linked, and deleted in the source or taken for that"))]
+
+
+def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
+    """What became of missing records; where there were none there is nothing to say."""
+    changes, withheld = reverse("runs:changes", args=[run.pk]), f"{reverse('rejects:list')}?run={run.pk}&state=withheld"
+    policy = run.settings.get("deletes", {}).get("policy")
+    word = _("marked") if policy == DeletePolicy.MARK else _("deleted")
+    found = []
+    if counts["missing"] or counts["deleted"]:
+        operation = "mark" if policy == DeletePolicy.MARK else "delete"
+        found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
+    if counts["withheld"]:
+        found.append(Count(counts["withheld"], _("withheld"), "+", "warn", withheld))
+    return found
+
+
+def _kept(counts: dict[str, int]) -> list[Count]:
+    if not counts["kept"]:
+        return []
+    return [Count(counts["kept"], _("kept"), "+", title=_("the list lacked them, and the source has them all the same"))]
 
 
 def _read(run: Run, counts: dict[str, int]) -> Count:
@@ -104,7 +139,7 @@ def _rare(
     return shown
 
 
-def _kept(counts: dict[str, int]) -> list[str]:
+def _only_counted(counts: dict[str, int]) -> list[str]:
     """That some numbers lead nowhere."""
     words = {"filtered": _("filtered"), "duplicate": _("duplicate"), "unchanged": _("unchanged")}
     counted = [word for name, word in words.items() if counts[name]]
@@ -116,7 +151,7 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
         off = counts["read"] - counts["produced"] - sum(counts[name] for name in ("filtered", "rejected", "parked", "duplicate"))
         if off:
             return "run", _("Being counted"), ""
-        return "ok", _("Balances so far"), _("Deletes are not followed yet.")
+        return "ok", _("Balances so far"), ""
     if run.balanced:
         return (
             "ok",
@@ -124,7 +159,7 @@ def _foot(run: Run, counts: dict[str, int], waits: int, not_sent: int) -> tuple[
             " ".join(
                 [
                     _("Every record read and every change is accounted for, recounted from the journal at {time}.").format(time=clock(run.ended_at)),
-                    *_kept(counts),
+                    *_only_counted(counts),
                 ]
             ),
         )

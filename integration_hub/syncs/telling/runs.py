@@ -11,9 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
+from integration_hub.syncs import plans
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
@@ -164,7 +166,7 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
         if run.mode == Mode.INCREMENTAL:
             return _("Nothing had changed in {source}.").format(source=source), [_("Nothing needs you now.")], False
         return _("{source} has no records, so nothing was written.").format(source=source), [_("See whether that is right.")], False
-    right = counts["created"] + counts["updated"] + counts["unchanged"]
+    right = counts["created"] + counts["updated"] + counts["deleted"] + counts["unchanged"]
     said = ngettext("The record that was taken is right in {target}.", "All {n} records that were taken are right in {target}.", right).format(
         n=number(right), target=target
     )
@@ -183,7 +185,22 @@ def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
     return [Link(said, f"{reverse('rejects:list')}?run={run.pk}&state=parked"), _(". Parked records go on by themselves. ")]
 
 
+def _tell_undo(run: Run) -> Words:
+    """A plan that undoes: how much of what was written can be set back."""
+    count = plans.count_of(run)
+    said = ngettext(
+        "{n} record of {target} would be as it was before; nothing was written.",
+        "{n} records of {target} would be as they were before; nothing was written.",
+        count,
+    ).format(n=number(count), target=run.target.system.name)
+    if not count:
+        said = _("There is nothing to undo in {target}.").format(target=run.target.system.name)
+    return said, [_("open the plan; it tells what cannot be undone as well.")] if plans.is_plan(run) else [], bool(count)
+
+
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
+    if run.undoes is not None:
+        return _tell_undo(run)
     target = run.target.system.name
     would = counts["not_sent"]
     missed = sum(counts[name] for name in (*MISSED, "parked"))
@@ -192,7 +209,7 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     else:
         said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
         said = said.format(n=number(would), target=target)
-    following: list[str | Link] = [_("look at the changes below; if they are right, run the sync.")] if would else []
+    following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
     if missed:
@@ -204,7 +221,7 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
 def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
     if run.dry:
         return _tell_dry(run, counts)
-    right = counts["created"] + counts["updated"] + counts["unchanged"]
+    right = counts["created"] + counts["updated"] + counts["deleted"] + counts["unchanged"]
     missed = sum(counts[name] for name in MISSED)
     left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
     said = ngettext(
@@ -221,9 +238,32 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
     return said, following, True
 
 
+def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
+    """What is withheld, and where it is decided."""
+    said = ngettext(
+        "{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", counts["withheld"]
+    ).format(n=number(counts["withheld"]))
+    following: list[str | Link] = []
+    for decision in decisions_of(run):
+        following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
+    if not following:
+        following = [_("It was decided since, or a later run found nothing left to decide.")]
+    if missed := sum(counts[name] for name in MISSED):
+        left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
+        following += [" · ", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
+    return said, following, True
+
+
+def decisions_of(run: Run) -> list[Decision]:
+    """The open decisions about what this run withheld."""
+    if run.sync is None or not run.withheld:
+        return []
+    return list(Decision.objects.open().about(run.sync).filter(part__in=run.withheld).order_by("pk"))
+
+
 def _tell_failed_run(run: Run, counts: dict[str, int]) -> Words:
     said = texts.render(run.error) or _("The run failed without saying why; its log has what it did last.")
-    written = counts["created"] + counts["updated"]
+    written = counts["created"] + counts["updated"] + counts["deleted"]
     kept = ngettext(
         "{n} record was written and stays; the next run goes on from where the cursor stands.",
         "{n} records were written and stay; the next run goes on from where the cursor stands.",
@@ -235,7 +275,7 @@ def _tell_failed_run(run: Run, counts: dict[str, int]) -> Words:
 
 
 def _tell_cancelled(run: Run, counts: dict[str, int]) -> Words:
-    written = counts["created"] + counts["updated"]
+    written = counts["created"] + counts["updated"] + counts["deleted"]
     said = ngettext("Cancelled after {n} record was written; it stays.", "Cancelled after {n} records were written; they stay.", written).format(
         n=number(written)
     )
@@ -247,7 +287,7 @@ def _tell_cancelled(run: Run, counts: dict[str, int]) -> Words:
 _TELL_ENDED = {
     RunState.SUCCEEDED: _tell_succeeded,
     RunState.WITH_REJECTS: _tell_with_rejects,
-    RunState.AWAITING_DECISION: _tell_with_rejects,
+    RunState.AWAITING_DECISION: _tell_awaiting,
     RunState.FAILED: _tell_failed_run,
     RunState.CANCELLED: _tell_cancelled,
 }

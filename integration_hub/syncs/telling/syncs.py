@@ -8,14 +8,17 @@ from typing import Any
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Bar, Bars, Fact, Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, capped, clock, duration, number
+from integration_hub.syncs import guards
 from integration_hub.syncs.freshness import Standing
 from integration_hub.syncs.models import Run, Sync
-from integration_hub.syncs.states import Freshness, RunState
+from integration_hub.syncs.policies import sees_deletes
+from integration_hub.syncs.states import DeletePolicy, Freshness, LeftFilter, Mode, RunState
 from integration_hub.syncs.telling.names import Words, from_to, href, mode_words, schedule_words, version_words
 from integration_hub.syncs.telling.runs import RUN_STATES
 
@@ -64,6 +67,9 @@ def _missing(standing: Standing) -> str:
 
 
 def _look_at_rejects(standing: Standing) -> list[str | Link]:
+    decisions = [Link(decision.sentence, decision.get_absolute_url()) for decision in Decision.objects.open().about(standing.sync)[:3]]
+    if decisions:
+        return [part for link in decisions for part in (link, " · ")][:-1]
     return [Link(_("look at what was left, by cause."), f"{reverse('rejects:list')}?sync={standing.sync.pk}")]
 
 
@@ -187,8 +193,52 @@ def sync_facts(standing: Standing, last_success: Run | None, linked: int, linked
         Fact(_("Behind"), duration(standing.behind), objective),
         Fact(_("Next due"), due, due_note),
         Fact(_("Linked records"), capped(linked, linked_cap), _("known on both sides")),
-        Fact(_("Deletes"), _("Not seen"), _("deletes in {system} are not followed yet").format(system=sync.source.system.name)),
+        Fact(_("Deletes"), *deletes_told(sync)),
     ]
+
+
+def deletes_told(sync: Sync) -> tuple[str, str]:
+    """Whether deletes in the source are followed, and how they are seen."""
+    system = sync.source.system.name
+    if sync.deletes == DeletePolicy.IGNORE:
+        return _("Not followed"), _("what is deleted in {system} stays in {target}").format(system=system, target=sync.target.system.name)
+    said = str(sync.get_deletes_display())
+    tells = sync.source.as_schema().capabilities.tombstones
+    if not sees_deletes(sync):
+        return (
+            (said, _("seen where {system} tells them").format(system=system))
+            if tells
+            else (
+                _("Not seen"),
+                _("{system} cannot be asked for single records, and its order is not stable").format(system=system),
+            )
+        )
+    if sync.mode == Mode.FULL:
+        return said, _("seen by every run")
+    if tells:
+        return said, _("seen by every run, for {system} tells them, and by full runs").format(system=system)
+    return said, _("seen by full runs only, which are started by hand")
+
+
+def deletes_policy(sync: Sync) -> str:
+    """What becomes of deleted records, and of those that leave the filter."""
+    said = str(sync.get_deletes_display())
+    if sync.deletes == DeletePolicy.MARK:
+        said = _("{policy}: {field} becomes {value}").format(policy=said, field=sync.mark_field, value=sync.mark_value)
+    if sync.left_filter == LeftFilter.DELETE:
+        said = _("{policy}; so is what leaves the filter").format(policy=said)
+    return said
+
+
+def limits_told(sync: Sync) -> str:
+    """What a run may do without asking."""
+    words = {"create": _("creates"), "update": _("updates"), "delete": _("deletes")}
+    told = []
+    for operation, (most, percent) in guards.limits_of(sync).items():
+        each = [number(most)] if most is not None else []
+        each += [_("{n} % of the linked records").format(n=number(percent))] if percent is not None else []
+        told.append(_("{changes}: {limits}").format(changes=words[operation], limits=_(" or ").join(each)))
+    return pgettext("between clauses", "; ").join(told) or _("any number of changes")
 
 
 def written_twice(sync: Sync) -> str:

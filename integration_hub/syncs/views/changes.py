@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import Http404, HttpRequest
@@ -9,7 +10,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext
 
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
@@ -17,23 +18,40 @@ from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, read_filters
 from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import ABSENT, clock, number
+from integration_hub.syncs import undo
 from integration_hub.syncs.journal import Change, change_of, changes_of
 from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.telling.names import entity_name, href, version_words
 from integration_hub.syncs.trace import origins_of
 from integration_hub.syncs.views.runs import OfRun
 
-OPERATIONS = {"create": gettext_lazy("Created"), "update": gettext_lazy("Updated"), "adopt": gettext_lazy("Linked")}
+OPERATIONS = {
+    "create": gettext_lazy("Created"),
+    "update": gettext_lazy("Updated"),
+    "adopt": gettext_lazy("Linked"),
+    "delete": gettext_lazy("Deleted"),
+    "mark": gettext_lazy("Marked"),
+    "unlink": gettext_lazy("Link ended"),
+    "keep": gettext_lazy("Cannot be undone"),
+}
 RESULTS = {
     "written": ("ok", gettext_lazy("written")),
     "linked": ("ok", gettext_lazy("linked")),
+    "unlinked": ("ok", gettext_lazy("link ended")),
+    "withheld": ("warn", gettext_lazy("withheld")),
     "planned": ("idle", gettext_lazy("planned")),
     "sending": ("run", gettext_lazy("on its way")),
     "not_sent": ("idle", gettext_lazy("not sent")),
     "refused": ("bad", gettext_lazy("refused")),
     "moved": ("warn", gettext_lazy("moved")),
+    "kept": ("warn", gettext_lazy("stays as it is")),
     "unknown": ("warn", gettext_lazy("unknown")),
 }
+
+
+def story_address(sync_id: int, key: str) -> str:
+    """Where the story of a record is told."""
+    return f"{reverse('syncs:story', args=[sync_id])}?{urlencode({'key': key})}"
 
 
 class ChangeList(OfRun):
@@ -72,12 +90,13 @@ class ChangeExport(Door):
     def get(self, request: HttpRequest, number: int) -> HttpResponseBase:
         run: Run = get_object_or_404(Run.objects.visible_to(self.by).with_names(), pk=number)
         operation, result, key = (each.value for each in change_filters(request))
+        field = request.GET.get("field", "")[:300]  # a plan's list can be narrowed by it
         with transaction.atomic():
             audit.record("run.exported", run, by=self.by, note=request.GET.urlencode())
         head = (
             _("At"), _("Record"), _("Key of the source"), _("Key of the target"), _("Change"), _("Result"), _("Field"), _("Before"), _("After"), _("Reason"),
         )  # fmt: skip
-        return csv_answer(f"run-{run.pk}", head, _lines_of(run, operation=operation, result=result, key=key))
+        return csv_answer(f"run-{run.pk}", head, _lines_of(run, operation=operation, result=result, field=field, key=key))
 
 
 def _lines_of(run: Run, **chosen: str) -> Iterator[list[Any]]:
@@ -138,13 +157,14 @@ class ChangeDetail(OfRun):
             "changed": [row for row in rows if row["field"].is_changed],
             "unchanged": [row for row in rows if not row["field"].is_changed],
             "target_name": entity_name(run.target),
+            "story": story_address(run.sync_id, found.source_key) if run.sync_id else "",
             "source_name": entity_name(run.source),
         }
 
     def verdict(self) -> Verdict:
         run, change = self.get_run(), self.change
         state, word = RESULTS[change.result]
-        if change.result in ("written", "linked"):
+        if change.result in ("written", "linked", "unlinked"):
             word = OPERATIONS[change.operation]
         sentence = self._sentence()
         linked = _("{source} {key} is linked to {target} {target_key}.").format(
@@ -155,21 +175,29 @@ class ChangeDetail(OfRun):
         since.append(Link(version, where) if where else version)
         acts = []
         if run.sync_id:
+            if undo.may_undo(run) and change.result == "written" and self.by.allows("plans.undo"):
+                acts.append(Act(_("Undo…"), href=f"{reverse('runs:undo', args=[run.pk])}?{urlencode({'key': change.source_key})}"))
             acts.append(Act(_("Trace"), href=f"{reverse('syncs:trace', args=[run.sync_id])}?key={change.source_key}"))
         following: list[str | Link] = [linked] if change.target_key and change.result in ("written", "linked") else []
         if change.earlier and (earlier := ChangeSet.objects.filter(pk=change.earlier[0]).first()) is not None:
             place = reverse("runs:change", args=[earlier.run_id, *change.earlier])
             following += [" ", Link(_("The change before this one"), place)]
+        elif change.earlier:
+            following += [" ", _("Its changes before this one were removed, for they are kept for a limited time only.")]
         return Verdict(state, str(word), sentence, since=since, next=following, acts=acts)
 
     def _sentence(self) -> str:
         run, change = self.get_run(), self.change
         target, n, all_ = run.target.system.name, len(change.changed), len(change.fields)
         values = {"name": change.name, "target": target, "n": number(n), "all": number(all_)}
-        if change.result in ("refused", "moved", "unknown"):
+        if change.result in ("refused", "moved", "kept", "unknown"):
             return texts.render(change.reason) or _("{name} did not arrive in {target}.").format(**values)
         if change.operation == "adopt":
             return _("{name} already was as it should be in {target}; only the link was made.").format(**values)
+        if change.operation == "unlink":
+            return _("{name} is gone in {target} too; only the link ends.").format(**values)
+        if change.operation in _GONE:
+            return _(_GONE[change.operation][change.result == "written"]).format(**values)
         if change.result != "written":
             if change.operation == "create":
                 return ngettext(
@@ -183,3 +211,9 @@ class ChangeDetail(OfRun):
         return ngettext(
             "{name} was updated in {target}: {n} of {all} field changed.", "{name} was updated in {target}: {n} of {all} fields changed.", all_
         ).format(**values)
+
+
+_GONE = {  # of records that are deleted in the source: what would be, and what was done
+    "delete": (gettext_noop("{name} would be deleted in {target}."), gettext_noop("{name} was deleted in {target}.")),
+    "mark": (gettext_noop("{name} would be marked in {target}."), gettext_noop("{name} was marked in {target}.")),
+}

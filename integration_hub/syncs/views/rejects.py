@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from integration_hub.accounts.models import User
+from integration_hub.approvals.models import Decision
 from integration_hub.audit import services as audit
 from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer, excel_answer
@@ -212,6 +213,9 @@ def step_words(step: str) -> str:
         "read": _("when it was read"),
         "match": _("when it was looked up in the target"),
         "write": _("when it was written"),
+        "create": _("when it was created"),
+        "update": _("when it was updated"),
+        "delete": _("when it was deleted"),
         "required": _("required by the target"),
         "max_length": _("length checked"),
         "pattern": _("pattern checked"),
@@ -239,6 +243,14 @@ def acts_on(cause: Cause) -> tuple[Act, Act]:
     return replay, dismiss
 
 
+def decide_act(row: OpenRow) -> Act | None:
+    """Where it is decided about a withheld record: it is neither replayed nor dismissed."""
+    if row.state != OpenState.WITHHELD:
+        return None
+    decision = Decision.objects.open().about(row.sync).filter(part=row.step).first()
+    return Act(_("Decide"), href=decision.get_absolute_url(), icon="front_hand") if decision is not None else None
+
+
 def assigning(cause: Cause) -> Act:
     """Leads to the form that says who looks after the group."""
     return Act(_("Assign…"), post=reverse("rejects:assign"), values={"sync": cause.sync_id, "cause": cause.cause} | narrowing(cause))
@@ -254,10 +266,11 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     page_href = cause_href(cause) + ("&" if narrowing(cause) else "?")
     told = forecast(tested) if by.allows("records.view") else None
     first = tested[0] if tested else None
+    may_resolve = by.allows("rejects.resolve") and cause.example.state != OpenState.WITHHELD
     mended = set(Mend.objects.filter(sync=cause.sync_id, key__in=[row.key for row in pager.items]).values_list("key", flat=True))
     return {
         "is_open": True,
-        "acts": acts_on(cause) if by.allows("rejects.resolve") else (),
+        "acts": acts_on(cause) if may_resolve else (),
         "forecast": told,
         "forecast_words": forecast_words(cause, told) if told else None,
         "first": row_of(first) if first else None,
@@ -265,8 +278,9 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
         "pager": pager,
         "page_href": page_href,
         "rows": [row_of(row) | {"is_mended": row.key in mended} for row in pager.items],
-        "may_resolve": by.allows("rejects.resolve"),
-        "may_mend": by.allows("rejects.mend") and by.allows("records.view"),
+        "may_resolve": may_resolve,
+        "decide": decide_act(cause.example),
+        "may_mend": may_resolve and by.allows("rejects.mend") and by.allows("records.view"),
         "assign": assigning(cause) if by.allows("rejects.assign") else None,
         "missing": missing_entry(first) if first and by.allows("mappings.change") and by.allows("rejects.resolve") else None,
         "may_publish": by.allows("mappings.publish"),
@@ -423,8 +437,14 @@ class RejectPage(HubPage):
                 following += [" ", _("It has waited since {when}.").format(when=clock(waits["since"]))]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
-        acts = [Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}")]
-        if self.by.allows("rejects.resolve"):
+        acts = [
+            Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}"),
+            Act(_("Its story"), href=f"{reverse('syncs:story', args=[row.sync_id])}?{urlencode({'key': row.key})}"),
+        ]
+        if row.state == OpenState.WITHHELD:
+            following = [_("it waits for a decision.")]
+            acts = [act for act in (decide_act(row),) if act is not None] + acts
+        elif self.by.allows("rejects.resolve"):
             acts = [
                 Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay"),
                 Act(

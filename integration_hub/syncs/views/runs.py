@@ -20,17 +20,17 @@ from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_fi
 from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link, Progress
 from integration_hub.core.templatetags.hub import clock, duration, number, percent
-from integration_hub.syncs import services
+from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
-from integration_hub.syncs.states import LIVE, PartitionState, RunState, Trigger
+from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.balance import run_balance
 from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
-from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, left_since, run_state, run_verdict
-from integration_hub.syncs.views.rejects import acts_on, group_of
+from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, left_since, run_state, run_verdict
+from integration_hub.syncs.views.rejects import acts_on, decide_act, group_of
 
 LOG_SHOWN = 8
 CHANGES_SHOWN = 8
@@ -65,7 +65,7 @@ class RunList(HubPage):
                 "by": started_by(run),
                 "seconds": _spent(run),
                 "missed": sum(run.counts.get(name, 0) for name in MISSED),
-                "written": run.counts.get("created", 0) + run.counts.get("updated", 0),
+                "written": sum(run.counts.get(name, 0) for name in ("created", "updated", "deleted")),
             }
             for run in pager.items
         ]
@@ -174,6 +174,7 @@ class RunPage(OfRun):
             "has_more_log": len(log) > LOG_SHOWN,
             "about": self.about(run),
             "now": timezone.now(),
+            "decisions": decisions_of(run) if self.by.allows("decisions.view") else [],
         }
         if self.by.allows("records.view"):
             changes = changes_of(run, size=CHANGES_SHOWN).changes if planned["rows"] else ()
@@ -193,17 +194,25 @@ class RunPage(OfRun):
             note = _("It stops at its next safe point. What is written stays; the next run goes on from where the cursor stands.")
             acts.append(Act(_("Cancel"), post=reverse("runs:cancel", args=[run.pk]), confirm=_("Cancel this run?"), note=note, danger=True))
             return acts
+        if undo.may_undo(run) and self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
+        plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
+        if plan is not None and self.by.allows("records.view"):
+            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
         if run.sync_id and self.by.allows("syncs.run"):
             again = reverse("syncs:run", args=[run.sync_id])
-            if run.dry and counts["not_sent"]:
+            if run.dry and run.undoes is None and counts["not_sent"]:
                 note = _("The run compares everything anew and writes what it finds then.")
-                acts.append(Act(_("Run now"), post=again, primary=True, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
-            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry:
+                acts.append(Act(_("Run now"), post=again, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
+            elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry and run.applies is None:
                 acts.append(Act(_("Run again"), post=again, primary=True, icon="play_arrow"))
         return acts
 
     def acts_on(self, cause: Cause) -> list[Act]:
         """Replay and dismiss, the second a quiet link."""
+        if cause.example.state == OpenState.WITHHELD:
+            decide = decide_act(cause.example)
+            return [decide] if decide is not None else []
         if not self.by.allows("rejects.resolve"):
             return []
         replay, dismiss = acts_on(cause)
@@ -223,12 +232,22 @@ class RunPage(OfRun):
         ]
         if run.dry:
             rows.insert(1, {"name": _("Dry run"), "value": _("writes nothing, moves no cursor")})
+        if run.undoes is not None:
+            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
+            more = len(run.undoes["runs"]) - 1
+            words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
+            rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
+        if run.applies is not None:
+            plan = _("of run {number}").format(number=number(run.applies.plan_id))
+            rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
             rows.append({"name": _("Records"), "value": ", ".join(run.keys[:10]) + (" …" if len(run.keys) > 10 else "")})
         if run.first_load:
             rows.append({"name": _("First load"), "value": _("nothing was linked and the target was empty")})
         if run.settings.get("filter"):
             rows.append({"name": pgettext("of a sync", "Filter"), "value": run.settings["filter"], "mono": True})
+        if run.applies is not None or run.undoes is not None:
+            return rows
         since = f"{run.since_value}, {run.since_key}".strip(", ") if run.since_value else _("the beginning")
         if run.since_value and run.source.as_schema().capabilities.own_cursor:
             since = _("a cursor of the system's own")
@@ -245,14 +264,17 @@ def planned_of(run: Run) -> dict[str, int]:
         total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
         all_creates=Coalesce(Sum("creates"), 0),
         all_updates=Coalesce(Sum("updates"), 0),
+        all_deletes=Coalesce(Sum("deletes"), 0),
         linked=Coalesce(Sum("unchanged"), 0),
     )
-    rows, creates, updates = found["all_rows"], found["all_creates"], found["all_updates"]
+    rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
+    links = rows - creates - updates - deletes
     return {
         "rows": rows,
         "creates": creates,
         "updates": updates,
-        "links": rows - creates - updates,
+        "deletes": deletes,
+        "links": links,
         "total": found["total"],
         "linked": found["linked"],
     }
@@ -334,7 +356,7 @@ class OnRun(HubAction):
 
     permission = "syncs.cancel"
 
-    refusals = (NotPossible,)
+    refusals: tuple[type[Exception], ...] = (NotPossible,)
 
     @property
     def run(self) -> Run:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer
 from integration_hub.core.pages import Door, Filter, HubAction, HubPage, read_filters
@@ -21,7 +22,7 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.mappings.references import entities_pointed_to
-from integration_hub.syncs import groups, services
+from integration_hub.syncs import groups, guards, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
 from integration_hub.syncs.models import Link as RecordLink
@@ -29,7 +30,7 @@ from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, Mode
 from integration_hub.syncs.telling.names import from_to, mode_words, schedule_words
-from integration_hub.syncs.telling.syncs import bars_legend, run_bars, sync_facts, sync_verdict, written_twice
+from integration_hub.syncs.telling.syncs import bars_legend, deletes_policy, limits_told, run_bars, sync_facts, sync_verdict, written_twice
 from integration_hub.syncs.views.rejects import group_of
 from integration_hub.systems.models import System
 
@@ -208,6 +209,7 @@ class SyncPage(OfSync):
             "bars": run_bars(runs),
             "legend": bars_legend(runs),
             "policies": self.policies(sync),
+            "decisions": decisions_about(sync, self.by),
             "may_change": self.by.allows("syncs.change"),
         }
 
@@ -240,6 +242,8 @@ class SyncPage(OfSync):
                 )
             )  # fmt: skip
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
+        if self.by.allows("plans.undo"):
+            acts.append(Act(_("Undo a version…"), href=reverse("syncs:undo", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.change"):
             acts.append(Act(_("Edit"), href=reverse("syncs:edit", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.delete"):
@@ -279,8 +283,13 @@ class SyncPage(OfSync):
             {"name": _("Reads"), "value": mode_words(sync.mode)},
             {"name": pgettext("of a sync", "Filter"), "value": sync.filter or _("none: all records are taken"), "mono": bool(sync.filter)},
             {"name": _("Match"), "value": _(", else ").join(_(" and ").join(fields) for fields in match) or _("none: every new record is created")},
-            {"name": _("Writes"), "value": _("after everything is compared") if sync.compare_first else _("each page as soon as it is compared")},
+            {
+                "name": _("Writes"),
+                "value": _("after everything is compared") if guards.compares_first(sync) else _("each page as soon as it is compared"),
+            },
             {"name": _("Written twice"), "value": written_twice(sync)},
+            {"name": _("Deletes"), "value": deletes_policy(sync)},
+            {"name": _("Without asking"), "value": limits_told(sync)},
         ]
         if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
             again = ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", sync.lookback_seconds)
@@ -295,6 +304,10 @@ class SyncPage(OfSync):
             waits = ngettext("{n} day for records of {entities}", "{n} days for records of {entities}", sync.parked_days)
             rows.append({"name": _("Waits for links"), "value": waits.format(n=sync.parked_days, entities=texts.listed(pointed_to))})
         return rows
+
+
+def decisions_about(sync: Sync, by: Any) -> list[Decision]:
+    return list(Decision.objects.visible_to(by).open().about(sync).order_by("pk"))
 
 
 def _decisive(sync: Sync) -> list[Run]:
@@ -325,7 +338,11 @@ class RunNow(OnSync):
     permission = "syncs.run"
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
-        run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        try:
+            run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+        except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
+            self.to = busy.run.get_absolute_url()
+            raise
         self.to = run.get_absolute_url()
         return None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils import timezone
@@ -8,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from integration_hub.core import texts
-from integration_hub.core.parts import Link, Verdict
+from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import ABSENT, clock
 from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.models import Sync
@@ -83,7 +84,10 @@ def trace_verdict(sync: Sync, told: Trace) -> Verdict:
         following += [" ", before, Link(_("open row"), reverse("rejects:detail", args=[told.open_row.pk])), after]
     if told.differs and state == "ok":
         state = "warn"
-    return Verdict(state, str(word), sentence, since=[_("read {when}, nothing was written").format(when=clock(timezone.now()))], next=following)
+    acts = [Act(_("Its story"), href=f"{reverse('syncs:story', args=[sync.pk])}?{urlencode({'key': told.key})}")]
+    return Verdict(
+        state, str(word), sentence, acts=acts, since=[_("read {when}, nothing was written").format(when=clock(timezone.now()))], next=following
+    )
 
 
 def trace_way(sync: Sync, told: Trace) -> list[dict[str, str]]:

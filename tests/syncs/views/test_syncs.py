@@ -33,10 +33,16 @@ def test_a_sync_says_whether_its_target_is_right_and_fresh(enter, users_sync, ru
     assert "CRM is not kept fresh" in shown(client, "syncs:detail", users_sync.pk)
 
 
-def test_the_page_says_what_it_does_not_do(enter, users_sync):
-    page = shown(enter("viewer"), "syncs:detail", users_sync.pk)
+def test_the_page_says_what_it_does_not_do(enter, users_sync, by):
+    client = enter("viewer")
+    page = shown(client, "syncs:detail", users_sync.pk)
 
-    assert "deletes in OA are not followed yet" in page
+    assert "what is deleted in OA stays in CRM" in page
+    services.change_sync(users_sync, by=by, deletes="delete")
+    assert "seen by full runs only, which are started by hand" in shown(client, "syncs:detail", users_sync.pk)
+    users_sync.source.schema["capabilities"] |= {"lookup_by_key": False, "stable_order": False}
+    users_sync.source.save()
+    assert "OA cannot be asked for single records, and its order is not stable" in shown(client, "syncs:detail", users_sync.pk)
     assert "never: CRM is asked by employee_id before a create is sent again" in page
 
 
@@ -48,7 +54,7 @@ def test_where_nothing_prevents_a_twin_the_page_says_so(enter, users_sync):
     assert "CRM offers no upsert, idempotency key or lookup" in shown(enter("viewer"), "syncs:detail", users_sync.pk)
 
 
-def test_a_run_is_started_and_a_second_one_refused_with_a_sentence(enter, users_sync):
+def test_a_run_is_started_and_a_second_one_refused_on_the_page_of_the_first(enter, users_sync):
     client = enter("operator")
 
     first = press(client, "syncs:run", users_sync.pk)
@@ -58,6 +64,7 @@ def test_a_run_is_started_and_a_second_one_refused_with_a_sentence(enter, users_
     second = press(client, "syncs:run", users_sync.pk)
 
     assert Run.objects.count() == 1
+    assert second.redirect_chain[-1][0] == reverse("runs:detail", args=[run.pk])
     assert f"Run {run.pk} of {users_sync.name} is still going on this pair." in second.content.decode()
 
 

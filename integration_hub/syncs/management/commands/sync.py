@@ -6,6 +6,8 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -17,7 +19,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import freshness, groups, services
+from integration_hub.syncs import freshness, groups, plans, services, undo
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
@@ -34,7 +36,7 @@ BAR = 30
 class Command(BaseCommand):
     """Exit codes: 0 done or succeeded, 1 failed or cancelled, 2 wrong usage, 3 finished with rejects or decisions open."""
 
-    help = "List syncs, run one or a group, look at a run, cancel it."
+    help = "List syncs, run one or a group, look at a run, cancel it, apply what a dry run has planned."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True)
@@ -44,9 +46,18 @@ class Command(BaseCommand):
         run.add_argument("--dry-run", action="store_true", help=_("Compare only; write nothing."))
         run.add_argument("--full", action="store_true", help=_("Read everything, even where the sync is incremental."))
         run.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
-        run.add_argument("--wait", action="store_true", help=_("Wait for its end; the exit code says how it went."))
-        run.add_argument("--patience", type=float, default=PATIENCE, metavar="SECONDS", help=_("How long to wait for a worker to take it."))
-        run.add_argument("--json", action="store_true", help=_("For programs."))
+        self._add_waiting(run)
+        apply = actions.add_parser("apply", help=_("Approve the plan of a dry run and write it."))
+        apply.add_argument("plan", type=int, metavar="PLAN", help=_("The number of the dry run."))
+        apply.add_argument("--reason", required=True, help=_("Why these changes may be written."))
+        apply.add_argument("--only", nargs="+", default=[], choices=plans.OPERATIONS, help=_("Only these changes."))
+        apply.add_argument("--where", default="", metavar="CONDITION", help=_("Only the changes that a condition is true for."))
+        apply.add_argument("--except", nargs="+", default=[], metavar="KEY", dest="except_keys", help=_("Not the source records with these keys."))
+        self._add_waiting(apply)
+        undone = actions.add_parser("undo", help=_("Plan what undoes a run; `sync apply` writes it."))
+        undone.add_argument("run", type=int, metavar="RUN", help=_("Its number."))
+        undone.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
+        self._add_waiting(undone)
         group = actions.add_parser("group", help=_("Run, pause or resume the syncs of a group."))
         group.add_argument("act", choices=sorted(GROUP_ACTS))
         group.add_argument("name", metavar="NAME", help=_("Of the group."))
@@ -56,10 +67,15 @@ class Command(BaseCommand):
             action.add_argument("run", type=int, metavar="RUN", help=_("Its number."))
             action.add_argument("--json", action="store_true", help=_("For programs."))
 
+    def _add_waiting(self, action: ArgumentParser) -> None:
+        action.add_argument("--wait", action="store_true", help=_("Wait for its end; the exit code says how it went."))
+        action.add_argument("--patience", type=float, default=PATIENCE, metavar="SECONDS", help=_("How long to wait for a worker to take it."))
+        action.add_argument("--json", action="store_true", help=_("For programs."))
+
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         self.as_json: bool = options["json"]
         self.by = Actor.command()
-        code = {"list": self._list, "run": self._run, "group": self._group, "status": self._status, "cancel": self._cancel}[action](options)
+        code = getattr(self, f"_{action}")(options)
         if code:
             sys.exit(code)
 
@@ -89,14 +105,30 @@ class Command(BaseCommand):
         sync = Sync.objects.visible_to(self.by).filter(name=options["name"]).first()
         if sync is None:
             raise CommandError(_("There is no sync called {name}; `sync list` shows them.").format(name=options["name"]), returncode=WRONG)
-        try:
+        with _refusals():
             run = services.start_run(sync, by=self.by, dry=options["dry_run"], full=options["full"], keys=options["keys"], trigger="command")
-        except services.PairBusy as busy:
-            raise CommandError(str(busy), returncode=FAILED) from None
-        except services.NotPossible as error:
-            raise CommandError(str(error), returncode=WRONG) from None
-        except ValidationError as error:
-            raise CommandError(" ".join(error.messages), returncode=WRONG) from None
+        return self._started(run, options)
+
+    def _apply(self, options: dict[str, Any]) -> int:
+        plan = self._find(options["plan"])
+        with _refusals():
+            approval = plans.approve_plan(
+                plan,
+                by=self.by,
+                reason=options["reason"],
+                operations=options["only"],
+                rule=options["where"],
+                except_keys=options["except_keys"],
+            )
+            run = plans.apply_plan(approval, by=self.by, trigger="command")
+        return self._started(run, options)
+
+    def _undo(self, options: dict[str, Any]) -> int:
+        with _refusals():
+            plan = undo.plan_undo(self._find(options["run"]), by=self.by, keys=options["keys"], trigger="command")
+        return self._started(plan, options)
+
+    def _started(self, run: Run, options: dict[str, Any]) -> int:
         if options["wait"]:
             return self._wait(run, patience=options["patience"])
         if self.as_json:
@@ -196,6 +228,19 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, cls=JSONEncoder))
 
 
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What is refused, as the command ends with it."""
+    try:
+        yield
+    except services.PairBusy as busy:
+        raise CommandError(str(busy), returncode=FAILED) from None
+    except services.NotPossible as error:
+        raise CommandError(str(error), returncode=WRONG) from None
+    except ValidationError as error:
+        raise CommandError(" ".join(error.messages), returncode=WRONG) from None
+
+
 class _Bar:
     """One line on the terminal, drawn over and over."""
 
@@ -226,6 +271,9 @@ _COUNTS = {
     "filtered": _("filtered"),
     "created": _("created"),
     "updated": _("updated"),
+    "deleted": _("deleted"),
+    "kept": _("kept"),
+    "withheld": _("withheld"),
     "unchanged": _("unchanged"),
     "rejected": _("rejected"),
     "refused": _("refused"),

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("mappings", "0001_initial"),
-        ("syncs", "0009_parked_records_and_order"),
+        ("syncs", "0013_moved_rows"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

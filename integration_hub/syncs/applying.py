@@ -1,0 +1,144 @@
+"""A run that applies a plan: what was approved of the plan's change sets becomes change sets of its own, and goes on from *write*.
+
+Since the plan was made, either side may have moved. What the source now holds otherwise is left here; what the target does, or whose link has
+changed, is found by *write*, which takes nothing that was approved for fresh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from django.utils import timezone
+
+from connectors.base import KEY, Connector, FieldType, Text, _
+from integration_hub.core.keys import canonical_key
+from integration_hub.core.leases import Lease
+from integration_hub.syncs import changesets, stages
+from integration_hub.syncs.compare import Compared, MappedPage
+from integration_hub.syncs.matching import look_up
+from integration_hub.syncs.models import ChangeSet, PlanApproval
+from integration_hub.syncs.prints import field_hashes
+from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.work import Counts, Left, Work
+from integration_hub.syncs.write import PlannedSet
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from integration_hub.core.expressions.language import Expression
+
+Plan = Callable[..., ChangeSet | None]
+
+
+def rule_fields(fields: Iterable[tuple[str, FieldType]]) -> dict[str, FieldType]:
+    """What a rule may speak of: operation, source_key and target_key, and each target field as before.… and after.…"""
+    known = dict.fromkeys(("operation", "source_key", "target_key"), FieldType.TEXT)
+    return known | {f"{when}.{name}": type_ for name, type_ in fields for when in ("before", "after")}
+
+
+def chosen(approval: PlanApproval, changes: pl.DataFrame, rule: Expression | None) -> pl.DataFrame:
+    """The rows of a plan's change set that were approved. What the plan itself keeps as it is can never be."""
+    import polars as pl
+
+    wanted = ~pl.col("operation").is_in(["keep"])
+    if approval.operations:
+        wanted &= pl.col("operation").is_in(approval.operations)
+    if approval.except_keys:
+        wanted &= ~pl.col("source_key").is_in(approval.except_keys)
+    changes = changes.filter(wanted)
+    if rule is None or not changes.height:
+        return changes
+    values = [
+        changes["before"].struct.unnest().select(pl.all().name.prefix("before.")),
+        changes["after"].struct.unnest().select(pl.all().name.prefix("after.")),
+    ]
+    told = pl.concat([changes.select("operation", "source_key", "target_key"), *values], how="horizontal")
+    return changes.filter(told.select(rule.to_polars().fill_null(False).alias("passes")).to_series())
+
+
+def parsed_rule(text: str, types: dict[str, FieldType]) -> Expression | None:
+    """A rule, read; None where it is empty. Raises ExpressionError."""
+    from integration_hub.core.expressions.language import parse_condition
+
+    return parse_condition(text, types) if text else None
+
+
+def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
+    """What was approved, as change sets of this run; each is put down by `plan` with the position behind it: the plan's change set it was taken from."""
+    approval = work.run.applies
+    if approval is None:
+        return
+    rule = parsed_rule(approval.rule, rule_fields((name, f.type) for name in work.fields if (f := work.target.field(name)) is not None))
+    sets = ChangeSet.objects.filter(run=approval.plan_id).order_by("pk")
+    last = sets.values_list("pk", flat=True).last()
+    written = written_before(work)
+    asks = approval.plan.undoes is None and work.source.capabilities.lookup_by_key
+    if not asks and approval.plan.undoes is None and work.partition.position is None:
+        unseen = _("does not see what has changed in {system} since the plan was made: {entity} cannot be asked for single records")
+        stages.say(work.run, unseen, "warning", system=work.run.source.system.name, entity=work.source.label or work.source.name)
+    with work.open("source") if asks else nullcontext() as source:
+        left_over = sets.filter(pk__gt=work.partition.position or 0).iterator(chunk_size=1)
+        for number, planned in enumerate(left_over, start=work.partition.page_number + 1):
+            rows, began = chosen(approval, changesets.frame_of(planned), rule), timezone.now()
+            rows = rows.filter(~rows["source_key"].is_in(written))
+            left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
+            page = page_of(number, planned, rows, list(left.values()), last=planned.pk == last)
+            rows = rows.filter(~rows["source_key"].is_in(list(left)))
+            rows = rows.select(name for name in rows.columns if name not in ("row", "reason")).with_row_index("row")
+            work.in_flight.wait_for(changesets.touched(rows))
+            work.in_flight.hold(page.number, changesets.touched(rows))
+            change_set = plan(work, lease, Compared(page, rows if rows.height else None), began=began)
+            if change_set is None:
+                work.in_flight.release(page.number)
+            else:
+                yield PlannedSet(change_set, rows)
+            if work.turn_is_over():
+                return
+
+
+def written_before(work: Work) -> list[str]:
+    """The source keys of what earlier runs, which were to apply the same, had settled before they failed or were cancelled."""
+    earlier = ChangeSet.objects.filter(run__applies=work.run.applies_id, run__lt=work.run.pk, settled__gt=0).order_by("pk")
+    frames = ((each.settled, changesets.frame_of(each, columns=["row", "source_key"])) for each in earlier.iterator(chunk_size=8))
+    return [key for settled, frame in frames for key in frame.filter(frame["row"] < settled)["source_key"]]
+
+
+def page_of(number: int, planned: ChangeSet, rows: pl.DataFrame, left: list[Left], *, last: bool) -> MappedPage:
+    """The approved rows of a plan's change set as a page of this run."""
+    missing = int(rows["operation"].is_in(changesets.END_LINKS).sum())
+    return MappedPage(
+        number=number,
+        position=planned.pk,
+        last=last,
+        source=rows["source"].struct.unnest(),
+        target=rows["after"].struct.unnest(),
+        send=rows["send"].struct.unnest().to_numpy(),
+        keys=rows["source_key"].to_list(),
+        match={},
+        counts=Counts(read=rows.height - missing, produced=rows.height - missing, missing=missing, moved=len(left)),
+        left=left,
+    )
+
+
+def moved_in_source(work: Work, source: Connector, rows: pl.DataFrame) -> dict[str, Left]:
+    """Source key → what to leave, of the records that the source no longer has as they were when the plan was made."""
+    if not rows.height:
+        return {}
+    then = rows["source"].struct.unnest()
+    matter = {*work.mapping.sources, *(work.filter.fields if work.filter else ())}
+    names = [name for name in then.columns if name in matter and work.source.field(name) is not None]
+    found = look_up(work, source, work.source, KEY, rows["source_key"].to_list(), names)
+    now = dict(zip(canonical_key(found, work.source.key), field_hashes(found, names), strict=True))
+    left = {}
+    for place, (key, was) in enumerate(zip(rows["source_key"], field_hashes(then, names), strict=True)):
+        named = {"entity": work.source.label or work.source.name, "key": key, "system": work.run.source.system.name}
+        if key not in now:
+            reason = Text(_("{system} no longer has {entity} {key}, which this plan was made from."), named)
+        elif (now[key] != was).any():
+            reason = Text(_("{entity} {key} was changed in {system} after the plan was made. The next run compares it again."), named)
+        else:
+            continue
+        left[key] = Left(key, OpenState.MOVED, reason, rows["source"][place], again=True, step="write", source_print=rows["print"][place])
+    return left

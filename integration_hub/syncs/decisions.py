@@ -1,0 +1,204 @@
+"""What follows when somebody decides about withheld changes: they are written by a run of their own, dropped, or let through with a higher limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.approvals.kinds import Answer, Kind
+from integration_hub.approvals.models import Decision, DecisionState
+from integration_hub.core import texts
+from integration_hub.core.templatetags.hub import number
+from integration_hub.syncs import changesets, guards, journal
+from integration_hub.syncs.models import ChangeSet, OpenRow, PageRow, Partition, Run, Sync
+from integration_hub.syncs.services import NotPossible, PairBusy, change_sync, create_run
+from integration_hub.syncs.states import Closed, RunState, Trigger
+
+if TYPE_CHECKING:
+    import polars as pl
+
+EXAMPLES = 20
+
+
+def answers(decision: Decision) -> dict[str, Answer]:
+    """Accept and refuse; and, where a limit is what held the changes back, raise it."""
+    found = {
+        "accept": Answer(
+            _("Accept"),
+            DecisionState.ACCEPTED,
+            accept,
+            note=_("A run writes these changes now. Records that have changed since are left, and compared again by the next run."),
+            primary=True,
+        ),
+        "refuse": Answer(
+            _("Refuse"),
+            DecisionState.REFUSED,
+            refuse,
+            note=_("These changes are dropped. Runs leave the records as they are until they change in the source."),
+            danger=True,
+        ),
+    }
+    sync = Sync.objects.filter(pk=decision.subject_id).first()
+    if sync is not None and raised(sync, decision):
+        found["raise"] = Answer(
+            _("Accept and raise the limit"),
+            DecisionState.ACCEPTED,
+            raise_limit,
+            note=_("The changes are written, and as many as these go through without asking from now on."),
+            permission="syncs.change",
+        )
+    return found
+
+
+def raised(sync: Sync, decision: Decision) -> dict[str, int]:
+    """The settings of the sync with which these changes would have gone through, of those that held them back."""
+    most, percent = f"most_{decision.part}s", f"most_{decision.part}s_percent"
+    links = decision.about.get("links") or 0
+    share = ceil(decision.count * 100 / links) if links else None
+    found = {}
+    if (limit := getattr(sync, most)) is not None and decision.count > limit:
+        found[most] = decision.count
+    if (limit := getattr(sync, percent)) is not None and share is not None and share > limit:
+        found[percent] = share
+    return found
+
+
+def accept(decision: Decision, by: Actor, reason: str) -> None:
+    sync = _sync_of(decision)
+    rows = list(guards.withheld_of(sync, decision.part).order_by("change_set_id", "change_row").values_list("change_set_id", "change_row"))
+    run = start_run_over(sync, [(pk, [row for __, row in some]) for pk, some in groupby(rows, key=lambda row: row[0])], by=by)
+    Decision.objects.filter(pk=decision.pk).update(about={**decision.about, "applied_by": run.pk})
+
+
+def refuse(decision: Decision, by: Actor, reason: str) -> None:
+    rows = guards.withheld_of(_sync_of(decision), decision.part)
+    rows.update(closed_at=timezone.now(), closed_as=Closed.DISMISSED, closed_by=by.name, closed_note=reason)
+
+
+def raise_limit(decision: Decision, by: Actor, reason: str) -> None:
+    sync = _sync_of(decision)
+    limits: dict[str, Any] = raised(sync, decision)
+    change_sync(sync, by=by, **limits)
+    accept(decision, by, reason)
+
+
+def _sync_of(decision: Decision) -> Sync:
+    sync: Sync | None = Sync.objects.filter(pk=decision.subject_id).first()
+    if sync is None:
+        raise NotPossible(gettext_noop("The sync {name} was deleted."), name=decision.subject_name)
+    return sync
+
+
+def start_run_over(sync: Sync, chosen: Iterable[tuple[int, list[int]]], *, by: Actor) -> Run:
+    """A run that goes on from writing, over these rows of earlier change sets (id, rows in order). Each is looked at again before it is sent.
+
+    Raises PairBusy while another writing run of the pair is going, NotPossible where the changes are no longer kept.
+    """
+    by.require("decisions.decide", sync)
+    kept = ChangeSet.objects.select_related("run__mapping_version").in_bulk([pk for pk, __ in chosen])
+    if not kept:
+        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
+    newest = kept[max(kept)].run
+    with transaction.atomic():
+        run = create_run(
+            sync,
+            newest.mapping_version,
+            by=by,
+            keys=None,
+            mode=newest.mode,
+            settings={**newest.settings, "compare_first": True, "guards": {}},
+            trigger=Trigger.DECISION,
+            state=RunState.WRITING,
+            started_at=timezone.now(),
+        )
+        partition = run.partitions.get()
+        for page, (pk, rows) in enumerate(((pk, rows) for pk, rows in chosen if pk in kept), start=1):
+            frame = changesets.frame_of(kept[pk])
+            _plan_again(run, partition, page, frame.filter(frame["row"].is_in(rows)), kept[pk])
+        Partition.objects.filter(pk=partition.pk).update(
+            wanted_done=True,
+            read_done=True,
+            page_number=page,
+            **{f"{name}_count": count for name, count in _sums_of_pages(run).items()},
+        )
+    return run
+
+
+def _plan_again(run: Run, partition: Partition, page: int, frame: pl.DataFrame, earlier: ChangeSet) -> None:
+    """These rows as a change set of the run, with what they were compared with and when, and their page: what was planned counts as read."""
+    counts = {f"{op}s": int(frame["operation"].is_in(names).sum()) for op, names in guards.OPERATIONS.items()}
+    again = frame.drop("row").with_row_index("row")
+    ChangeSet.objects.create(
+        run=run,
+        partition=partition,
+        page=page,
+        rows=again.height,
+        planned_at=earlier.planned_at,
+        **counts,
+        **changesets.placed(changesets.written(again), run.pk),
+    )
+    produced = again.height - counts["deletes"]
+    PageRow.objects.create(partition=partition, number=page, read=produced, produced=produced, missing=counts["deletes"])
+
+
+def _sums_of_pages(run: Run) -> dict[str, int]:
+    pages = PageRow.objects.filter(partition__run=run).values_list("read", "produced", "missing")
+    return dict(zip(("read", "produced", "missing"), map(sum, zip(*pages, strict=True)), strict=True))
+
+
+# --- its page ---------------------------------------------------------------------------------------------------------
+
+
+def shown(decision: Decision, by: Actor) -> dict[str, Any]:
+    """What the page of a decision shows of the changes: the run that planned them, the limits, and some of them before and after."""
+    sync = Sync.objects.filter(pk=decision.subject_id).first()
+    runs = Run.objects.visible_to(by).in_bulk([pk for pk in (decision.about.get("run"), decision.about.get("applied_by")) if pk])
+    examples: list[journal.Change] = []
+    if sync is not None and decision.is_open and by.allows("records.view"):
+        rows = guards.withheld_of(sync, decision.part).order_by("change_set_id", "change_row")
+        examples = _changes_of(rows[:EXAMPLES])
+    return {
+        "sync": sync,
+        "run": runs.get(decision.about.get("run")),
+        "applied_by": runs.get(decision.about.get("applied_by")),
+        "examples": examples,
+        "more": max(0, decision.count - len(examples)),
+        "limits": _limits_told(sync, decision) if sync is not None else [],
+        "because": _because(decision),
+    }
+
+
+def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
+    wanted = [(row.change_set_id, row.change_row) for row in rows if row.change_set_id is not None and row.change_row is not None]
+    sets = ChangeSet.objects.select_related("run").in_bulk({pk for pk, __ in wanted})
+    found = (journal.change_of(sets[pk], row) for pk, row in wanted if pk in sets)
+    return [change for change in found if change is not None]
+
+
+def _because(decision: Decision) -> list[str]:
+    """What made the guard stop them."""
+    if decision.about.get("nothing"):
+        return [_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
+    said = [texts.render(guards.reason_of(decision.part))]
+    if links := decision.about.get("links"):
+        share = _("{n} of {links} linked records, {percent} %.")
+        said.append(share.format(n=number(decision.count), links=number(links), percent=number(round(decision.count * 100 / links, 1))))
+    return said
+
+
+def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:
+    """The sync's limits for this kind of change, as label and value."""
+    names = (f"most_{decision.part}s", f"most_{decision.part}s_percent")
+    values = [(str(Sync._meta.get_field(name).verbose_name), getattr(sync, name)) for name in names]  # type: ignore[union-attr]
+    return [(label, str(value)) for label, value in values if value is not None]
+
+
+KIND = Kind(gettext_lazy("Withheld changes"), answers, "syncs/_withheld.html", shown, refusals=(PairBusy, NotPossible))

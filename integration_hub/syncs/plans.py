@@ -1,0 +1,225 @@
+"""Plans: the change sets that a dry run leaves planned, approved by a person and written by a run of their own.
+
+What is approved is what was seen: the digest covers the mapping version, the settings and every change set. A plan that has become old, or whose sync
+has another mapping or other settings by now, is neither approved nor applied; a new dry run makes a new one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.core.cache import cache
+from django.core.exceptions import ValidationError
+from django.core.files.storage import default_storage
+from django.db import transaction
+from django.db.models import F, Sum
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from connectors.base import FieldType
+from integration_hub.accounts.actor import Actor
+from integration_hub.audit import services as audit
+from integration_hub.core.expressions.errors import ExpressionError
+from integration_hub.mappings.definition import read_definition
+from integration_hub.syncs import applying, changesets, services
+from integration_hub.syncs.models import ChangeSet, PlanApproval, Run, Sync
+from integration_hub.syncs.services import NotPossible
+from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState
+from integration_hub.systems.models import System
+
+GOOD_FOR = timedelta(hours=24)
+OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink")
+TRIED_IN_VAIN = (RunState.FAILED, RunState.CANCELLED)
+
+
+def is_plan(run: Run) -> bool:
+    """Whether a run has left a plan: a dry one that went through and would write something."""
+    return run.dry and run.state in ENDED_WHOLE and bool(run.counts.get("not_sent"))
+
+
+def expires_at(plan: Run) -> datetime:
+    return (plan.ended_at or plan.made_at) + GOOD_FOR
+
+
+def count_of(plan: Run) -> int:
+    """How many changes it would write; what a plan that undoes has to keep as it is does not count."""
+    if plan.undoes is None:
+        return int(plan.counts["not_sent"])
+    sums = ChangeSet.objects.filter(run=plan).aggregate(n=Sum(F("creates") + F("updates") + F("deletes"), default=0))
+    return int(sums["n"])
+
+
+def approval_of(plan: Run) -> PlanApproval | None:
+    return PlanApproval.objects.filter(plan=plan).first()
+
+
+def approved(plan: Run) -> PlanApproval:
+    """Its approval. Raises NotPossible where it has none."""
+    approval = approval_of(plan)
+    if approval is None:
+        raise NotPossible(gettext_noop("This plan is not approved yet."))
+    return approval
+
+
+def applied_by(approval: PlanApproval) -> Run | None:
+    """The run that applies it or did; none where it was tried in vain."""
+    return approval.runs.exclude(state__in=TRIED_IN_VAIN).order_by("-pk").first()
+
+
+def digest_of(plan: Run, sync: Sync) -> str:
+    """SHA-256 over what a plan rests on, with its sync as it is now: mapping version, settings and change sets."""
+    version, rules, direction = plan.mapping_version, plan.settings, plan.direction
+    if plan.undoes is None and sync.mapping.latest is not None:
+        version, rules, direction = sync.mapping.latest, services.settings_of(sync), sync.direction
+    said = [version.pk, version.definition, rules, direction, sync.pair_id, plan.undoes]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
+        digest.update(f"{change_set.pk} {change_set.rows}".encode())
+        if change_set.content is not None:
+            digest.update(bytes(change_set.content))
+        else:
+            with default_storage.open(change_set.file) as file:
+                digest.update(file.read())
+    return digest.hexdigest()
+
+
+def refuse_unless_good(plan: Run) -> Sync:
+    """The sync of a plan that can still be approved and applied. Raises NotPossible with what stands against it."""
+    if not is_plan(plan):
+        raise NotPossible(gettext_noop("Run {number} is no plan: only a dry run that went through and would write something is one."), number=plan.pk)
+    sync = plan.sync
+    if sync is None:
+        raise NotPossible(gettext_noop("The sync of this plan was deleted."))
+    if timezone.now() >= expires_at(plan):
+        raise NotPossible(gettext_noop("This plan is older than {hours} hours. Make a new one."), hours=GOOD_FOR // timedelta(hours=1))
+    if plan.undoes is None and plan.mapping_version != sync.mapping.latest:
+        raise NotPossible(gettext_noop("The mapping of {name} is another by now. Make a new plan."), name=sync.name)
+    if plan.undoes is None and (plan.settings, plan.direction) != (services.settings_of(sync), sync.direction):
+        raise NotPossible(gettext_noop("The settings of {name} have changed since. Make a new plan."), name=sync.name)
+    return sync
+
+
+def rule_types(plan: Run) -> dict[str, FieldType]:
+    """Names and types that a rule over this plan may use."""
+    schema = plan.target.as_schema()
+    targets = (each.target for each in read_definition(plan.mapping_version.definition).fields)
+    return applying.rule_fields((name, f.type) for name in targets if (f := schema.field(name)) is not None)
+
+
+def approve_plan(
+    plan: Run, *, by: Actor, reason: str, operations: Sequence[str] = (), rule: str = "", except_keys: Sequence[str] = ()
+) -> PlanApproval:
+    """Approve a plan: whole, only these operations, or what a rule is true for, but never the records with `except_keys` (of the source).
+
+    An approval that was not applied yet is replaced. Raises ValidationError by field, NotPossible where the plan is no longer good.
+    """
+    by.require("plans.approve", plan)
+    sync = refuse_unless_good(plan)
+    draft = draft_approval(plan, operations=operations, rule=rule, except_keys=except_keys)
+    if not reason.strip():
+        raise ValidationError({"reason": _("Say why these changes may be written.")})
+    if not draft.approved_count:
+        raise ValidationError({"rule": _("No change of this plan fits, so nothing would be approved.")})
+    names = ("operations", "rule", "except_keys", "approved_count")
+    chosen = {name: getattr(draft, name) for name in names}
+    who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
+    digest = digest_of(plan, sync)
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=plan.pk)
+        known = approval_of(plan)
+        if known is not None and known.runs.exists():
+            raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=known.runs.latest("pk").pk)
+        approval, __ = PlanApproval.objects.update_or_create(plan=plan, defaults={**chosen, **who, "digest": digest, "reason": reason.strip()})
+        audit.record(
+            "plan.approved",
+            plan,
+            by=by,
+            changes={name: [None, services.plain(value)] for name, value in chosen.items() if value},
+            note=reason.strip(),
+        )
+    return approval
+
+
+def draft_approval(plan: Run, *, operations: Sequence[str] = (), rule: str = "", except_keys: Sequence[str] = ()) -> PlanApproval:
+    """What such an approval would hold, not stored, with how many changes it would let through. Raises ValidationError by field."""
+    if unknown := sorted(set(operations) - set(OPERATIONS)):
+        raise ValidationError({"operations": _("There is no change called {name}.").format(name=unknown[0])})
+    draft = PlanApproval(plan=plan, operations=sorted(set(operations)), rule=rule.strip(), except_keys=sorted({key for key in except_keys if key}))
+    try:
+        read = applying.parsed_rule(draft.rule, rule_types(plan))
+    except ExpressionError as error:
+        raise ValidationError({"rule": services.with_place(error)}) from error
+    draft.approved_count = 0
+    for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
+        draft.approved_count += applying.chosen(draft, changesets.frame_of(change_set), read).height
+    return draft
+
+
+def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> Run:
+    """Start the run that writes what was approved. It moves no cursor.
+
+    Raises NotPossible where the plan is no longer good, is not what was approved or was applied already, PairBusy while another run is writing.
+    """
+    plan = approval.plan
+    by.require("plans.apply", plan)
+    sync = refuse_unless_good(plan)
+    for system in {sync.source.system, sync.target.system}:
+        if system.state == System.State.MAINTENANCE:
+            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
+    if sync.target.system.read_only:
+        raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, then apply the plan."), system=sync.target.system)
+    if digest_of(plan, sync) != approval.digest:
+        raise NotPossible(gettext_noop("This plan is not what was approved. Make a new one."))
+    settings = {"filter": plan.settings.get("filter", ""), "compare_first": False}
+    with transaction.atomic():
+        Run.objects.select_for_update().get(pk=plan.pk)
+        if not PlanApproval.objects.filter(pk=approval.pk, at=approval.at).exists():
+            raise NotPossible(gettext_noop("Somebody has just approved this plan otherwise. Look at it again."))
+        run = services.create_run(
+            sync, plan.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
+            expected_count=approval.approved_count, direction=plan.direction,
+        )  # fmt: skip
+        other = approval.runs.exclude(pk=run.pk).exclude(state__in=TRIED_IN_VAIN).first()
+        if other is not None:
+            raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=other.pk)
+        audit.record("plan.applied", plan, by=by, note=str(run.pk))
+    return run
+
+
+# --- what is in it ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FieldCount:
+    """In how many of a plan's updates and creates a field of the target is sent."""
+
+    name: str
+    updates: int
+    creates: int
+
+
+def fields_of(plan: Run) -> list[FieldCount]:
+    """The fields that the plan changes, those most updated first. Change sets of an ended run stay as they are, so they are counted once a day."""
+    name = f"plan-fields-{plan.pk}-{plan.made_at.timestamp()}"
+    rows: list[tuple[str, int, int]] | None = cache.get(name)
+    if rows is None:
+        rows = _counted(plan)
+        cache.set(name, rows, 86_400)
+    return [FieldCount(*row) for row in rows]
+
+
+def _counted(plan: Run) -> list[tuple[str, int, int]]:
+    counts: dict[str, Counter[str]] = {"update": Counter(), "create": Counter()}
+    for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
+        frame = changesets.frame_of(change_set, columns=["operation", "send"])
+        for operation, counter in counts.items():
+            sent = frame.filter(frame["operation"] == operation)["send"].struct.unnest()
+            counter.update({column.name: int(column.sum()) for column in sent if column.any()})
+    rows = [(name, counts["update"][name], counts["create"][name]) for name in {**counts["update"], **counts["create"]}]
+    return sorted(rows, key=lambda row: (-row[1], -row[2], row[0]))

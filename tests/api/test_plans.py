@@ -1,0 +1,81 @@
+"""Plans through the API: looked at, approved, applied, and undone."""
+
+import pytest
+
+from integration_hub.accounts.actor import Actor
+from integration_hub.syncs.models import Run
+from tests.api.test_syncs import JSON, V1
+from tests.syncs.conftest import by, crm, few, finish, oa, run_now, sandbox, sandbox_server, users_sync
+from tests.syncs.equal import assert_equal
+
+__all__ = ["by", "crm", "few", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def approver(api, person):
+    return api(Actor.of(person("approver")))
+
+
+def test_a_plan_is_looked_at_approved_and_applied(few, users_sync, run_now, api, approver, operator):
+    plan = run_now(users_sync, dry=True)
+    address = f"{V1}/runs/{plan.pk}"
+
+    told = approver.get(f"{address}/plan/").json()
+    assert (told["changes"], told["refusal"], told["approval"], told["applied_by"]) == (80, "", None, None)
+    assert {"name": "email", "updates": 0, "creates": 75} in told["changed_fields"]
+    assert approver.get(f"{address}/changes/?operation=update&field=employee_id").json()["items"][0]["operation"] == "update"
+    assert approver.post(f"{address}/apply/").status_code == 409
+    assert api(operator).post(f"{address}/approve/", {"reason": "Mine"}, content_type=JSON).status_code == 403
+    refused = approver.post(f"{address}/approve/", {"reason": "Checked", "rule": "after.nothing = 1"}, content_type=JSON)
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, "#/rule")
+    approved = approver.post(f"{address}/approve/", {"reason": "Checked"}, content_type=JSON).json()
+    assert (approved["approval"]["approved_count"], approved["approval"]["reason"]) == (80, "Checked")
+
+    run = approver.post(f"{address}/apply/")
+
+    assert (run.status_code, run.json()["applies_plan_of"]) == (201, plan.pk)
+    finish(Run.objects.get(pk=run.json()["id"]))
+    assert_equal(few)
+    assert approver.get(f"{address}/plan/").json()["applied_by"] == run.json()["id"]
+    assert approver.post(f"{address}/apply/").status_code == 409
+
+
+def test_a_run_that_wrote_is_no_plan(few, users_sync, run_now, approver):
+    assert approver.get(f"{V1}/runs/{run_now(users_sync).pk}/plan/").status_code == 409
+
+
+def test_a_run_is_undone(few, users_sync, run_now, api, operator, approver):
+    before, run = few.records("crm", "users"), run_now(users_sync)
+    client = api(operator)
+
+    planned = client.post(f"{V1}/runs/{run.pk}/undo/", {}, content_type=JSON)
+    assert (planned.status_code, planned.json()["undoes"]) == (201, {"runs": [run.pk], "keys": None})
+    plan = finish(Run.objects.get(pk=planned.json()["id"]))
+    approver.post(f"{V1}/runs/{plan.pk}/approve/", {"reason": "Wrong mapping"}, content_type=JSON)
+    applied = client.post(f"{V1}/runs/{plan.pk}/apply/")
+    finish(Run.objects.get(pk=applied.json()["id"]))
+
+    assert {user["id"] for user in few.records("crm", "users")} == {user["id"] for user in before}
+    assert client.post(f"{V1}/runs/{plan.pk}/undo/", {}, content_type=JSON).status_code == 409
+
+
+def test_a_version_is_undone(few, users_sync, run_now, api, operator):
+    run, client, address = run_now(users_sync), api(operator), f"{V1}/syncs/{users_sync.pk}/undo/"
+
+    planned = client.post(address, {"version": 1, "since": "2020-01-01T00:00:00Z"}, content_type=JSON)
+
+    assert planned.json()["undoes"]["runs"] == [run.pk]
+    assert client.post(address, {"version": 9, "since": "2020-01-01T00:00:00Z"}, content_type=JSON).status_code == 400
+    assert client.post(address, {"version": 1, "since": "2099-01-01T00:00:00Z"}, content_type=JSON).status_code == 409
+
+
+def test_the_story_of_a_record(few, users_sync, run_now, api, operator):
+    run, key = run_now(users_sync), few.records("oa", "user")[20]["userId"]
+    client, address = api(operator), f"{V1}/syncs/{users_sync.pk}/story/"
+
+    told = client.get(address, {"key": key}).json()
+
+    assert [(each["run"], each["mapping_version"], each["change"]["operation"]) for each in told["changes"]] == [(run.pk, 1, "create")]
+    assert (told["links"][0]["a_key"], told["links"][0]["ended_at"], told["next"]) == (key, None, "")
+    assert client.get(address).status_code == 400

@@ -1,0 +1,203 @@
+"""A record that is deleted in the source is deleted in the target, marked, or left, as its sync says; and only where it is certain that it is gone."""
+
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from integration_hub.syncs import carrying, deletes, roster, services
+from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs.work import Work
+from tests.dying import POINTS
+from tests.syncs.conftest import finish
+from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def full(few, users_sync, run_now, by):
+    """A full sync of eighty users that has run once and deletes what is deleted."""
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
+    assert run_now(sync).state == "succeeded"
+    return sync
+
+
+def users_of_crm(sandbox):
+    return {user["employee_id"] for user in sandbox.records("crm", "users")}
+
+
+def a_user(sandbox):
+    return sandbox.records("oa", "user")[7]["userId"]
+
+
+def test_a_record_deleted_in_the_source_is_deleted_in_the_target(full, sandbox, run_now):
+    gone = a_user(sandbox)
+    before = users_of_crm(sandbox)
+    sandbox.oa.delete("user", gone)
+
+    run = run_now(full)
+
+    assert (run.state, run.balanced) == ("succeeded", True)
+    assert {name: run.counts[name] for name in ("missing", "deleted", "kept", "withheld")} == {"missing": 1, "deleted": 1, "kept": 0, "withheld": 0}
+    assert before - users_of_crm(sandbox) == {gone}
+    link = Link.objects.get(a_key=gone)
+    assert link.ended_at is not None
+    assert not OpenRow.objects.open().exists()
+
+
+def test_an_ignored_delete_leaves_the_target_and_the_link_as_they_are(full, sandbox, run_now, by):
+    sync = services.change_sync(full, by=by, deletes="ignore")
+    before = users_of_crm(sandbox)
+    gone = a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+
+    run = run_now(sync)
+
+    assert (run.state, run.counts["missing"], run.counts["deleted"]) == ("succeeded", 0, 0)
+    assert users_of_crm(sandbox) == before
+    assert Link.objects.get(a_key=gone).ended_at is None
+
+
+def test_a_deleted_record_is_marked_in_the_target_and_found_again_when_it_comes_back(full, sandbox, run_now, by):
+    sync = services.change_sync(full, by=by, deletes="mark", mark_field="is_active", mark_value="false")
+    gone = sandbox.records("oa", "user")[7]
+    sandbox.oa.delete("user", gone["userId"])
+
+    run = run_now(sync)
+
+    assert (run.state, run.balanced, run.counts["deleted"]) == ("succeeded", True, 1)
+    (marked,) = (user for user in sandbox.records("crm", "users") if user["employee_id"] == gone["userId"])
+    assert (marked["is_active"], marked["full_name"]) == (False, gone["name"])
+    assert Link.objects.get(a_key=gone["userId"]).ended_at is not None
+    assert run_now(sync).counts["missing"] == 0, "it is told once"
+
+
+def test_what_is_filtered_rejected_or_has_lost_its_place_in_the_list_is_not_deleted(full, sandbox, run_now, by):
+    users = sandbox.records("oa", "user")
+    sandbox.oa.change("user", users[3]["userId"], email="not an address")
+    sync = services.change_sync(full, by=by, filter=f"userId <> '{users[4]['userId']}'")
+    before = users_of_crm(sandbox)
+
+    run = run_now(sync)
+
+    assert (run.balanced, run.counts["rejected"], run.counts["filtered"]) == (True, 1, 1)
+    assert (run.counts["missing"], run.counts["deleted"]) == (0, 0)
+    assert users_of_crm(sandbox) == before
+
+
+def test_a_record_that_leaves_the_filter_is_deleted_where_the_sync_says_so(full, sandbox, run_now, by):
+    left = a_user(sandbox)
+    sync = services.change_sync(full, by=by, filter=f"userId <> '{left}'", left_filter="delete")
+    before = users_of_crm(sandbox)
+
+    run = run_now(sync)
+
+    assert (run.state, run.balanced, run.counts["filtered"], run.counts["missing"], run.counts["deleted"]) == ("succeeded", True, 1, 1, 1)
+    assert before - users_of_crm(sandbox) == {left}
+
+
+def test_what_the_list_lacks_but_the_source_still_finds_is_kept(full, sandbox, run_now):
+    sandbox.oa.fault("empty", path="pageNo=2", times=1)
+    before = users_of_crm(sandbox)
+
+    run = run_now(full)
+
+    assert run.balanced
+    assert (run.counts["missing"], run.counts["kept"], run.counts["deleted"]) == (30, 30, 0)
+    assert users_of_crm(sandbox) == before
+
+
+def test_an_incremental_run_sees_no_deletes(full, sandbox, run_now, by):
+    sync = services.change_sync(full, by=by, mode="incremental")
+    before = users_of_crm(sandbox)
+    sandbox.oa.delete("user", a_user(sandbox))
+
+    run = run_now(sync)
+
+    assert (run.mode, run.state, run.counts["missing"]) == ("incremental", "succeeded", 0)
+    assert users_of_crm(sandbox) == before
+
+
+def test_a_dry_run_shows_what_would_be_deleted(full, sandbox, run_now):
+    before = users_of_crm(sandbox)
+    sandbox.oa.delete("user", a_user(sandbox))
+
+    run = run_now(full, dry=True)
+
+    assert (run.state, run.balanced, run.counts["missing"], run.counts["not_sent"]) == ("succeeded", True, 1, 1)
+    assert users_of_crm(sandbox) == before
+
+
+def test_a_record_that_is_gone_on_both_sides_only_loses_its_link(full, sandbox, run_now):
+    gone = a_user(sandbox)
+    link = Link.objects.get(a_key=gone)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.delete("users", link.b_key)
+
+    run = run_now(full)
+
+    assert (run.state, run.balanced, run.counts["missing"], run.counts["unchanged"]) == ("succeeded", True, 1, 80)
+    link.refresh_from_db()
+    assert link.ended_at is not None
+
+
+def test_a_refused_delete_is_a_reject_that_a_replay_tries_again(full, sandbox, run_now, by):
+    gone = a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.fault("status", status=422, method="DELETE")
+
+    run = run_now(full)
+
+    assert (run.state, run.balanced, run.counts["refused"]) == ("with_rejects", True, 1)
+    assert run_now(full).counts["refused"] == 1, "it is not sent again by itself"
+    assert gone in users_of_crm(sandbox)
+
+    sandbox.clear_faults()
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    replay = finish(Run.objects.latest("pk"))
+
+    assert (replay.balanced, replay.counts["deleted"]) == (True, 1)
+    assert gone not in users_of_crm(sandbox)
+    assert not OpenRow.objects.open().exists()
+
+
+@pytest.mark.parametrize("turns", ["in one turn", "a part a turn"])
+def test_links_are_looked_through_part_by_part_and_bucket_by_bucket(full, sandbox, run_now, monkeypatch, turns):
+    ends = Work.turn_is_over
+    if turns == "a part a turn":
+        monkeypatch.setattr(Work, "turn_is_over", lambda work: (work.run.state == "closing" and not work.partition.read_done) or ends(work))
+    monkeypatch.setattr(roster, "BUCKET_KEYS", 30)
+    monkeypatch.setattr(deletes, "LINKS_AT_ONCE", 7)
+    before = users_of_crm(sandbox)
+    gone = {user["userId"] for user in sandbox.records("oa", "user")[10:22]}
+    for key in gone:
+        sandbox.oa.delete("user", key)
+
+    run = run_now(full)
+
+    assert (run.state, run.balanced, run.counts["missing"], run.counts["deleted"]) == ("succeeded", True, 12, 12)
+    assert before - users_of_crm(sandbox) == gone
+    assert not list(Path(settings.MEDIA_ROOT).glob(f"runs/{run.pk}/*")), "rosters live as long as their run"
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_worker_killed_while_it_deletes_is_taken_over(full, sandbox, by, point):
+    before = users_of_crm(sandbox)
+    gone = {user["userId"] for user in sandbox.records("oa", "user")[10:20]}
+    for key in gone:
+        sandbox.oa.delete("user", key)
+    run = services.start_run(full, by=by)
+    partition = run.partitions.get()
+    while run.state != "closing":
+        carrying.carry_partition(partition.pk)
+        run.refresh_from_db()
+
+    assert carry_until_killed(partition, point, at=1)
+    let_the_lease_run_out(partition)
+    run = finish(run)
+
+    assert (run.state, run.balanced) == ("succeeded", True)
+    assert run.counts["deleted"] == 10
+    assert before - users_of_crm(sandbox) == gone
+    assert not Link.objects.filter(a_key__in=gone, ended_at=None).exists()

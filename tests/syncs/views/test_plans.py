@@ -1,0 +1,127 @@
+"""A plan's page: what it would change, and the way from there to its being written."""
+
+import pytest
+from django.urls import reverse
+
+from integration_hub.syncs import plans
+from integration_hub.syncs.models import Run
+from tests.syncs.conftest import finish
+from tests.syncs.equal import assert_equal
+from tests.syncs.views.conftest import press, shown
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def plan(few, users_sync, run_now):
+    return run_now(users_sync, dry=True)
+
+
+def test_a_dry_run_leads_to_its_plan(enter, plan):
+    client = enter("viewer")
+
+    assert reverse("runs:plan", args=[plan.pk]) in client.get(plan.get_absolute_url()).content.decode()
+    page = shown(client, "runs:plan", plan.pk)
+
+    assert "Awaits approval" in page
+    assert "80 records would be written to CRM." in page
+    assert "Fields most changed" in page
+
+
+def test_changes_are_narrowed_by_operation_field_and_key(enter, few, plan):
+    client, key = enter("viewer"), few.records("oa", "user")[-1]["userId"]
+
+    page = shown(client, "runs:plan", plan.pk, key=key)
+    assert page.count("planned") == 1
+    assert key in page
+    assert "No change of this plan fits." in shown(client, "runs:plan", plan.pk, operation="update", key=key)
+    updates = shown(client, "runs:plan", plan.pk, operation="update", field=plans.fields_of(plan)[0].name)
+    assert "No change of this plan fits." not in updates
+
+
+def test_it_is_counted_approved_and_applied(enter, few, plan):
+    client = enter("administrator")
+
+    counted = press(client, "runs:approve", plan.pk, operations=["create"], count="1").content.decode()
+    assert "75 of 80 fit." in counted
+    press(client, "runs:approve", plan.pk, reason="All seen")
+    assert "80 of 80 changes are approved and can be applied." in shown(client, "runs:plan", plan.pk)
+    press(client, "runs:apply", plan.pk)
+    run = finish(Run.objects.get(applies__plan=plan))
+
+    assert "Applied" in shown(client, "runs:plan", plan.pk)
+    assert f"of run {plan.pk}" in shown(client, "runs:detail", run.pk)
+    assert_equal(few)
+
+
+def test_a_rule_that_cannot_be_read_is_told_at_its_field(enter, plan):
+    answer = press(enter("approver"), "runs:approve", plan.pk, rule="before.nothing = 1", reason="?").content.decode()
+
+    assert "before.nothing" in answer
+    assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
+
+
+def test_nothing_is_applied_that_is_not_approved(enter, plan):
+    answer = press(enter("operator"), "runs:apply", plan.pk).content.decode()
+
+    assert "This plan is not approved yet." in answer
+
+
+def test_a_run_that_wrote_has_no_plan(enter, few, users_sync, run_now):
+    assert enter("viewer").get(reverse("runs:plan", args=[run_now(users_sync).pk])).status_code == 404
+
+
+def test_a_run_is_undone_from_its_page(enter, few, users_sync, run_now):
+    before, run = few.records("crm", "users"), run_now(users_sync)
+    client = enter("administrator")
+    assert reverse("runs:undo", args=[run.pk]) in client.get(run.get_absolute_url()).content.decode()
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+    page = shown(client, "runs:plan", plan.pk)
+    assert "76 records of CRM would be as they were before." in page
+    assert "Undoes" in shown(client, "runs:detail", plan.pk)
+    press(client, "runs:approve", plan.pk, reason="Wrong mapping")
+    press(client, "runs:apply", plan.pk)
+    finish(Run.objects.get(applies__plan=plan))
+
+    names = {user["id"]: user["full_name"] for user in few.records("crm", "users")}
+    assert names == {user["id"]: user["full_name"] for user in before}
+
+
+def test_what_cannot_be_undone_comes_first(enter, few, users_sync, run_now):
+    run = run_now(users_sync)
+    target = users_sync.target
+    target.schema["capabilities"]["delete"] = False
+    target.save()
+    client = enter("operator")
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+    page = shown(client, "runs:plan", plan.pk)
+
+    assert "1 record of CRM would be as it was before." in page
+    assert page.index("CRM cannot delete Users") < page.index("Record by record")
+    assert "75 cannot be undone" in shown(client, "runs:detail", plan.pk)
+
+
+def test_a_version_is_undone_from_the_page_of_its_sync(enter, few, users_sync, run_now):
+    run_now(users_sync)
+    version, client = users_sync.mapping.latest, enter("integrator")
+
+    press(client, "syncs:undo", users_sync.pk, version=version.pk, since="2020-01-01T00:00")
+    plan = finish(Run.objects.get(undoes__isnull=False))
+
+    assert plan.counts["not_sent"] == 76
+    refused = press(client, "syncs:undo", users_sync.pk, version=version.pk, since="2099-01-01T00:00").content.decode()
+    assert "has written anything since then" in refused
+
+
+def test_the_list_is_exported_as_it_is_narrowed(enter, plan):
+    name = plans.fields_of(plan)[0].name
+
+    answer = enter("viewer").get(reverse("runs:changes_export", args=[plan.pk]), {"operation": "update", "field": name})
+
+    lines = b"".join(answer.streaming_content).decode("utf-8-sig").splitlines()
+    assert len(lines) == 2
+    assert name in lines[1]
