@@ -27,4 +27,4 @@ def test_no_fault_is_left_out_and_one_without_a_test_says_why():
     rows = dict(ROW.findall(PAGE))
 
     assert {int(number) for number in rows} >= LINES
-    assert [number for number, row in rows.items() if "`tests/" not in row and not re.search(r"\*With|No test:", row)] == []
+    assert [number for number, row in rows.items() if "`tests/" not in row and "No test:" not in row] == []

@@ -124,6 +124,10 @@ class Verdicts:
     def note_wait(self, answer: Answer) -> SystemBusy:
         """Remember that the system asked us to wait; no request goes out before that."""
         wait = retry_after(answer.headers.get("Retry-After"))
+        if (
+            wait is not None and wait > PATIENCE_SECONDS and time.monotonic() + wait > self._closed_until + 1.0
+        ):  # of many in flight, one tells the others
+            self.host.asked_to_wait(wait)
         if wait is None and (left := self._closed_until - time.monotonic()) > 0:  # of many in flight, each is told; that is one time
             wait = left
         if wait is None:  # longer each time, with jitter, so that many workers do not come back at once

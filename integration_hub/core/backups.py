@@ -19,6 +19,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def restore_backup(path: Path, *, replace: bool) -> dict[str, Any]:
         raise CannotRestore(f"There is no file {path}.") from None
     except OSError as error:
         raise CannotRestore(f"{path} could not be put back: {error.strerror or error}.") from None
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError) as error:
         raise CannotRestore(f"{path} is damaged, or no backup of Integration Hub ({error}).") from None
     return manifest
 

@@ -74,13 +74,14 @@ def pages_off(run: Run, *, ended: bool | None = None, most: int = 5) -> list[Pag
     """The first pages on which the books of a run do not come out."""
     ended = run.ended_at is not None if ended is None else ended
     of_page = {"partition": OuterRef("partition"), "page": OuterRef("number")}
-    settled = ChangeSet.objects.filter(**of_page).annotate(off=_sum("rows", _ENDS))
+    settled = ChangeSet.objects.filter(**of_page).annotate(off=_sum("rows", _SETS))
     under_way = settled.annotate(left=F("rows") - F("settled") - F("not_sent")).exclude(
         **({"state": ChangeSetState.SENDING} if ended else {"pk": None})
     )
     pages = PageRow.objects.filter(partition__run=run).annotate(
         in_off=_sum("read", ("produced", "filtered", "rejected", "parked", "duplicate")),
-        out_off=_sum("produced", ("unchanged", "refused", "moved", "unknown"))
+        out_off=_sum("produced", ("kept", "unchanged", "refused", "moved", "unknown"))
+        + F("missing")
         - Coalesce(Subquery(settled.values("rows")[:1]), 0)
         + Coalesce(Subquery(settled.values("off")[:1]), 0)
         - Coalesce(Subquery(under_way.values("left")[:1]), 0),

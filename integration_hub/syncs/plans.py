@@ -98,6 +98,10 @@ def refuse_unless_good(plan: Run) -> Sync:
         raise NotPossible(gettext_noop("The sync of this plan was deleted."))
     if timezone.now() >= expires_at(plan):
         raise NotPossible(gettext_noop("This plan is older than {hours} hours. Make a new one."), hours=GOOD_FOR // timedelta(hours=1))
+    if not plan.changes_kept:
+        raise NotPossible(gettext_noop("The record changes of run {number} are no longer kept."), number=plan.pk)
+    if sync.restored_at is not None and plan.made_at < sync.restored_at:
+        raise NotPossible(gettext_noop("A backup was put back after this plan was made. Make a new one."))
     if plan.undoes is None and plan.mapping_version != sync.mapping.latest:
         raise NotPossible(gettext_noop("The mapping of {name} is another by now. Make a new plan."), name=sync.name)
     if plan.undoes is None and (plan.settings, plan.direction) != (services.settings_of(sync), sync.direction):

@@ -50,6 +50,9 @@ def plan_undo_of_version(sync: Sync, version: MappingVersion, *, since: datetime
 def _start(sync: Sync | None, version: MappingVersion, direction: str, runs: list[int], keys: list[str] | None, *, by: Actor, trigger: str) -> Run:
     if sync is None:
         raise NotPossible(gettext_noop("The sync of this run was deleted."))
+    removed = Run.objects.filter(pk__in=runs, changes_kept=False).order_by("pk").first()
+    if removed is not None:
+        raise NotPossible(gettext_noop("The record changes of run {number} are no longer kept."), number=removed.pk)
     with transaction.atomic():
         for each in sync.pair.syncs.filter(paused_at=None):
             services.pause_sync(each, by=by)

@@ -140,6 +140,15 @@ def test_a_file_that_was_cut_is_refused(file, kept):
     assert "is damaged, or no backup of Integration Hub" in refusal(file)
 
 
+@pytest.mark.parametrize("place", [100, 0.2, 0.5, 0.8])
+def test_a_disk_that_changed_a_byte_is_noticed(file, place):
+    whole = bytearray(file.read_bytes())
+    whole[place if place > 1 else int(len(whole) * place)] ^= 0xFF
+    file.write_bytes(whole)
+
+    assert "is damaged, or no backup of Integration Hub" in refusal(file)
+
+
 def test_a_file_in_which_something_was_changed_is_refused(changed):
     assert "the checksum of database is wrong" in refusal(changed("database", lambda was: was[:-10] + b"0123456789"))
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.core import texts
-from integration_hub.syncs import plans, services
+from integration_hub.syncs import plans, restored, services
 from integration_hub.syncs.models import OpenRow, Run, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from tests.dying import POINTS
@@ -241,3 +241,12 @@ def test_a_source_that_cannot_be_asked_for_records_is_told_in_the_log(few, users
 
     assert (run.state, run.counts["created"]) == ("succeeded", 75)
     assert any("cannot be asked for single records" in texts.render(text) for text in run.log.values_list("text", flat=True))
+
+
+def test_a_plan_from_before_a_backup_was_put_back_is_not_applied(few, users_sync, run_now, by):
+    plan = run_now(users_sync, dry=True)
+    approval = plans.approve_plan(plan, by=by, reason=WHY)
+    restored.take_up()
+    approval = plans.approved(Run.objects.get(pk=plan.pk))
+
+    assert "backup was put back" in refusal_of(plans.apply_plan, approval, by=by)

@@ -10,7 +10,7 @@ from integration_hub.core import texts
 from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.journal import changes_of
-from integration_hub.syncs.models import Link
+from integration_hub.syncs.models import Link, Run
 from integration_hub.syncs.services import NotPossible, PairBusy, start_run
 from tests.syncs.conftest import USERS_TO_USERS, finish
 from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
@@ -204,3 +204,18 @@ def test_a_worker_killed_while_it_undoes_is_taken_over(few, users_sync, run_now,
 
     assert (applied.balanced, applied.counts["moved"]) == (True, 0)
     assert crm_users(few) == before
+
+
+def test_a_run_whose_changes_are_no_longer_kept_cannot_be_undone(few, users_sync, run_now, by):
+    run = run_now(users_sync)
+    Run.objects.filter(pk=run.pk).update(changes_kept=False)
+
+    for act, more in (
+        (undo.plan_undo, {}),
+        (lambda __, **with_: undo.plan_undo_of_version(users_sync, run.mapping_version, **with_), {"since": run.made_at}),
+    ):
+        with pytest.raises(NotPossible) as refused:
+            act(run, by=by, **more)
+        assert texts.render(refused.value.text) == f"The record changes of run {run.pk} are no longer kept."
+    users_sync.refresh_from_db()
+    assert users_sync.paused_at is None

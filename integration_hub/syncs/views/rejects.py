@@ -350,8 +350,7 @@ class CausePage(HubPage):
         sync = get_object_or_404(Sync.objects.visible_to(self.by), pk=self.kwargs["sync"])
         run = self.request.GET.get("run", "")
         found = Run.objects.filter(pk=run).first() if run.isascii() and run.isdigit() and len(run) < 18 else None
-        assigned = self.request.GET.get("assigned", "")
-        assigned = assigned if assigned == NOBODY or (assigned.isascii() and assigned.isdigit() and len(assigned) < 18) else ""
+        assigned = _whose(self.request.GET.get("assigned", ""))
         cause = next((each for each in causes_of(sync, found, assigned=assigned) if each.cause == self.kwargs["cause"]), None)
         if cause is None:
             return context | {"group": None, "sync": sync}
@@ -484,15 +483,25 @@ class RejectPage(HubPage):
 def chosen_rows(request: HttpRequest, by: Any) -> Any:
     """The open rows that a form names: some by their ids, or a whole group."""
     rows: Any = OpenRow.objects.visible_to(by).open()
-    ids = [pk for pk in request.POST.getlist("ids") if pk.isascii() and pk.isdigit() and len(pk) < 18][:1_000]
+    ids = [pk for pk in request.POST.getlist("ids") if _number(pk)][:1_000]
     if ids:
         return rows.filter(pk__in=ids)
-    sync, cause, run = (request.POST.get(name, "") for name in ("sync", "cause", "run"))
-    if not (sync.isdigit() and cause):
+    given = {name: request.POST.get(name, "") for name in ("sync", "run", "assigned")}
+    read = {"sync": _number(given["sync"]), "run": _number(given["run"]), "assigned": _whose(given["assigned"])}
+    if read != given or not read["sync"]:  # what cannot be read must not mean more rows
         return rows.none()
-    assigned = request.POST.get("assigned", "")
-    rows = rows.filter(sync=sync, cause=cause).assigned_to(assigned if assigned == NOBODY or assigned.isdigit() else "")
-    return rows.filter(run=run) if run.isdigit() else rows
+    rows = rows.filter(sync=read["sync"], cause=request.POST.get("cause", "")).assigned_to(read["assigned"])
+    return rows.filter(run=read["run"]) if read["run"] else rows
+
+
+def _number(text: str) -> str:
+    """The text, where it is the number of a row; else ""."""
+    return text if text.isascii() and text.isdigit() and len(text) < 18 else ""
+
+
+def _whose(text: str) -> str:
+    """A person's number or "nobody", as the query set takes it."""
+    return text if text == NOBODY else _number(text)
 
 
 class Replay(HubAction):

@@ -85,6 +85,8 @@ class OfRow(HubPage):
     nav = "rejects"
 
     def get_row(self) -> OpenRow:
+        if not self.by.allows("records.view"):
+            raise Http404
         if not hasattr(self, "_row"):
             rows = OpenRow.objects.visible_to(self.by).select_related("sync__mapping", "sync__pair__a__system", "sync__pair__b__system")
             self._row: OpenRow = get_object_or_404(rows, pk=self.kwargs["pk"])
@@ -106,8 +108,6 @@ class MendPage(OfRow):
     template_name = "rejects/mend.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        if not self.by.allows("records.view"):
-            raise Http404
         row = self.get_row()
         context = super().get_context_data(**kwargs)
         context.setdefault("form", MendForm(row=row))
