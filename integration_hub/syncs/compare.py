@@ -17,9 +17,9 @@ from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition
+from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
-from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.states import OpenState, RunState
 from integration_hub.syncs.work import Counts, Left, Work
 
 if TYPE_CHECKING:
@@ -150,11 +150,13 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
     draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
-    kept = draft.keep_what_waits(open_rows)
+    named = _taken_by_name(work, page, open_rows)
+    kept = draft.keep_what_waits(open_rows) | named
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
     draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met, replayed)
-    page.counts.produced = len(page.keys)
+    page.counts.duplicate += int(named.sum())
+    page.counts.produced = len(page.keys) - int(named.sum())
     same = linked & ~changed & ~kept
     page.counts.unchanged += int(same.sum())
     passed = {*page.filtered_keys, *(page.keys[row] for row in np.flatnonzero(same))} if open_rows else set()
@@ -226,6 +228,12 @@ class _Open:
     replay_at: Any
     mapping_version_id: int
     source_print: bytes | None
+    run_id: int
+
+    def is_taken_up(self, run: Run) -> bool:
+        """Whether this run reads the record by name (see reading.wanted), and so plans it beside the page on which it meets it again."""
+        asked = (self.again and self.run_id != run.pk) or self.replay_at is not None
+        return asked or (self.state == OpenState.PARKED and self.mapping_version_id != run.mapping_version_id)
 
     @property
     def is_untold(self) -> bool:
@@ -237,10 +245,20 @@ def _open_rows(work: Work, page: MappedPage) -> dict[str, _Open]:
     if not work.open_keys_exist():
         return {}
     keys = [*page.keys, *page.filtered_keys]
-    columns = ["key", "state", "again", "replay_at", "mapping_version", "source_print"]
+    columns = ["key", "state", "again", "replay_at", "mapping_version", "source_print", "run"]
     side = work.run.source_side
     rows = bulk.fetch(OpenRow, columns, key="key", values=keys, where="closed_at IS NULL", sync=work.sync.pk, side=side)
     return {row[0]: _Open(*row[1:]) for row in rows}
+
+
+def _taken_by_name(work: Work, page: MappedPage, open_rows: dict[str, _Open]) -> np.ndarray:
+    """Which records this run reads by name as well. Where all is compared before anything is written, the second of them would find that the first has
+    moved the link; so they count as duplicates here."""
+    import numpy as np
+
+    by_name = work.run.state == RunState.COMPARING and not page.wanted and work.source.capabilities.lookup_by_key
+    taken = {key for key, row in open_rows.items() if row.state != OpenState.WITHHELD and row.is_taken_up(work.run)} if by_name else ()
+    return np.array([key in taken for key in page.keys], dtype=bool) if taken else np.zeros(len(page.keys), dtype=bool)
 
 
 class _Draft:
