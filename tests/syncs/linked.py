@@ -27,14 +27,14 @@ INSERT INTO staff (no, crm_id, name) VALUES (900, 'old', 'Old');
 class Company:
     """Both systems, spoken to by hand, and their syncs."""
 
-    def __init__(self, folder, by):
+    def __init__(self, folder, by, *, suffix=""):
         self.by = by
         self.files = {"CRM": folder / "crm.db", "ERP": folder / "erp.db"}
         for name, tables in (("CRM", CRM), ("ERP", ERP)):
             with sqlite3.connect(self.files[name]) as made:
                 made.executescript(tables)
         places = {name: {"database": {"type": "sqlite", "path": str(path)}, "connection": {"total_seconds": 2}} for name, path in self.files.items()}
-        self.crm, self.erp = (registered(name, place, by, connector="sql") for name, place in places.items())
+        self.crm, self.erp = (registered(f"{name}{suffix}", place, by, connector="sql") for name, place in places.items())
 
     def run(self, system, statement, *rows):
         with sqlite3.connect(self.files[system]) as database:
@@ -62,10 +62,10 @@ class Company:
         """Employee → manager, by their keys in the CRM, as the ERP has them."""
         return dict(self.run("ERP", "SELECT s.crm_id, b.crm_id FROM staff s LEFT JOIN staff b ON b.no = s.boss_no WHERE s.crm_id <> 'old'"))
 
-    def sync(self, source, target, field="", reference="", *, mode="full", name="", **step):
+    def sync(self, source, target, field="", reference="", *, mode="full", name="", max_length=None, **step):
         """A sync of two tables; `field` of the target takes `reference` of the source through a link."""
         ends = self.crm.entities.get(name=source), self.erp.entities.get(name=target)
-        fields = [{"target": "crm_id", "source": "id"}, {"target": "name", "source": "name"}]
+        fields = [{"target": "crm_id", "source": "id"}, {"target": "name", "source": "name", **({"max_length": max_length} if max_length else {})}]
         if field:
             fields.append({"target": field, "source": reference, "steps": [{"transform": "link", **step}]})
         name = name or f"{source} → {target}"
