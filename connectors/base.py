@@ -92,6 +92,10 @@ class SystemBusy(SystemDown):
     pass
 
 
+class SystemPausing(SystemBusy):
+    """Nothing was asked: the pause that the system has asked for is not over. However often that is met, it is no failure."""
+
+
 class Stopped(ConnectorError):
     pass
 

@@ -13,7 +13,20 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from connectors import base
-from connectors.base import BadAnswer, Connector, ConnectorError, FieldType, PositionExpired, SettingsError, Stopped, SystemBusy, SystemDown, Text, _
+from connectors.base import (
+    BadAnswer,
+    Connector,
+    ConnectorError,
+    FieldType,
+    PositionExpired,
+    SettingsError,
+    Stopped,
+    SystemBusy,
+    SystemDown,
+    SystemPausing,
+    Text,
+    _,
+)
 from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
@@ -205,7 +218,7 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
     run = partition.run
     partition.refresh_from_db(fields=["failures", "error"])
     wait = getattr(error, "retry_after", None)
-    failures = partition.failures + (0 if isinstance(error, NotYet) or resting(run) else 1)
+    failures = partition.failures + (0 if isinstance(error, NotYet | SystemPausing) or resting(run) else 1)
     reason = texts.stored(error.text)
     if isinstance(error, SystemDown) and not isinstance(error, SystemBusy) and wait is not None and partition.error is not None:
         reason = partition.error  # nothing was asked, for the circuit is open: what opened it says more

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from connectors.base import SystemBusy, SystemDown, _
+from connectors.base import SystemDown, SystemPausing, _
 from integration_hub.systems.models import Circuit, System
 
 FAILURES = 5  # in a row open the circuit
@@ -39,7 +39,7 @@ class Breaker:
         self._unsaved, self._saved_at = 0, 0.0
 
     def before(self) -> None:
-        """Raises SystemDown while the circuit is open, SystemBusy while the system has asked for a pause."""
+        """Raises SystemDown while the circuit is open, SystemPausing while the system has asked for a pause."""
         if self._always:
             return
         with self._lock:
@@ -48,7 +48,7 @@ class Breaker:
             wait = self._opens_at - time.monotonic()
             if not self._openings:
                 if wait > 0:
-                    raise SystemBusy(_("{system} has asked us to wait."), retry_after=max(1.0, wait), system=self._system.name)
+                    raise SystemPausing(_("{system} has asked us to wait."), retry_after=max(1.0, wait), system=self._system.name)
                 return
             if wait <= 0 and not self._probing and self._in_database(self._take_probe):
                 self._probing = True

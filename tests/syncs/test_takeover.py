@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -23,7 +24,8 @@ WORKER = Path(__file__).parent / "dying_worker.py"
 
 def dying_worker(partition, point, *, at=1, by="SIGKILL", wake=""):
     """A worker in a process of its own that sends itself this signal when it reaches the point for the `at`-th time."""
-    own = {"TEST_DATABASE": str(connection.settings_dict["NAME"]), "TEST_WAKE": str(wake), "BROKER_URL": "memory://"}  # not the queues of others
+    own = {"TEST_DATABASE": str(connection.settings_dict["NAME"]), "TEST_WAKE": str(wake), "DATA_DIR": str(settings.DATA_DIR)}
+    own["BROKER_URL"] = "memory://"  # not the queues of others
     return subprocess.Popen([sys.executable, WORKER, str(partition.pk), point, str(at), by], env={**os.environ, **own})
 
 
