@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import traceback
 from contextlib import AbstractContextManager
@@ -122,12 +123,21 @@ def carry(partition: Partition, lease: Lease) -> None:
             wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
             return
         log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
-        traceback.clear_frames(error.__traceback__)  # a database error holds its own frames, and with them the threads and connections of the steps
+        let_go(error)
         wait_or_fail(
             partition,
             lease,
             SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=logs.mask(repr(error))[:300]),
         )
+
+
+def let_go(error: BaseException) -> None:
+    """Let the steps end that its frames hold, with their threads and connections, and now: a database error, and what it came of, hold their own."""
+    chain: BaseException | None = error
+    while chain is not None:
+        traceback.clear_frames(chain.__traceback__)
+        chain = chain.__cause__ or chain.__context__
+    gc.collect()
 
 
 def measure(run: Run, open: Any) -> None:
