@@ -120,7 +120,7 @@ def close_without_key(run: Run) -> None:
     rows.update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now)
 
 
-def read_again(run: Run) -> int:
+def unreadable_keys(run: Run) -> int:
     """How many records this run left that had no readable key and deserve another reading: nobody can ask for them, and a later answer may be whole."""
     return OpenRow.objects.open().filter(run=run, key__regex=NO_KEY, step="read", tries__lt=READINGS_WITHOUT_KEY).exclude(value="").count()
 

@@ -174,7 +174,7 @@ def _finish(run: Run) -> None:
         source = run.source.as_schema()
         field = source.field(source.cursor_field or "")
         rows = PageRow.objects.filter(partition__run=run).exclude(last_value="").values_list("last_value", "last_key").distinct()
-        if source.cursor_field and (unreadable := openrows.read_again(run)):
+        if source.cursor_field and (unreadable := openrows.unreadable_keys(run)):
             _keep_cursor(run, unreadable)
         elif source.capabilities.own_cursor:
             _move_cursor(run, rows.order_by("-number").first())

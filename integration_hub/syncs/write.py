@@ -123,7 +123,7 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         claimed = claims.claim(work, lease, change_set, rows)
         rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))
         moved |= claimed
-        mark_sending(lease, change_set, first, last, moved)
+        mark_sending(lease, change_set, last + 1, moved)
         started = time.monotonic()
         done = write(work, target, change_set, rows)
         size.took(last - first + 1, time.monotonic() - started)
@@ -146,9 +146,9 @@ def portions_of(
     if end == last:
         return
     if isinstance(done.stop, NotYet):
-        mark_sending(lease, planned.row, end + 1, last, (row for row in moved if row > end))  # the time-out runs from the last request
+        mark_sending(lease, planned.row, last + 1, (row for row in moved if row > end))  # the time-out runs from the last request
     elif not done.untold and not overtaken(done):
-        mark_sending(lease, planned.row, end + 1, end)
+        mark_sending(lease, planned.row, end + 1)
     refused = next((o.reason for row, o in sorted(done.outcomes.items()) if row > end and o.sent and o.again), None)
     if done.stop is not None and (refused is None or type(done.stop) is not SystemDown):
         raise done.stop
@@ -176,15 +176,13 @@ class Size:
         self.rows = max(1, min(PORTION_ROWS, possible, self.rows * 4))
 
 
-def mark_sending(lease: Lease, change_set: ChangeSet, first: int, last: int, moved: Iterable[int] = ()) -> None:
-    """Say, before anything goes out, that these rows are on their way, but for those that have `moved`. A worker that dies now leaves a row that says
-    what must be found out."""
+def mark_sending(lease: Lease, change_set: ChangeSet, to: int, moved: Iterable[int] = ()) -> None:
+    """Say, before anything goes out, that the rows settled…`to` are on their way, but for those that have `moved`. A worker that dies now leaves a row
+    that says what must be found out."""
     with transaction.atomic():
-        change_set.state, change_set.sending_to, change_set.sent_at = ChangeSetState.SENDING, last + 1, timezone.now()
+        change_set.state, change_set.sending_to, change_set.sent_at = ChangeSetState.SENDING, to, timezone.now()
         change_set.moved_rows = sorted(moved)
-        ChangeSet.objects.filter(pk=change_set.pk).update(
-            state=change_set.state, sending_to=last + 1, sent_at=Now(), moved_rows=change_set.moved_rows
-        )
+        ChangeSet.objects.filter(pk=change_set.pk).update(state=change_set.state, sending_to=to, sent_at=Now(), moved_rows=change_set.moved_rows)
         lease.fence()
 
 
