@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from pydantic import BaseModel
 
 from connectors.base import Changes, Connector, Cursor, Entity, Host, Outcome, Page, Position, Text, _
+from connectors.sql import kept
+from connectors.sql.databases import Database
 from connectors.sql.kinds import database_of
 from connectors.sql.looking_up import looked_up
 from connectors.sql.reading import Reading, newest_cursor
@@ -33,14 +35,30 @@ class SqlConnector(Connector):
         if not isinstance(settings, SqlSettings):
             raise TypeError("SqlConnector takes SqlSettings")
         super().__init__(settings, host)
-        self._database = database_of(settings, host)
-        self._reflection = Tables(settings, host.system, is_clean=self._database.is_clean)
-        self._tables: dict[str, Table] = {}
+        self._settings = settings
+        self._opened: Database | None = self._open()
+        self._known: set[str] = set()  # tables that are as they should be, or as they are now
+
+    def _open(self) -> Database:
+        return kept.taken(self._settings, self.host) or database_of(self._settings, self.host)
+
+    @property
+    def _database(self) -> Database:
+        if self._opened is None:
+            self._opened = self._open()
+        return self._opened
+
+    @property
+    def _reflection(self) -> Tables:
+        return Tables(self._settings, self.host.system, is_clean=self._database.is_clean)
 
     def close(self) -> None:
-        self._database.close()
+        if self._opened is not None:
+            kept.keep(self._opened)
+            self._opened = None
 
     def check(self) -> Text:
+        self._database.close()  # what is open already would not show that the settings still let us in
         started = time.monotonic()
         with self._database.request():
             said = self._database.identity()
@@ -86,7 +104,11 @@ class SqlConnector(Connector):
         return WritingByRows(self._database, table, entity, changes).send_all()
 
     def _table(self, entity: Entity) -> Table:
-        if entity.name not in self._tables:
-            with self._database.request():
-                self._tables[entity.name] = self._reflection.one(self._database.reader, entity.name)
-        return self._tables[entity.name]
+        database = self._database
+        if entity.name in database.tables and entity.name not in self._known and not database.tables[entity.name].fits(entity):
+            database.close()  # changed since another connector asked
+        if entity.name not in database.tables:
+            with database.request():
+                database.tables[entity.name] = self._reflection.one(database.reader, entity.name)
+        self._known.add(entity.name)
+        return database.tables[entity.name]

@@ -21,6 +21,7 @@ from connectors.base import ConnectorError, Host, SettingsError, Stopped, System
 from connectors.permits import Permits, check_time
 from connectors.sql.columns import Column
 from connectors.sql.settings import SqlSettings
+from connectors.sql.tables import Table
 
 WATCH_SECONDS = 0.2
 REASON_LENGTH = 400
@@ -64,6 +65,8 @@ class Database(abc.ABC):
         self._writer: sa.Connection | None = None
         self._permits = Permits(host)
         self._cut = ""
+        self.made_at = time.monotonic()
+        self.tables: dict[str, Table] = {}  # as they were found, by their entity's name
 
     # --- connections ---
 
@@ -93,10 +96,21 @@ class Database(abc.ABC):
     def connect(self, *, read_only: bool) -> Any:
         """A new connection of the driver, its address held against the host's guard. Raises ConnectorError or the driver's own error."""
 
+    @property
+    def can_be_kept(self) -> bool:
+        """Whether its connections, which are open and in no transaction, are worth being kept for another connector."""
+        return False
+
+    def goes_on_for(self, host: Host) -> bool:
+        """Have it speak for this host from now on; False where its connections have broken meanwhile. Raises AddressRefused."""
+        self.host, self.system, self._permits = host, host.system, Permits(host)
+        return self.can_be_kept
+
     def close(self) -> None:
         for connection in (self._reader, self._writer):
             self._drop(connection)
         self._reader = self._writer = None
+        self.tables = {}
 
     def _drop(self, connection: sa.Connection | None) -> None:
         if connection is None:

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 def dial(host: Host, server: Server, connect: Callable[[str], T], failures: tuple[type[Exception], ...]) -> T:
     """Open a connection with `connect(address)`, trying the allowed addresses in turn. Raises what the last one raised."""
-    addresses = _allowed(host, server)
+    addresses = allowed(host, server)
     for address in addresses[:-1]:
         try:
             return connect(address)
@@ -25,23 +25,24 @@ def dial(host: Host, server: Server, connect: Callable[[str], T], failures: tupl
     return connect(addresses[-1])
 
 
-def _allowed(host: Host, server: Server) -> list[str]:
+def allowed(host: Host, server: Server) -> list[str]:
+    """The server's addresses that may be spoken to. Raises AddressRefused where there is none, SystemDown where its name cannot be resolved."""
     try:
         found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such name"
         raise SystemDown(_("{system}: the name {host} cannot be resolved ({reason})."), system=host.system, host=server.host, reason=reason) from None
-    allowed, refusal = [], None
+    addresses, refusal = [], None
     for address in dict.fromkeys(str(where[0]) for *_kind, where in found):
         try:
             host.allow_address(server.host, address)
         except AddressRefused as error:
             refusal = error
         else:
-            allowed.append(address)
-    if refusal is not None and not allowed:
+            addresses.append(address)
+    if refusal is not None and not addresses:
         raise refusal
-    return allowed
+    return addresses
 
 
 def tls_context(host: Host, server: Server) -> ssl.SSLContext | None:

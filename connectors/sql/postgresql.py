@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import os
 import re
+import select
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +30,7 @@ from connectors.base import FieldType, Host
 from connectors.canonical import canonical_text
 from connectors.sql.columns import Column
 from connectors.sql.databases import Failure, Verdict, one_sentence
-from connectors.sql.dialling import Authorities, dial
+from connectors.sql.dialling import Authorities, allowed, dial
 from connectors.sql.settings import PostgreSQL, SqlSettings
 from connectors.sql.staging import Staged, Staging
 from connectors.sql.tables import Table
@@ -107,6 +108,15 @@ class PostgresDatabase(Staged):
     def identity(self) -> dict[str, str]:
         version, who = self.reader.exec_driver_sql("SELECT current_setting('server_version'), current_user").one()
         return {"server": f"PostgreSQL {version}", "who": who}
+
+    @property
+    def can_be_kept(self) -> bool:
+        drivers: list[Any] = [one.connection.driver_connection for one in (self._reader, self._writer) if one is not None and not one.closed]
+        return bool(drivers) and all(_is_at_rest(driver) for driver in drivers)
+
+    def goes_on_for(self, host: Host) -> bool:
+        allowed(host, self._server)
+        return super().goes_on_for(host)
 
     def close(self) -> None:
         if self._cursor is not None:
@@ -272,6 +282,14 @@ def _told(verdict: Verdict, diag: Any) -> Failure:
 def _state_in(text: str) -> str:
     found = re.search(r"SQLSTATE: ([0-9A-Z]{5})", text)
     return found[1] if found else "57014" if "canceling statement" in text else ""
+
+
+def _is_at_rest(connection: psycopg.Connection) -> bool:
+    """In no transaction, and with nothing to be heard: a server that closes a connection says so first."""
+    if connection.closed or connection.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+        return False
+    heard, *_nothing = select.select([connection.fileno()], [], [], 0)
+    return not heard
 
 
 def _break_off(connection: psycopg.Connection) -> None:

@@ -132,12 +132,16 @@ class Reading:
         keys = sa.select(*shown).select_from(self._table.sql).order_by(*(c.sql for c in self._key))
         with self._database.request():
             count = int(self._database.reader.execute(sa.select(sa.func.count()).select_from(self._table.sql)).scalar_one())
+        parts = min(parts, count)
         edges: list[list[str]] = []
-        for number in range(1, min(parts, count)):
-            at: sa.ColumnElement[Any] = sa.literal_column(str(count * number // parts - 1 if count >= parts else number - 1))
+        for number in range(1, parts):  # each from the last one on, so that all of them together go through the keys once
+            behind = [self._database.after(self._key, self._unmarked(self._key, edges[-1]))] if edges else []
+            at: sa.ColumnElement[Any] = sa.literal_column(str(count * number // parts - count * (number - 1) // parts - 1))
             with self._database.request():
-                raw = self._database.fetch(keys.where(*self._have_key()).limit(sa.literal_column("1")).offset(at), self._key)
-            edges += [self._marks(raw, 0, self._key)] if raw.height else []
+                raw = self._database.fetch(keys.where(*self._have_key(), *behind).limit(sa.literal_column("1")).offset(at), self._key)
+            if not raw.height:  # records were deleted meanwhile
+                break
+            edges.append(self._marks(raw, 0, self._key))
         lows = [{}, *({"above": edge} for edge in edges)]
         highs = [*({"upto": edge} for edge in edges), {}]
         return [{**low, **high} for low, high in zip(lows, highs, strict=True)]

@@ -25,32 +25,22 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
     An exception of the maker is raised where the page would have come. Closing this generator stops the maker at its next page, closes its
     generator on its own thread, and waits for it; so nothing goes on behind the caller's back.
     """
-    ready: queue.Queue[object] = queue.Queue(maxsize=depth)
+    ready: queue.SimpleQueue[object] = queue.SimpleQueue()
+    room = threading.Semaphore(depth)  # taken before a page is begun, so that no more of them are in memory
     stopped = threading.Event()
 
     def make() -> None:
         try:
-            for page in pages:
-                if not _put(page):
-                    break
-            else:
-                _put(_END)
+            made = iter(pages)
+            while room.acquire() and not stopped.is_set():
+                ready.put(next(made, _END))
         except BaseException as error:  # handed on to the caller, whatever it is (Polars' PanicException is no Exception)
-            _put(_Failed(error))
+            ready.put(_Failed(error))
         finally:
             close = getattr(pages, "close", None)
             if close is not None:
                 close()
             connections.close_all()
-
-    def _put(thing: object) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(thing, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
 
     maker = threading.Thread(target=make, name="ahead", daemon=True)
     maker.start()
@@ -61,7 +51,10 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
                     raise page.error
                 finally:
                     del page  # else error and frame hold each other, and the threads of the steps before live until both are collected
+            room.release()
             yield page  # type: ignore[misc]
+            del page
     finally:
         stopped.set()
+        room.release()
         maker.join()

@@ -8,6 +8,7 @@ millisecond a row. So a statement carries, and answers, all of its rows as one.
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import chain
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, models
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
 MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER is 32,766)
@@ -23,19 +25,19 @@ MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER i
 
 def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
     """Insert rows, all or none; the frame's columns are named after the model's fields. A broken constraint raises IntegrityError."""
+    if not frame.height:
+        return
     names = ", ".join(_quoted(model, frame.columns))
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN (FORMAT csv)") as copy:
-                copy.write(_csv(frame))
+            with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN (FORMAT binary)") as copy:
+                copy.write(_binary(model, frame))
         else:
             _insert_values(model, frame)
 
 
 def _insert_values(model: type[models.Model], frame: pl.DataFrame) -> None:
     """As INSERT … SELECT from a list of VALUES; what is the same in all rows is bound once."""
-    if not frame.height:
-        return
     same = [name for name in frame.columns if frame[name].n_unique() == 1]
     differ = [name for name in frame.columns if name not in same] or [same.pop()]
     into = ", ".join(_quoted(model, [*same, *differ]))
@@ -64,13 +66,57 @@ def _execute(statement: str, values: Sequence[Any]) -> None:
         connection.connection.execute(statement, values)
 
 
-def _csv(frame: pl.DataFrame) -> bytes:
-    """As COPY reads it: null is nothing, an empty text "", bytes are hexadecimal."""
+def _binary(model: type[models.Model], frame: pl.DataFrame) -> bytes:
+    """As COPY reads it in its binary form, which costs the server a quarter less than text: of each row the number of its columns, of each value its
+    length, or -1 for null, and its bytes. Source: "Binary Format" in https://www.postgresql.org/docs/current/sql-copy.html."""
     import polars as pl
 
-    binary = [name for name, dtype in frame.schema.items() if dtype == pl.Binary]
-    plain = frame.with_columns((pl.lit("\\x") + pl.col(name).bin.encode("hex")).alias(name) for name in binary)
-    return plain.write_csv(include_header=False, quote_style="non_numeric").encode()
+    row = pl.lit(struct.pack(">h", frame.width), pl.Binary)
+    columns: dict[str, pl.Series] = {}
+    for name in frame.columns:
+        type_, values = str(model._meta.get_field(name).db_type(connection)), frame[name]
+        same = values[0] == values[-1] and values.n_unique() == 1
+        encoded = _encoded(type_, values.head(1) if same else values)
+        columns |= {} if same else {name: encoded}
+        row = row + (pl.lit(encoded[0], pl.Binary) if same else pl.col(name))
+    rows = pl.DataFrame(columns or {"row": range(frame.height)}).select(row.alias("row")).to_series()
+    head, end = b"PGCOPY\n\xff\r\n\0" + bytes(8), struct.pack(">h", -1)
+    return b"".join([head, *(rows.to_list() if len(rows) == frame.height else [rows[0]] * frame.height), end])
+
+
+NUMBERS = {"smallint": ">i2", "integer": ">i4", "bigint": ">i8", "boolean": ">i1"}
+YEAR_2000 = 946_684_800_000_000  # in microseconds: where PostgreSQL counts from
+
+
+def _encoded(type_: str, values: pl.Series) -> pl.Series:
+    """Each value as its length and its bytes. Raises TypeError for a type that nothing is inserted into, OverflowError for a number out of its range."""
+    import polars as pl
+
+    if type_ == "timestamp with time zone":
+        type_, values = "bigint", values.dt.epoch("us") - YEAR_2000
+    if type_ in NUMBERS:
+        plain = _big_endian(values.fill_null(0), NUMBERS[type_])
+    elif type_ == "bytea" or type_ == "text" or type_.startswith("varchar"):
+        plain = values.cast(pl.Binary).fill_null(b"")
+    elif type_ == "jsonb":
+        plain = pl.select(pl.lit(b"\1", pl.Binary) + values.cast(pl.Binary).fill_null(b"")).to_series()
+    else:
+        raise TypeError(f"Nothing is inserted into columns of type {type_}.")
+    lengths = _big_endian(plain.bin.size().cast(pl.Int64), ">i4")
+    null = pl.lit(struct.pack(">i", -1), pl.Binary)
+    return pl.select(pl.when(values.is_null()).then(null).otherwise(lengths + plain)).to_series()
+
+
+def _big_endian(numbers: pl.Series, dtype: str) -> pl.Series:
+    import numpy as np
+    import polars as pl
+
+    whole = numbers.cast(pl.Int64).to_numpy()
+    range_, width = np.iinfo(dtype), np.dtype(dtype).itemsize
+    if len(whole) and (whole.min() < range_.min or whole.max() > range_.max):
+        raise OverflowError(f"{numbers.name} has a number out of range: {whole.min()} … {whole.max()}.")
+    raw = whole.astype(dtype).tobytes()
+    return pl.Series([raw[start : start + width] for start in range(0, len(raw), width)], dtype=pl.Binary)
 
 
 def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -98,13 +144,6 @@ def fetch(
 
     One statement whatever the number of values.
     """
-    return list(zip(*fetch_columns(model, columns, key=key, values=values, where=where, **equal), strict=True))
-
-
-def fetch_columns(
-    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[str], where: str = "", **equal: Any
-) -> list[Sequence[Any]]:
-    """The same, column by column: no object is made for each row."""
     names = _quoted(model, columns)
     (quoted_key,) = _quoted(model, [key])
     conditions = [f"{name} = %s" for name in _quoted(model, list(equal))]
@@ -124,7 +163,8 @@ def fetch_columns(
 
         with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
             asked = [json.dumps(list(dict.fromkeys(values))), *equal.values()]
-            return [column or () for column in cursor.execute(statement, asked, prepare=False, binary=True).fetchone() or ()]
+            found = cursor.execute(statement, asked, prepare=False, binary=True).fetchone()
+        return list(zip(*(column or () for column in found or ()), strict=True))
     conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
     binary = [isinstance(model._meta.get_field(name), models.BinaryField) for name in columns]
     told = [f"CASE WHEN {name} IS NOT NULL THEN hex({name}) END" if is_bytes else name for name, is_bytes in zip(names, binary, strict=True)]
@@ -132,10 +172,49 @@ def fetch_columns(
     with connection.cursor() as cursor:
         cursor.execute(statement, [*equal.values(), json.dumps(list(values))])
         found = [json.loads(column) for column in cursor.fetchone()]
-    return [
-        [None if one is None else bytes.fromhex(one) for one in column] if is_bytes else column
-        for column, is_bytes in zip(found, binary, strict=True)
-    ]
+    return list(zip(*(_from_hex(column) if is_bytes else column for column, is_bytes in zip(found, binary, strict=True)), strict=True))
+
+
+def _from_hex(column: Sequence[str | None]) -> list[bytes | None]:
+    return [None if one is None else bytes.fromhex(one) for one in column]
+
+
+def fetch_bytes(
+    model: type[models.Model], column: str, *, key: str, values: Sequence[str], where: str = "", **equal: Any
+) -> tuple[np.ndarray, np.ndarray, bytes]:
+    """Of the rows that `fetch` would find, one binary column: the place of each among `values`, the length of its bytes, and all bytes in a row.
+
+    No object is made for a row, by the database or here: half of what `fetch` costs.
+    """
+    import numpy as np
+
+    quoted_key, name = _quoted(model, [key, column])
+    conditions = [f"{one} = %s" for one in _quoted(model, list(equal))]
+    if where:
+        conditions.append(where)
+    conditions.append(f"{quoted_key} = asked.value")
+    if connection.vendor == "postgresql":
+        row = f"SELECT {name} AS stored FROM {_table(model)} WHERE {' AND '.join(conditions)} OFFSET 0"  # noqa: S608  see fetch_columns
+        statement = (
+            "SELECT string_agg(int4send(asked.place::int4), ''), string_agg(int4send(coalesce(octet_length(found.stored), 0)), ''), "  # noqa: S608
+            "coalesce(string_agg(found.stored, ''), '') "
+            f"FROM jsonb_array_elements_text(%s::jsonb) WITH ORDINALITY AS asked(value, place) CROSS JOIN LATERAL ({row}) AS found"
+        )
+        connection.ensure_connection()
+        from psycopg import Cursor
+
+        with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
+            told = cursor.execute(statement, [json.dumps(list(values)), *equal.values()], prepare=False, binary=True).fetchone()
+        places, lengths, stored = told or (b"", b"", b"")
+        return np.frombuffer(places or b"", ">i4") - 1, np.frombuffer(lengths or b"", ">i4"), stored
+    statement = (
+        f"SELECT json_group_array(asked.key), json_group_array(hex({name})) "  # noqa: S608
+        f"FROM json_each(%s) AS asked CROSS JOIN {_table(model)} WHERE {' AND '.join(conditions)}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [json.dumps(list(values)), *equal.values()])
+        found, texts = (json.loads(column) for column in cursor.fetchone())
+    return np.array(found, dtype=np.int64), np.array([len(text) // 2 for text in texts], dtype=np.int64), bytes.fromhex("".join(texts))
 
 
 def _table(model: type[models.Model]) -> str:

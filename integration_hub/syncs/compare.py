@@ -61,22 +61,26 @@ class Compared:
 
 
 class Seen:
-    """Which source and match keys this run has met, in 16 MiB whatever their number (a Bloom filter, four bits a key): may say yes wrongly, once in a million
+    """Which source and match keys a part of a run has met (a Bloom filter, four bits a key, in at most 16 MiB): may say yes wrongly, once in a million
     at half a million records, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
     so a turn that takes the run up again learns it from the change sets."""
 
-    BITS = 27
     HASHES = 4
+    BITS_A_RECORD = 256
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int | None = None) -> None:
+        """`expected`: about how many records it will meet."""
         import numpy as np
 
-        self._bits = np.zeros(1 << (self.BITS - 3), dtype=np.uint8)
+        most, needed = 27, ((expected or 0) * self.BITS_A_RECORD).bit_length()
+        self._places = 1 << (min(most, max(needed, 20)) if expected is not None else most)
+        self._bits = np.zeros(self._places >> 3, dtype=np.uint8)
 
     @classmethod
     def of(cls, partition: Partition) -> Seen:
         """The keys of all that this partition has planned so far; no other part of a first load has any of them (see `dividing`)."""
-        seen = cls()
+        run = partition.run
+        seen = cls(run.expected_count // run.parts if run.expected_count is not None else None)
         for change_set in partition.change_sets.order_by("pk").iterator(chunk_size=20):
             changes = changesets.frame_of(change_set, columns=["source_key", "match"])
             seen.add({"": changes["source_key"]})
@@ -110,7 +114,7 @@ class Seen:
         before = np.ones(len(hashes), dtype=bool)
         first, step = hashes, (hashes >> np.uint64(32)) | np.uint64(1)
         for n in range(self.HASHES):
-            place = (first + np.uint64(n) * step) & np.uint64((1 << self.BITS) - 1)
+            place = (first + np.uint64(n) * step) & np.uint64(self._places - 1)
             byte, bit = (place >> np.uint64(3)).astype(np.int64), (np.uint64(1) << (place & np.uint64(7))).astype(np.uint8)
             before &= (self._bits[byte] & bit) != 0
             np.bitwise_or.at(self._bits, byte, bit)
@@ -138,14 +142,15 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
 
     page = replace(page, counts=replace(page.counts), left=list(page.left))  # it may be compared again
 
-    links = _links(work, page.keys if met is None else [page.keys[row] for row in np.flatnonzero(met.key)])
+    links = _Links(work, page.keys, None if met is None else np.flatnonzero(met.key))
     open_rows = _open_rows(work, page)
     hashes = field_hashes(page.target, work.fields)
-    stored = links.prints_of(page.keys, max(work.slots, default=-1) + 1)
+    stored = links.prints
     slots = np.array(work.slots, dtype=int)
-    linked = links.have(page.keys)
     differs = page.send & (hashes != stored[:, slots])
     changed = differs.any(axis=1)
+    links.know(np.flatnonzero(links.linked & changed))
+    linked = links.linked
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
@@ -174,49 +179,41 @@ class _Known:
 
 
 class _Links:
-    """The live links of a page's records, as columns; an object is made of those that are looked at one by one."""
+    """The live links of a page's records: which of them have one, and its print; more of it where there is something to do."""
 
-    def __init__(self, keys: Sequence[str], prints: Sequence[bytes | None], *columns: Sequence[Any]) -> None:
-        self._at = {key: place for place, key in enumerate(keys)}
-        self._prints, self._columns = prints, columns
+    def __init__(self, work: Work, keys: Sequence[str], rows: np.ndarray | None) -> None:
+        """`rows`: of the page, those that are asked for; None: all of them."""
+        import numpy as np
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._at
+        self._work, self._keys = work, keys
+        self._known: dict[str, _Known] = {}
+        asked = keys if rows is None else [keys[row] for row in rows]
+        width = max(work.slots, default=-1) + 1
+        self.linked = np.zeros(len(keys), dtype=bool)
+        self.prints = np.zeros((len(keys), width), dtype="<u8")  # a row a record; zeros for one without a link
+        if asked:
+            places, lengths, stored = bulk.fetch_bytes(Link, "sent_print", key=work.source_key, values=asked, **self._live())
+            prints = unpacked(lengths, stored, width)
+            found = places if rows is None else rows[places]
+            self.prints = np.zeros((len(keys), prints.shape[1]), dtype="<u8")
+            self.prints[found], self.linked[found] = prints, True
+
+    def _live(self) -> dict[str, Any]:
+        return {"where": LIVE_LINKS[self._work.source_key], "pair": self._work.run.pair_id}
+
+    def know(self, rows: np.ndarray) -> None:
+        """Read the links of these records of the page. One that has ended since it was asked for the first time, beside a dry run, is none."""
+        keys = [self._keys[row] for row in rows]
+        columns = [self._work.source_key, "id", self._work.target_key, "change_set_id", "change_row"]
+        found = bulk.fetch(Link, columns, key=self._work.source_key, values=keys, **self._live()) if keys else []
+        self._known = {key: _Known(*more) for key, *more in found}
+        self.linked[[row for row in rows if self._keys[row] not in self._known]] = False
 
     def get(self, key: str) -> _Known | None:
-        place = self._at.get(key)
-        return None if place is None else _Known(*(column[place] for column in self._columns))
+        return self._known.get(key)
 
     def __getitem__(self, key: str) -> _Known:
-        return _Known(*(column[self._at[key]] for column in self._columns))
-
-    def have(self, keys: Sequence[str]) -> np.ndarray:
-        """Which of these keys have a link."""
-        import numpy as np
-
-        return self._places(keys) >= 0 if self._at else np.zeros(len(keys), dtype=bool)
-
-    def prints_of(self, keys: Sequence[str], width: int) -> np.ndarray:
-        """A row a key, of at least `width` slots; zeros for one without a link."""
-        import numpy as np
-
-        if not self._at:
-            return np.zeros((len(keys), width), dtype="<u8")
-        known: np.ndarray = unpacked([*self._prints, None], width)
-        found: np.ndarray = known[self._places(keys)]  # the last row, -1, is that of no link
-        return found
-
-    def _places(self, keys: Sequence[str]) -> np.ndarray:
-        import numpy as np
-
-        return np.fromiter((self._at.get(key, -1) for key in keys), dtype=np.int64, count=len(keys))
-
-
-def _links(work: Work, keys: Sequence[str]) -> _Links:
-    if not keys:
-        return _Links([], [])
-    columns = [work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row"]
-    return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS[work.source_key], pair=work.run.pair_id))
+        return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,10 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
     page_keys = keys = canonical_key(page.frame, work.source.key)
     page = mends.mended(work, page, keys)
     left = dict(unreadable(work, page, keys))
-    readable = pl.Series([row not in left for row in range(page.frame.height)], dtype=pl.Boolean)
+    readable = ~pl.int_range(page.frame.height, eager=True).is_in(list(left))
     chosen = readable & passes(work, page.frame)
     counts.rejected, counts.filtered = len(left), int((readable & ~chosen).sum())
-    placed = pl.DataFrame({"key": keys, "chosen": chosen}).with_row_index("row")
-    kept = placed.select(pl.col("chosen") & (pl.col("row") == pl.col("row").filter(pl.col("chosen")).max().over("key"))).to_series().fill_null(False)
+    kept = last_of_each(keys, chosen)
     counts.duplicate = int((chosen & ~kept).sum())
 
     part = page if kept.all() else only(page, kept)
@@ -77,7 +76,8 @@ def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, L
     decisive = {"", *work.source.key, *(work.filter.fields if work.filter else ())}
     names = {"field": ", ".join(work.source.key)}
     misfits = {m.row: m for m in reversed(page.misfits) if m.field in decisive}
-    unfit = {row: problem for row, key in enumerate(keys) if (problem := key_problem(key))}
+    doubtful = (keys.is_null() | (keys == "") | (keys.str.len_bytes() > KEY_LENGTH) | keys.str.contains("\0", literal=True)).fill_null(True)
+    unfit = {row: problem for row in doubtful.arg_true() if (problem := key_problem(keys[row]))}
     for row in sorted({*misfits, *unfit}):
         record = page.frame.row(row, named=True)
         misfit = misfits.get(row)
@@ -130,12 +130,23 @@ def key_problem(key: str | None) -> str:
     return _("The record's {field}, which identifies it, has a NUL character in it.") if "\0" in key else ""
 
 
+def last_of_each(keys: pl.Series, chosen: pl.Series) -> pl.Series:
+    """Of the chosen records with one key, the last."""
+    import polars as pl
+
+    if keys.n_unique() == len(keys):
+        return chosen
+    placed = pl.DataFrame({"key": keys, "chosen": chosen}).with_row_index("row")
+    last = pl.col("row").filter(pl.col("chosen")).max().over("key")
+    return placed.select(pl.col("chosen") & (pl.col("row") == last)).to_series().fill_null(False)
+
+
 def passes(work: Work, frame: pl.DataFrame) -> pl.Series:
     """Which records the sync's filter is true for."""
     import polars as pl
 
     if work.filter is None:
-        return pl.Series([True] * frame.height, dtype=pl.Boolean)
+        return pl.repeat(value=True, n=frame.height, eager=True)
     return frame.select(work.filter.to_polars().fill_null(False).alias("passes")).to_series()
 
 

@@ -45,17 +45,19 @@ def packed(prints: np.ndarray) -> list[bytes]:
     return [whole[start : start + width] for start in range(0, len(whole), width)]
 
 
-def unpacked(stored: Sequence[bytes | None], width: int) -> np.ndarray:
-    """Stored prints as rows of at least `width` slots; what is past a print's end, or not there at all, is zero: not known."""
+def unpacked(lengths: Sequence[int] | np.ndarray, stored: bytes, width: int) -> np.ndarray:
+    """Stored prints, given as the bytes that each has and all bytes in a row, as rows of at least `width` slots; what is past a print's end is zero:
+    not known."""
     import numpy as np
 
-    lengths = {len(one) if one else 0 for one in stored}
-    width = max(width, max(lengths, default=0) // 8)
-    if width and lengths == {width * 8}:
-        whole = b"".join(stored)  # type: ignore[arg-type]  # none of them is None, for each is as long as all the others
-    else:
-        whole = b"".join(bytes(one or b"").ljust(width * 8, b"\0") for one in stored)
-    return np.frombuffer(whole, dtype="<u8").reshape(len(stored), width)
+    slots = np.asarray(lengths, dtype=np.int64) // 8
+    width = max(width, int(slots.max(initial=0)))
+    whole = np.frombuffer(stored, dtype="<u8")
+    if (slots == width).all():
+        return whole.reshape(len(slots), width).copy()
+    rows = np.zeros((len(slots), width), dtype="<u8")
+    rows[np.arange(width) < slots[:, None]] = whole
+    return rows
 
 
 def slots_of(pair: Pair, side: str, fields: Sequence[str]) -> list[int]:

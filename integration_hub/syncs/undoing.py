@@ -313,7 +313,8 @@ def _prints(work: Work, stored: Sequence[bytes | None], after: pl.DataFrame, sen
     import numpy as np
     import polars as pl
 
-    prints = unpacked([*stored, None], max(work.slots, default=-1) + 1)[:-1].copy()
+    known = [bytes(one or b"") for one in stored]
+    prints = unpacked([len(one) for one in known], b"".join(known), max(work.slots, default=-1) + 1)
     slots = np.array(work.slots, dtype=int)
     prints[:, slots] = np.where(send, field_hashes(after, work.fields), prints[:, slots])
     return pl.Series(packed(prints), dtype=pl.Binary)

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from connectors.base import Cursor, FreeHost, SettingsError, Stopped, SystemDown
+from connectors.base import AddressRefused, Cursor, FreeHost, SettingsError, Stopped, SystemDown
 from connectors.canonical import canonical_text
 from connectors.conformance.frames import changes, keys_of, whole
-from connectors.sql import SqlConnector
+from connectors.sql import SqlConnector, kept
 from tests.connectors.sql_places import KINDS
 
 
@@ -293,3 +293,107 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch):
 
     with pytest.raises(SettingsError, match="Shop needs the Python package oracledb, which is not installed here"):
         SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop"))
+
+
+# --- connections that outlive their connector ---------------------------------------------------------------------------
+
+
+def sessions(there):
+    """Our sessions in this database, but for the test's own."""
+    there.connection.rollback()
+    found = there.connection.execute(
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'integration-hub' ORDER BY pid"
+    )
+    return {pid for (pid,) in found}
+
+
+def wait_until(holds, *, seconds=10):
+    over = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < over
+        time.sleep(0.05)
+
+
+def things(connect, there, **settings):
+    connector = connect(there, **settings)
+    read = keys_of(entity_of(connector, "things"), connector.read(entity_of(connector, "things")))
+    connector.close()
+    return read
+
+
+@pytest.fixture
+def kept_seconds(monkeypatch):
+    """Connections are kept until the test says otherwise, and are closed behind it."""
+    monkeypatch.setattr(kept, "IDLE_SECONDS", 0.2)
+    yield monkeypatch.setattr
+    wait_until(lambda: not kept._idle)
+
+
+def test_the_next_connector_with_the_same_settings_goes_on_with_the_connections(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+    assert things(connect, postgres) == ["1"]
+    before = sessions(postgres)
+
+    assert things(connect, postgres) == ["1"]
+
+    assert before
+    assert sessions(postgres) == before
+    assert things(connect, postgres, connection={"page_rows": 7}) == ["1"]
+    assert sessions(postgres) > before
+
+
+def test_connections_that_nobody_takes_are_closed(postgres, connect, kept_seconds):
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    things(connect, postgres)
+
+    wait_until(lambda: not sessions(postgres))
+
+
+def test_a_test_of_the_connection_is_one_of_a_new_one(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    things(connect, postgres)
+    before = sessions(postgres)
+
+    connect(postgres).check()
+
+    assert before.isdisjoint(sessions(postgres))
+
+
+def test_what_the_server_has_closed_is_not_gone_on_with(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+    things(connect, postgres)
+    for pid in sessions(postgres):
+        postgres.run(f"SELECT pg_terminate_backend({pid})")
+    wait_until(lambda: not sessions(postgres))
+
+    assert things(connect, postgres) == ["1"]
+
+
+def test_an_address_that_is_no_longer_allowed_is_refused_although_a_connection_is_open(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    things(connect, postgres)
+
+    class Strict(FreeHost):
+        def allow_address(self, host, address):
+            raise AddressRefused("{system} may not be spoken to.", system=self.system)
+
+    with pytest.raises(AddressRefused):
+        connect(postgres, Strict("Shop"))
+    wait_until(lambda: not sessions(postgres))
+
+
+def test_a_table_that_has_changed_meanwhile_is_learnt_anew(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)", "INSERT INTO things VALUES (1)")
+    things(connect, postgres)
+    postgres.run("ALTER TABLE things ADD COLUMN name text")
+
+    connector = connect(postgres)
+    entity = entity_of(connector, "things")
+    pages = list(connector.read(entity))
+
+    assert pages[0].frame.columns == ["id", "name"]

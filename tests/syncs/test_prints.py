@@ -46,7 +46,8 @@ def test_what_is_packed_is_unpacked_and_slots_that_came_later_are_not_known(rows
     width = len(rows[0]) if rows else 0
     whole = np.array(rows, dtype="<u8").reshape(len(rows), width)
 
-    back = unpacked([*packed(whole), None], width + later)
+    stored = [*packed(whole), b""]
+    back = unpacked([len(one) for one in stored], b"".join(stored), width + later)
 
     assert back.shape == (len(rows) + 1, width + later)
     assert (back[: len(rows), :width] == whole).all()
