@@ -37,7 +37,7 @@ class SqlConnector(Connector):
         super().__init__(settings, host)
         self._settings = settings
         self._opened: Database | None = self._open()
-        self._known: set[str] = set()  # tables that are as they should be, or as they are now
+        self._known: set[str] = set()  # tables of which this connector knows what they are
 
     def _open(self) -> Database:
         return kept.taken(self._settings, self.host) or database_of(self._settings, self.host)
@@ -105,10 +105,15 @@ class SqlConnector(Connector):
 
     def _table(self, entity: Entity) -> Table:
         database = self._database
-        if entity.name in database.tables and entity.name not in self._known and not database.tables[entity.name].fits(entity):
-            database.close()  # changed since another connector asked
+        if entity.name in database.tables and entity.name not in self._known:
+            with database.request():
+                is_as_it_was = database.definition(database.tables[entity.name].sql) == database.definitions[entity.name]
+            if not is_as_it_was:
+                database.close()  # it has changed since another connector asked
         if entity.name not in database.tables:
             with database.request():
-                database.tables[entity.name] = self._reflection.one(database.reader, entity.name)
+                table = self._reflection.one(database.reader, entity.name)
+                database.definitions[entity.name] = database.definition(table.sql)
+                database.tables[entity.name] = table
         self._known.add(entity.name)
         return database.tables[entity.name]

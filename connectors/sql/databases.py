@@ -67,6 +67,7 @@ class Database(abc.ABC):
         self._cut = ""
         self.made_at = time.monotonic()
         self.tables: dict[str, Table] = {}  # as they were found, by their entity's name
+        self.definitions: dict[str, str] = {}  # what told then whether one has changed since
 
     # --- connections ---
 
@@ -110,7 +111,7 @@ class Database(abc.ABC):
         for connection in (self._reader, self._writer):
             self._drop(connection)
         self._reader = self._writer = None
-        self.tables = {}
+        self.tables, self.definitions = {}, {}
 
     def _drop(self, connection: sa.Connection | None) -> None:
         if connection is None:
@@ -119,6 +120,10 @@ class Database(abc.ABC):
             connection.close()
         except self.errors:  # it is broken already, and nothing of it is wanted any more
             connection.invalidate()
+
+    def definition(self, table: sa.Table) -> str:
+        """What is another once the table's columns, constraints or indexes are; asked only of a database whose connections can be kept."""
+        return ""
 
     # --- what a request is to the host ---
 

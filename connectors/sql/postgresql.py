@@ -44,6 +44,14 @@ VERDICTS = {  # by SQLSTATE, or its first two characters
 }  # fmt: skip
 KEY_THERE = re.compile(r"\AKey \((?P<column>.*?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
 COPIED = re.compile(r"\ACOPY [^,]*, line \d+, column (?P<column>.*?): (?:\"(?P<value>.*)\"|null input)", re.DOTALL)
+DEFINITION = """
+    SELECT concat(
+        (SELECT string_agg(concat_ws(' ', attname, atttypid, atttypmod, attnotnull, atthasdef, attidentity, attgenerated), ',' ORDER BY attnum)
+            FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped),
+        (SELECT string_agg(concat_ws(' ', indexrelid, indkey, indisunique, indisvalid), ',' ORDER BY indexrelid) FROM pg_index WHERE indrelid = c.oid)
+    ) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = %(name)s AND CASE WHEN %(schema)s::text IS NULL THEN pg_table_is_visible(c.oid) ELSE n.nspname = %(schema)s END
+"""
 NATIVE = {T.INTEGER, T.BINARY, T.BOOLEAN}  # read as they are; dates and moments too
 
 
@@ -113,6 +121,9 @@ class PostgresDatabase(Staged):
     def can_be_kept(self) -> bool:
         drivers: list[Any] = [one.connection.driver_connection for one in (self._reader, self._writer) if one is not None and not one.closed]
         return bool(drivers) and all(_is_at_rest(driver) for driver in drivers)
+
+    def definition(self, table: sa.Table) -> str:
+        return str(self.reader.exec_driver_sql(DEFINITION, {"name": str(table.name), "schema": table.schema}).scalar())
 
     def goes_on_for(self, host: Host) -> bool:
         allowed(host, self._server)

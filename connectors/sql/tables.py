@@ -52,10 +52,6 @@ class Table:
     def has_nullable_key(self) -> bool:
         return self.is_view or any(self.columns[name].sql.nullable for name in self.key)
 
-    def fits(self, entity: Entity) -> bool:
-        """Whether it still has all fields of the entity."""
-        return all((column := self.columns.get(field.name)) is not None and column.field.type == field.type for field in entity.fields)
-
     def entity(self) -> Entity:
         can_write = not self.is_view
         rises = self.cursor_field is not None

@@ -58,3 +58,5 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
         stopped.set()
         room.release()
         maker.join()
+        while not ready.empty():  # an error that nobody asked for holds the frames of the steps before, and these their threads
+            ready.get()

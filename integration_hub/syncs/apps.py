@@ -32,6 +32,7 @@ class SyncsConfig(AppConfig):
         stored_files.register("change sets", (ChangeSet, "file"))
         stored_files.register("outcomes", (OutcomeFile, "file"))
         stored_files.register("rosters", (PageRow, "roster"))
+        stored_files.register("agreements", (PageRow, "agreed"))
         restored.register("syncs", take_up)
         for event, text in audited.EVENTS.items():
             event_texts.register(event, text)

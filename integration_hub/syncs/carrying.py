@@ -32,7 +32,7 @@ from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import deletes, guards, pipeline, stages
+from integration_hub.syncs import agreed, deletes, guards, pipeline, stages
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
@@ -144,6 +144,7 @@ def measure(run: Run, open: Any) -> None:
     """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
     source, target = run.source.as_schema(), run.target.as_schema()
     found: dict[str, Any] = {}
+    settings = {**run.settings, **agreed.begun(run)}
     first = Run.objects.live().writing_into(run.target).filter(first_load=True).exclude(pair=run.pair_id).first()
     if first is not None and not run.dry:
         raise NotYet(_("Waits until {name} has filled {entity} for the first time."), retry_after=5.0, name=first.name, entity=str(run.target))
@@ -156,7 +157,7 @@ def measure(run: Run, open: Any) -> None:
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
         if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target
-            found["settings"] = {**run.settings, "compare_first": run.sync.compare_first}
+            settings["compare_first"] = run.sync.compare_first
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None:
         if cursor.type == FieldType.DATETIME:
@@ -166,8 +167,7 @@ def measure(run: Run, open: Any) -> None:
                 found["read_until"] = connector.newest(source) or ""
     if guards.counts_links(run):
         found["links_at_start"] = Link.objects.live(run.pair_id).count()
-    if found:
-        Run.objects.filter(pk=run.pk).update(**found)
+    Run.objects.filter(pk=run.pk).update(settings=settings, **found)
 
 
 def is_empty(target: Connector, entity: base.Entity) -> bool:

@@ -100,8 +100,8 @@ def sweep_orphans(run_id: int, *, before: datetime | None = None) -> int:
         return 0
     sets = ChangeSet.objects.filter(run_id=run_id).exclude(file="").values_list("file", flat=True)
     outcomes = OutcomeFile.objects.filter(change_set__run_id=run_id).exclude(file="").values_list("file", flat=True)
-    rosters = PageRow.objects.filter(partition__run_id=run_id).exclude(roster="").values_list("roster", flat=True)
-    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes, rosters)
+    pages = chain.from_iterable(PageRow.objects.filter(partition__run_id=run_id).values_list("roster", "agreed"))
+    orphans = {f"{folder}/{name}" for name in names}.difference(sets, outcomes, pages)
     if before is not None:
         orphans = {name for name in orphans if _is_older(name, before)}
     storage.remove(orphans)

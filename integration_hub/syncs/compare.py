@@ -16,6 +16,8 @@ from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
+from integration_hub.syncs.agreed import Agreed
+from integration_hub.syncs.agreed import of_page as agreement
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
@@ -57,6 +59,7 @@ class Compared:
     page: MappedPage
     changes: pl.DataFrame | None
     passed: list[str] = field(default_factory=list)  # keys with an open row that are right now
+    agreed: pl.DataFrame | None = None  # what the sync's next run may take as agreed; see `agreed`
     held: set[str] = field(default_factory=set)  # what must not be touched by a later page before this one is recorded
 
 
@@ -133,24 +136,26 @@ class Met:
         return bool(self.key.any() or self.match.any())
 
 
-def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) -> Compared:
+def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, before: Agreed | None) -> Compared:
     """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing.
 
-    `met`: in a first load, what alone can be there already; None: anything can.
+    `met`: in a first load, what alone can be there already; None: anything can. `before`: what the run before agreed on.
     """
     import numpy as np
 
     page = replace(page, counts=replace(page.counts), left=list(page.left))  # it may be compared again
 
-    links = _Links(work, page.keys, None if met is None else np.flatnonzero(met.key))
-    open_rows = _open_rows(work, page)
     hashes = field_hashes(page.target, work.fields)
+    whole = page.send.all(axis=1)
+    agreed = np.zeros(len(page.keys), dtype=bool) if before is None else whole & before.holds(page.number, page.keys, hashes)
+    links = _Links(work, page.keys, np.flatnonzero(~agreed if met is None else met.key))
+    open_rows = _open_rows(work, page)
     stored = links.prints
     slots = np.array(work.slots, dtype=int)
-    differs = page.send & (hashes != stored[:, slots])
+    differs = page.send & (hashes != stored[:, slots]) & ~agreed[:, None]
     changed = differs.any(axis=1)
     links.know(np.flatnonzero(links.linked & changed))
-    linked = links.linked
+    linked = links.linked | agreed
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
@@ -165,7 +170,15 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
     same = linked & ~changed & ~kept
     page.counts.unchanged += int(same.sum())
     passed = {*page.filtered_keys, *(page.keys[row] for row in np.flatnonzero(same))} if open_rows else set()
-    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold], held=draft.held())
+    same[draft.new if draft.new is not None else []] = True
+    same[[row for row, operation in zip(draft.rows, draft.operations, strict=True) if operation == "create"]] = True
+    return Compared(
+        page,
+        draft.frame(),
+        passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold],
+        agreed=None if page.wanted else agreement(work, page.keys, hashes, same & whole),
+        held=draft.held(),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,20 +194,20 @@ class _Known:
 class _Links:
     """The live links of a page's records: which of them have one, and its print; more of it where there is something to do."""
 
-    def __init__(self, work: Work, keys: Sequence[str], rows: np.ndarray | None) -> None:
-        """`rows`: of the page, those that are asked for; None: all of them."""
+    def __init__(self, work: Work, keys: Sequence[str], rows: np.ndarray) -> None:
+        """`rows`: of the page, those that are asked for."""
         import numpy as np
 
         self._work, self._keys = work, keys
         self._known: dict[str, _Known] = {}
-        asked = keys if rows is None else [keys[row] for row in rows]
+        asked = keys if len(rows) == len(keys) else [keys[row] for row in rows]
         width = max(work.slots, default=-1) + 1
         self.linked = np.zeros(len(keys), dtype=bool)
         self.prints = np.zeros((len(keys), width), dtype="<u8")  # a row a record; zeros for one without a link
         if asked:
             places, lengths, stored = bulk.fetch_bytes(Link, "sent_print", key=work.source_key, values=asked, **self._live())
             prints = unpacked(lengths, stored, width)
-            found = places if rows is None else rows[places]
+            found = rows[places]
             self.prints = np.zeros((len(keys), prints.shape[1]), dtype="<u8")
             self.prints[found], self.linked[found] = prints, True
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
+from integration_hub.syncs.agreed import Agreed
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -86,6 +87,7 @@ def mapped(work: Work, pages: Iterable[tuple[Page, int | None]]) -> Iterator[Map
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     seen = seen_before(work)
+    before = Agreed.of(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:
@@ -95,9 +97,12 @@ def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[
                 work.in_flight.wait_for(keys_of(page))
             elif writes and met is not None and met.any:
                 work.in_flight.wait_for_all()
-            began, result = timezone.now(), compare(work, page, target, met)
+            began, result = timezone.now(), compare(work, page, target, met, before)
             while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
-                began, result = timezone.now(), compare(work, page, target, met)  # what it found there has just been written for another record
+                began, result = (
+                    timezone.now(),
+                    compare(work, page, target, met, before),
+                )  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
             change_set = plan(work, lease, result, began=began)
@@ -125,7 +130,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
     """One commit: change set, page row, open rows, counters and the position behind the page. The files are on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
     place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
-    seen = roster.placed(page.roster, work.run.pk) if page.roster is not None else ""
+    seen, agreed = (roster.placed(frame, work.run.pk) if frame is not None else "" for frame in (page.roster, result.agreed))
     with transaction.atomic():
         change_set = None
         if changes is not None:
@@ -146,6 +151,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
             last_value=page.last_value,
             last_key=page.last_key,
             roster=seen,
+            agreed=agreed,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
         openrows.leave(work.sync, work.run, work.run.source_side, page.left)

@@ -368,7 +368,8 @@ def delete_pair(pair: Pair, *, by: Actor) -> None:
         refuse_while_going(pair=pair)
         files = [*ChangeSet.objects.filter(run__pair=pair).exclude(file="").values_list("file", flat=True)]
         files += OutcomeFile.objects.filter(change_set__run__pair=pair).exclude(file="").values_list("file", flat=True)
-        files += PageRow.objects.filter(partition__run__pair=pair).exclude(roster="").values_list("roster", flat=True)
+        for name in ("roster", "agreed"):
+            files += PageRow.objects.filter(partition__run__pair=pair).exclude(**{name: ""}).values_list(name, flat=True)
         audit.record("pair.deleted", pair, by=by)
         Run.objects.filter(pair=pair).delete()
         pair.delete()

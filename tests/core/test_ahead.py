@@ -25,3 +25,25 @@ def test_nothing_goes_on_after_an_error():
         assert threads() == []
     finally:
         gc.enable()
+
+
+def test_what_was_made_and_never_asked_for_holds_nothing():
+    reached = threading.Event()
+
+    def fails(pages):
+        yield next(pages)
+        try:
+            raise ValueError
+        finally:
+            reached.set()
+
+    gc.disable()
+    try:
+        pages = ahead(fails(ahead(iter(range(100)))))
+        next(pages)
+        assert reached.wait(10)
+        pages.close()
+        del pages
+        assert threads() == []
+    finally:
+        gc.enable()

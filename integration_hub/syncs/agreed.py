@@ -1,0 +1,145 @@
+"""What a full run agreed on, page by page, so that the next one need not ask for the links of what is still the same.
+
+Beside each page of a full run lies a file with two hashes a record, of its key and of its print. The same page of the sync's next full run is held
+against this file and its two neighbours; only what is not found there is looked for among the links, each by an index. This is a copy of what the links
+say, and used only as long as it must be true: nothing but that one run may have written links of the pair since it began, and of what that run itself
+changed, other than by making it, nothing is taken from its files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, F, OuterRef, Q
+
+from integration_hub.syncs import changesets, roster
+from integration_hub.syncs.models import ChangeSet, PageRow, Run
+from integration_hub.syncs.states import ChangeSetState, Mode, Trigger
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from integration_hub.syncs.work import Work
+
+log = logging.getLogger(__name__)
+
+MOST_CHANGED = 100_000  # records of a part that the earlier run changed: their keys are in memory
+
+
+def agrees(run: Run) -> bool:
+    """Whether a run reads all that its sync is about and may write it, and so can say for the next one what is agreed."""
+    return (
+        run.mode == Mode.FULL
+        and not run.dry
+        and run.keys is None
+        and run.applies_id is None
+        and run.undoes is None
+        and run.trigger != Trigger.DECISION
+    )
+
+
+def begun(run: Run) -> dict[str, object]:
+    """For the settings of a run that begins: the run whose agreement it may use, and whether it will leave one itself."""
+    if not agrees(run):
+        return {}
+    if ChangeSet.objects.filter(run__pair=run.pair_id, run__ended_at__isnull=False, state=ChangeSetState.SENDING).exists():
+        return {}  # links will be written of what earlier runs had on its way
+    last = Run.objects.filter(pair=run.pair_id, dry=False, started_at__isnull=False).exclude(pk=run.pk).order_by("-started_at", "-pk").first()
+    fits = last is not None and last.sync_id == run.sync_id and last.mapping_version_id == run.mapping_version_id and last.direction == run.direction
+    usable = fits and last is not None and agrees(last) and last.ended_at is not None and "agreed" in last.settings
+    return {"agreed": last.pk if usable and last is not None else None}
+
+
+def hashes_of(prints: np.ndarray) -> np.ndarray:
+    """One hash for each row of field prints."""
+    import numpy as np
+
+    mixed = np.full(len(prints), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for column in prints.T:
+        mixed = (mixed ^ column) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def of_page(work: Work, keys: Sequence[str], prints: np.ndarray, rows: np.ndarray) -> pl.DataFrame | None:
+    """The file of a page: of those of its records that are as they were sent last, or will be once they are created."""
+    import polars as pl
+
+    if "agreed" not in work.run.settings:
+        return None
+    hashes = roster.hashes_of(pl.Series(keys, dtype=pl.String))
+    return pl.DataFrame({"key": hashes, "print": hashes_of(prints)}).filter(pl.Series(rows)).sort("key")
+
+
+class Agreed:
+    """What the run before agreed on in one part, around the page that is compared."""
+
+    def __init__(self, files: dict[int, str], changed: np.ndarray) -> None:
+        """`files`: by the number of their page; `changed`: the hashes of keys about which they say nothing."""
+        self._files, self._changed = files, changed
+        self._pages: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+
+    @classmethod
+    def of(cls, work: Work) -> Agreed | None:
+        """None where there is nothing to go by."""
+        import numpy as np
+        import polars as pl
+
+        before = Run.objects.filter(pk=work.run.settings.get("agreed"), parts=work.run.parts).first()
+        if before is None:
+            return None
+        number = work.partition.number
+        pages = PageRow.objects.filter(partition__run=before).exclude(agreed="")
+        files = dict(pages.filter(partition__number=number).values_list("number", "agreed"))
+        # A page of another part has none of this one's records, unless they were asked for by name or missed.
+        of_others = pages.filter(partition=OuterRef("partition"), number=OuterRef("page")).exclude(partition__number=number)
+        whole = Q(creates=F("rows"), created=F("rows"))
+        changed = list(ChangeSet.objects.filter(~Exists(of_others), run=before).exclude(whole).order_by("pk"))
+        if not files or sum(one.rows for one in changed) > MOST_CHANGED:
+            return None
+        try:
+            keys = [roster.hashes_of(changesets.frame_of(one, columns=["source_key"])["source_key"]).to_numpy() for one in changed]
+        except (OSError, pl.exceptions.PolarsError):  # without the change sets nobody knows what has changed
+            log.warning("what the run before changed cannot be read", extra={"run": work.run.pk})
+            return None
+        return cls(files, np.unique(np.concatenate(keys)) if keys else np.zeros(0, dtype=np.uint64))
+
+    def holds(self, number: int, keys: Sequence[str], prints: np.ndarray) -> np.ndarray:
+        """Which of these records of a page are linked, and still as they were sent last."""
+        import numpy as np
+        import polars as pl
+
+        around = [self._page(one) for one in (number - 1, number, number + 1) if one in self._files]
+        self._pages = {one: page for one, page in self._pages.items() if one >= number}
+        wanted, hashes = roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy(), hashes_of(prints)
+        same = np.zeros(len(keys), dtype=bool)
+        for known, its_prints in around:
+            if len(known):
+                places = np.searchsorted(known, wanted)
+                same |= (known.take(places, mode="clip") == wanted) & (its_prints.take(places, mode="clip") == hashes)
+        return same & ~_among(wanted, self._changed)
+
+    def _page(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        if number not in self._pages:
+            import numpy as np
+            import polars as pl
+
+            try:
+                frame = roster.frame_of(self._files[number], ["key", "print"])
+                self._pages[number] = (frame["key"].to_numpy(), frame["print"].to_numpy())
+            except (OSError, pl.exceptions.PolarsError):  # it is only a copy: the links are asked instead
+                log.warning("the prints of a page cannot be read", extra={"file": self._files[number]})
+                self._pages[number] = (np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.uint64))
+        return self._pages[number]
+
+
+def _among(hashes: np.ndarray, sorted_: np.ndarray) -> np.ndarray:
+    import numpy as np
+
+    if not len(sorted_):
+        return np.zeros(len(hashes), dtype=bool)
+    found: np.ndarray = np.equal(sorted_.take(np.searchsorted(sorted_, hashes), mode="clip"), hashes)
+    return found

@@ -1,0 +1,162 @@
+"""A full run goes by what the one before agreed on, and only as long as that must still be true."""
+
+import pytest
+from django.core.files.storage import default_storage
+
+from integration_hub.core import bulk
+from integration_hub.mappings.models import MappingVersion
+from integration_hub.syncs import plans, services, undo
+from integration_hub.syncs.models import Link, PageRow
+from tests.syncs.conftest import finish
+from tests.syncs.linked import accounts_sync, company
+
+__all__ = ["accounts_sync", "company"]
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The source keys that were looked for among the links."""
+    keys, fetch = [], bulk.fetch_bytes
+
+    def fetch_bytes(*args, values, **more):
+        keys.extend(values)
+        return fetch(*args, values=values, **more)
+
+    monkeypatch.setattr(bulk, "fetch_bytes", fetch_bytes)
+    return keys
+
+
+@pytest.fixture
+def full(accounts_sync, by, asked):
+    """Run all of it; the names that the target has then."""
+
+    def run(**more):
+        asked.clear()
+        accounts_sync.refresh_from_db()
+        run = finish(services.start_run(accounts_sync, by=by, full=True, **more))
+        assert run.balanced
+        return run
+
+    return run
+
+
+@pytest.fixture
+def customers(company):
+    return lambda: dict(company.run("ERP", "SELECT crm_id, name FROM customers WHERE crm_id <> 'old'"))
+
+
+def rename(company, id, name):
+    company.run("CRM", "UPDATE accounts SET name = ? WHERE id = ?", (name, id))
+
+
+def test_what_is_still_the_same_is_not_looked_for_among_the_links(company, full, asked):
+    company.accounts(*range(1, 51))
+    full()
+    assert len(asked) == 50
+
+    run = full()
+
+    assert asked == []
+    assert (run.counts["unchanged"], run.counts["read"]) == (50, 50)
+    rename(company, 7, "New")
+    company.accounts(99)
+    run = full()
+    assert sorted(asked) == ["7", "99"]
+    assert (run.counts["unchanged"], run.counts["updated"], run.counts["created"]) == (49, 1, 1)
+
+
+def test_a_record_that_was_changed_and_changed_back_is_written_twice(company, full, customers):
+    company.accounts(1, 2)
+    full()
+    before = customers()
+    full()
+    rename(company, 1, "New")
+    full()
+    assert customers()["1"] == "New"
+
+    rename(company, 1, before["1"])
+    full()
+
+    assert customers() == before
+
+
+def test_nothing_is_gone_by_once_another_run_has_written(company, accounts_sync, full, customers, by, asked):
+    company.accounts(1, 2)
+    full()
+    before = customers()
+    rename(company, 1, "New")
+    finish(services.start_run(accounts_sync, by=by, keys=["1"]))
+    rename(company, 1, before["1"])
+
+    full()
+
+    assert sorted(asked) == ["1", "2"]
+    assert customers() == before
+
+
+def test_an_undone_run_is_written_again(company, full, customers, by, asked):
+    company.accounts(1, 2)
+    first = full()
+    before = customers()
+    plan = finish(undo.plan_undo(first, by=by))
+    finish(plans.apply_plan(plans.approve_plan(plan, by=by, reason="Wrong"), by=by))
+    assert customers() == {}
+
+    full()
+
+    assert customers() == before
+
+
+def test_a_dry_run_between_changes_nothing(company, full, asked):
+    company.accounts(1, 2)
+    full()
+    full(dry=True)
+
+    full()
+
+    assert asked == []
+
+
+def test_what_was_deleted_and_comes_back_is_created_again(company, accounts_sync, full, customers, by):
+    services.change_sync(accounts_sync, by=by, deletes="delete", most_deletes_percent=None)
+    company.accounts(1, 2)
+    full()
+    company.run("CRM", "DELETE FROM accounts WHERE id = 1")
+    assert full().counts["deleted"] == 1
+    assert list(customers()) == ["2"]
+    company.accounts(1)
+
+    full()
+
+    assert sorted(customers()) == ["1", "2"]
+    assert Link.objects.live(accounts_sync.pair_id).count() == 2
+
+
+@pytest.mark.parametrize("loss", ["gone", "spoilt"])
+def test_without_its_files_the_links_are_asked(company, full, asked, loss):
+    company.accounts(1, 2)
+    full()
+    for file in PageRow.objects.exclude(agreed="").values_list("agreed", flat=True):
+        default_storage.delete(file)
+        if loss == "spoilt":
+            with default_storage.open(file, "wb") as opened:
+                opened.write(b"PAR1 but not for long")
+
+    run = full()
+
+    assert sorted(asked) == ["1", "2"]
+    assert run.counts["unchanged"] == 2
+
+
+def test_another_version_of_the_mapping_writes_what_it_changes(company, accounts_sync, full, customers, by):
+    company.accounts(1)
+    full()
+    first = accounts_sync.mapping.latest
+    fields = [first.definition["fields"][0], {"target": "name", "source": "name", "steps": [{"transform": "upper"}]}]
+    schemas = {"source_schema": first.source_schema, "target_schema": first.target_schema}
+    MappingVersion.objects.create(mapping=accounts_sync.mapping, number=2, definition={**first.definition, "fields": fields}, **schemas)
+
+    full()
+
+    assert customers()["1"].isupper()
