@@ -120,7 +120,8 @@ class Agreed:
             if len(known):
                 places = np.searchsorted(known, wanted)
                 same |= (known.take(places, mode="clip") == wanted) & (its_prints.take(places, mode="clip") == hashes)
-        return same & ~_among(wanted, self._changed)
+        same[_among(wanted, self._changed)] = False
+        return same
 
     def _page(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         if number not in self._pages:
@@ -139,7 +140,7 @@ class Agreed:
 def _among(hashes: np.ndarray, sorted_: np.ndarray) -> np.ndarray:
     import numpy as np
 
-    if not len(sorted_):
-        return np.zeros(len(hashes), dtype=bool)
-    found: np.ndarray = np.equal(sorted_.take(np.searchsorted(sorted_, hashes), mode="clip"), hashes)
+    found = np.zeros(len(hashes), dtype=bool)
+    if len(sorted_):
+        found[:] = sorted_.take(np.searchsorted(sorted_, hashes), mode="clip") == hashes
     return found

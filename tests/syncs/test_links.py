@@ -424,7 +424,7 @@ def test_what_can_never_be_linked_is_a_reject(company, accounts_sync, run_now, k
 # --- workers that die -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("at", [1, *(pytest.param(number, marks=pytest.mark.faults) for number in (2, 3))])
 @pytest.mark.parametrize("point", [point for point in POINTS if point != "after send"])
 def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, tmp_path, monkeypatch, point, at):
     monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
