@@ -60,7 +60,9 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
+        partition = Partition.objects.select_related(
+            "run__sync", "run__pair", "run__mapping_version", "run__applies__plan", "run__applies__decision"
+        ).get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})

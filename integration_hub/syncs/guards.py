@@ -16,7 +16,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.syncs.changesets import DELETES
 from integration_hub.syncs.models import ChangeSet, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.roster import read_nothing
-from integration_hub.syncs.states import DeletePolicy, OpenState, Trigger
+from integration_hub.syncs.states import DeletePolicy, OpenState
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,7 +100,7 @@ def ask(run: Run) -> bool:
     if sync is None or run.dry:
         return False
     asked = set(Decision.objects.open().about(sync).filter(kind=KIND).values_list("part", flat=True))
-    if not asked and not run.withheld and run.trigger != Trigger.DECISION:
+    if not asked and not run.withheld and run.applies_id is None:
         return False
     waiting = dict(OpenRow.objects.open().filter(sync=sync, state=OpenState.WITHHELD).values_list("step").annotate(n=Count("pk")))
     for operation in OPERATIONS:

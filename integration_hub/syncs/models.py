@@ -16,6 +16,7 @@ from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from integration_hub.approvals.models import Decision
 from integration_hub.core.leases import Leased, LeasedQuerySet
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.syncs.states import (
@@ -286,9 +287,8 @@ class RunQuerySet(VisibleQuerySet):
 
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
-        whole = self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED)).order_by("-pk")
-        decisive: RunQuerySet = whole.exclude(trigger=Trigger.DECISION)
-        return decisive
+        whole: RunQuerySet = self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED))
+        return whole.order_by("-pk")
 
     def writing_into(self, target: Entity) -> RunQuerySet:
         """Runs that write to this entity, or have."""
@@ -312,7 +312,7 @@ class Run(models.Model):
     settings = models.JSONField(default=dict)  # filter, compare_first, deletes, guards: as they were
     keys = models.JSONField(null=True)  # a run over these records only; null: all
     dry = models.BooleanField(default=False)
-    applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved of a plan
+    applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved
     undoes = models.JSONField(null=True)  # of a plan that undoes: {"runs": their numbers, "keys": of the source, null: all}
     first_load = models.BooleanField(default=False)  # no links, and the target counted empty at the start
     trigger = models.CharField(max_length=20, choices=Trigger)
@@ -384,7 +384,7 @@ class Run(models.Model):
     @property
     def is_undo(self) -> bool:
         """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
-        return self.applies is not None and self.applies.plan.undoes is not None
+        return self.applies is not None and self.applies.plan is not None and self.applies.plan.undoes is not None
 
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
@@ -395,10 +395,12 @@ class Run(models.Model):
 
 
 class PlanApproval(models.Model):
-    """What was approved of a plan, by whom and why. A plan is a dry run, or one that undoes others; it is approved once and applied by a run."""
+    """What was approved of changes that are planned, by whom and why; a run writes it. Either of a plan, which is a dry run, or one that undoes others,
+    and is approved once; or all that a guard has withheld, where a decision was to accept it."""
 
-    plan = models.OneToOneField(Run, models.CASCADE, related_name="approval")
-    digest = models.CharField(max_length=64)  # of mapping version, settings and change sets, as they were approved
+    plan = models.OneToOneField(Run, models.CASCADE, null=True, related_name="approval")
+    decision = models.OneToOneField(Decision, models.CASCADE, null=True, related_name="+")
+    digest = models.CharField(max_length=64, blank=True)  # of a plan: its mapping version, settings and change sets, as they were approved
     operations = models.JSONField(default=list)  # only these; empty: all
     rule = models.TextField(blank=True)  # an expression over the changes; only those it is true for
     except_keys = models.JSONField(default=list)  # of the source: never these
@@ -410,7 +412,7 @@ class PlanApproval(models.Model):
     at = models.DateTimeField(auto_now=True)
 
     def __str__(self) -> str:
-        return str(self.plan)
+        return str(self.plan or self.decision)
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)

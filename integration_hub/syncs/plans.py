@@ -171,29 +171,39 @@ def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> R
     Raises NotPossible where the plan is no longer good, is not what was approved or was applied already, PairBusy while another run is writing.
     """
     plan = approval.plan
+    if plan is None:
+        raise TypeError("What a guard has withheld is written by its decision.")
     by.require("plans.apply", plan)
     sync = refuse_unless_good(plan)
-    for system in {sync.source.system, sync.target.system}:
-        if system.state == System.State.MAINTENANCE:
-            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
-    if sync.target.system.read_only:
-        raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, then apply the plan."), system=sync.target.system)
     if digest_of(plan, sync) != approval.digest:
         raise NotPossible(gettext_noop("This plan is not what was approved. Make a new one."))
-    settings = {"filter": plan.settings.get("filter", ""), "compare_first": False}
     with transaction.atomic():
         Run.objects.select_for_update().get(pk=plan.pk)
         if not PlanApproval.objects.filter(pk=approval.pk, at=approval.at).exists():
             raise NotPossible(gettext_noop("Somebody has just approved this plan otherwise. Look at it again."))
-        run = services.create_run(
-            sync, plan.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
-            expected_count=approval.approved_count, direction=plan.direction,
-        )  # fmt: skip
+        run = write_approved(approval, sync, planned_by=plan, by=by, trigger=trigger)
         other = approval.runs.exclude(pk=run.pk).exclude(state__in=TRIED_IN_VAIN).first()
         if other is not None:
             raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=other.pk)
         audit.record("plan.applied", plan, by=by, note=str(run.pk))
     return run
+
+
+def write_approved(approval: PlanApproval, sync: Sync, *, planned_by: Run, by: Actor, trigger: str) -> Run:
+    """Start the run that writes what was approved, as the run that planned it would have. Raises NotPossible where a system rests or may not be
+    written to, PairBusy while another run is writing."""
+    for system in {sync.source.system, sync.target.system}:
+        if system.state == System.State.MAINTENANCE:
+            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
+    if sync.target.system.read_only:
+        raise NotPossible(
+            gettext_noop("{system} is read-only here. Allow writing on its page, then write what was approved."), system=sync.target.system
+        )
+    settings = {**planned_by.settings, "compare_first": False, "guards": {}}
+    return services.create_run(
+        sync, planned_by.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
+        expected_count=approval.approved_count, direction=planned_by.direction,
+    )  # fmt: skip
 
 
 # --- what is in it ----------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.missing import second_look
 from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
-from integration_hub.syncs.states import ChangeSetState, Trigger
+from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import NotYet, Work
 
 if TYPE_CHECKING:
@@ -358,7 +358,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
-    approved = work.run.applies_id is not None or work.run.trigger == Trigger.DECISION  # by somebody who saw what an earlier run had planned
+    approved = work.run.applies_id is not None  # by somebody who saw what an earlier run had planned
     old = approved or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
     compared_first = approved or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()

@@ -9,6 +9,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
 from integration_hub.syncs import carrying, decisions, services
 from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.systems.models import System
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
@@ -62,7 +63,7 @@ def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_
 
 def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):  # noqa: F811
     sync = services.change_sync(full, by=by, most_deletes_percent=None)
-    before = users_of_crm(sandbox)
+    before, linked = users_of_crm(sandbox), set(Link.objects.values_list("a_key", flat=True))
     lose(sandbox, 1.0)
 
     run = run_now(sync)
@@ -71,6 +72,10 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     assert users_of_crm(sandbox) == before
     (decision,) = Decision.objects.open()
     assert "raise" not in decisions.answers(decision), "no limit held them back"
+
+    approvals.decide(decision, "accept", by=by, reason="The old system was emptied")
+
+    assert (the_run_of(decision).state, users_of_crm(sandbox)) == ("succeeded", before - linked), "it is empty, and somebody says so"
 
 
 def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):  # noqa: F811
@@ -159,6 +164,36 @@ def test_creates_and_updates_have_limits_of_their_own(few, users_sync, sandbox, 
 
     assert (applied.state, applied.balanced, applied.counts["updated"]) == ("succeeded", True, 5)
     assert_equal(sandbox)
+
+
+def test_an_accepted_update_whose_record_has_changed_in_the_source_since_is_left(few, users_sync, sandbox, run_now, by):
+    assert run_now(users_sync).state == "succeeded"
+    sync = services.change_sync(users_sync, by=by, mode="full", most_updates=0)
+    users = sandbox.records("oa", "user")[:3]
+    for user in users:
+        sandbox.oa.change("user", user["userId"], name=f"{user['name']} II")
+    run_now(sync)
+    decision = Decision.objects.open().get()
+    sandbox.oa.change("user", users[0]["userId"], name="Changed Again")
+
+    approvals.decide(decision, "accept", by=by, reason="They were married")
+    run = the_run_of(decision)
+
+    assert (run.state, run.balanced, run.counts["updated"], run.counts["moved"]) == ("with_rejects", True, 2, 1)
+    assert [(row.key, row.state) for row in OpenRow.objects.open()] == [(users[0]["userId"], "moved")]
+
+
+def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):  # noqa: F811
+    lose(sandbox, 0.5)
+    run_now(full)
+    decision = Decision.objects.open().get()
+    System.objects.filter(pk=full.target.system_id).update(read_only=True)
+
+    with pytest.raises(services.NotPossible, match="read-only"):
+        approvals.decide(decision, "accept", by=by, reason="Now")
+
+    decision.refresh_from_db()
+    assert decision.is_open
 
 
 def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):

@@ -237,7 +237,9 @@ class RunPage(OfRun):
             more = len(run.undoes["runs"]) - 1
             words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
             rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
-        if run.applies is not None:
+        if run.applies is not None and run.applies.decision is not None:
+            rows.insert(1, {"name": _("Decision"), "value": run.applies.decision.sentence, "href": run.applies.decision.get_absolute_url()})
+        elif run.applies is not None:
             plan = _("of run {number}").format(number=number(run.applies.plan_id))
             rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
