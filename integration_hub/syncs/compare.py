@@ -17,7 +17,7 @@ from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition, Run
+from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState, RunState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -213,10 +213,8 @@ class _Links:
 
 
 def _links(work: Work, keys: Sequence[str]) -> _Links:
-    if not keys:
-        return _Links([], [])
-    columns = [work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row"]
-    return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS[work.source_key], pair=work.run.pair_id))
+    columns = (work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row")
+    return _Links(*Link.objects.columns(*columns, pair=work.run.pair_id, keys=keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,14 +420,9 @@ class _Draft:
 
     def _refuse_linked(self) -> None:
         """A record of the target belongs to one of the source: whoever else would adopt it is a reject. An earlier alternative of match keys goes first."""
-        columns = [self.work.target_key, self.work.source_key]
-        keys = [match.key for match in self.found_by.values()]
-        links = (
-            bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where=LIVE_LINKS[self.work.target_key], pair=self.work.run.pair_id)
-            if keys
-            else []
-        )
-        owners: dict[str, str] = dict(links)
+        keys = (match.key for match in self.found_by.values())
+        columns = Link.objects.columns(self.work.target_key, self.work.source_key, pair=self.work.run.pair_id, keys=keys)
+        owners: dict[str, str] = dict(zip(*columns, strict=True))
         order = list(self.page.match)
         taken = []
         for row, match in sorted(self.found_by.items(), key=lambda found: (order.index(found[1].fields), found[0])):

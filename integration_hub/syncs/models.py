@@ -5,6 +5,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +18,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.approvals.models import Decision
+from integration_hub.core import bulk
 from integration_hub.core.leases import Leased, LeasedQuerySet
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.syncs.states import (
@@ -90,13 +92,25 @@ class Slot(models.Model):
 
 
 # By the key they are asked for: the condition of the constraint that has its index, and of no other, else the planner may take that one.
-LIVE_LINKS = {"a_key": "ended_at IS NULL AND NOT a_many", "b_key": "ended_at IS NULL AND NOT b_many"}
+_LIVE_LINKS = {"a_key": "ended_at IS NULL AND NOT a_many", "b_key": "ended_at IS NULL AND NOT b_many"}
 
 
 class LinkQuerySet(models.QuerySet["Link"]):
     def live(self, pair: Any) -> Self:
         """Those of a pair that have not ended, found by the index over a's keys."""
         return self.filter(pair=pair, ended_at=None, a_many=False)
+
+    def columns(self, *names: str, pair: int, keys: Iterable[str], **equal: Any) -> list[Sequence[Any]]:
+        """These fields of a pair's live links whose first, a_key or b_key, is one of `keys`: column by column, in one statement however many they are."""
+        wanted = list(keys)
+        if not wanted:
+            return [() for __ in names]
+        return bulk.fetch_columns(self.model, names, key=names[0], values=wanted, where=_LIVE_LINKS[names[0]], pair=pair, **equal)
+
+    def by_key(self, *names: str, pair: int, keys: Iterable[str]) -> dict[str, tuple[Any, ...]]:
+        """The same, key → the other fields of its link."""
+        found, *others = self.columns(*names, pair=pair, keys=keys)
+        return dict(zip(found, zip(*others, strict=True), strict=True))
 
 
 class Link(models.Model):

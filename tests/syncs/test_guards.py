@@ -12,10 +12,8 @@ from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.systems.models import System
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal
-from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
-from tests.syncs.test_dialects import demo_sync, spoilt  # noqa: F401  fixtures
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.equal import assert_equal, users_of_crm
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -38,7 +36,7 @@ def the_run_of(decision):
     return finish(Run.objects.get(pk=decision.about["applied_by"]))
 
 
-def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_accepts(full, sandbox, run_now, by):  # noqa: F811
+def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_accepts(full, sandbox, run_now, by):
     before = users_of_crm(sandbox)
     gone = lose(sandbox, 0.6)
     sandbox.oa.change("user", sandbox.records("oa", "user")[0]["userId"], name="Renamed Meanwhile")
@@ -61,7 +59,7 @@ def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_
     assert not Decision.objects.open().exists()
 
 
-def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):  # noqa: F811
+def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, most_deletes_percent=None)
     before, linked = users_of_crm(sandbox), set(Link.objects.values_list("a_key", flat=True))
     lose(sandbox, 1.0)
@@ -78,7 +76,7 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     assert (the_run_of(decision).state, users_of_crm(sandbox)) == ("succeeded", before - linked), "it is empty, and somebody says so"
 
 
-def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):  # noqa: F811
+def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="userId <> 'nobody'", left_filter="delete")
     users = sorted(user["userId"] for user in sandbox.records("oa", "user"))
     narrow = services.change_sync(sync, by=by, filter=f"userId < '{users[20]}'")
@@ -98,7 +96,7 @@ def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is
     assert not OpenRow.objects.open().exists()
 
 
-def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_now, by):
     before = users_of_crm(sandbox)
     lose(sandbox, 0.6)
     run_now(full)
@@ -115,7 +113,7 @@ def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_
     assert (entry.note, entry.changes) == ("The source was restored from an old copy", {"records": [None, 48]})
 
 
-def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_now, by):  # noqa: F811
+def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -127,7 +125,7 @@ def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_n
     assert full.most_deletes_percent == 50
 
 
-def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):  # noqa: F811
+def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="status <> 3", left_filter="delete")
     users = [user["userId"] for user in sandbox.records("oa", "user")]
     for key in users:
@@ -183,7 +181,7 @@ def test_an_accepted_update_whose_record_has_changed_in_the_source_since_is_left
     assert [(row.key, row.state) for row in OpenRow.objects.open()] == [(users[0]["userId"], "moved")]
 
 
-def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):  # noqa: F811
+def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -207,7 +205,7 @@ def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
     assert not run.settings["compare_first"], "and waits for nothing"
 
 
-def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):  # noqa: F811
+def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -225,7 +223,7 @@ def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, 
         approvals.decide(decision, "refuse", by=by, reason="Too late")
 
 
-def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sandbox, run_now, by):  # noqa: F811
+def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -238,7 +236,7 @@ def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sa
     assert decision.is_open
 
 
-def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     first = Decision.objects.open().get()
@@ -276,7 +274,7 @@ def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_s
 
 
 @pytest.fixture
-def customers_sync(spoilt, run_now, by):  # noqa: F811
+def customers_sync(spoilt, run_now, by):
     """The demo's sync of the CRM's accounts to the ERP's customers, which has run and deletes what is deleted."""
     sync, __, ___ = spoilt("CRM accounts → ERP customers")
     assert run_now(sync).balanced

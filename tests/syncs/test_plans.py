@@ -14,7 +14,7 @@ from integration_hub.syncs.services import NotPossible
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, mapped
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = "Checked with sales"
