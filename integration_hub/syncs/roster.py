@@ -44,7 +44,7 @@ def read_nothing(run: Run) -> bool:
     """Whether a run that reads all was told that there is nothing, or writes what such a run withheld."""
     if run.applies is not None and run.applies.decision is not None:
         return bool(run.applies.decision.about.get("nothing"))
-    return reads_all(run) and not any(run.partitions.values_list("read_count", flat=True))
+    return reads_all(run) and not run.sums()["read"]
 
 
 def may_tell_deletes(run: Run) -> bool:

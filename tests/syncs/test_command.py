@@ -69,6 +69,15 @@ def test_a_run_is_waited_for_and_its_rejects_are_in_the_exit_code(users_sync, sa
     assert (code, json.loads(said)["state"], json.loads(said)["dry"]) == (0, "succeeded", True)
 
 
+def test_a_dry_run_says_what_would_be_withheld(full, sandbox, manage, worker):
+    for user in sandbox.records("oa", "user")[:20]:
+        sandbox.oa.delete("user", user["userId"])
+
+    assert "Deletes would wait for a decision: there are 20, " in manage("run", NAME, "--wait", "--dry-run")[1]
+    (beyond,) = json.loads(manage("run", NAME, "--wait", "--dry-run", "--json")[1])["would_withhold"]
+    assert (beyond["operation"], beyond["count"], beyond["percent"]) == ("delete", 20, 20)
+
+
 def test_a_failed_run_says_why(users_sync, sandbox, manage, worker):
     sandbox.oa.fault("login_page", times=100)
 

@@ -7,7 +7,8 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
-from integration_hub.syncs import carrying, decisions, services
+from integration_hub.core import texts
+from integration_hub.syncs import carrying, decisions, guards, services
 from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.systems.models import System
 from tests.dying import POINTS
@@ -203,6 +204,30 @@ def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
 
     assert (run.first_load, run.state, run.counts["created"]) == (True, "succeeded", 20)
     assert not run.settings["compare_first"], "and waits for nothing"
+
+
+def test_a_dry_run_says_what_would_be_withheld_against_which_limit(full, sandbox, run_now, by):
+    lose(sandbox, 0.6)
+    sandbox.oa.add("user", name="New Person", email="new@example.com")
+    sync = services.change_sync(full, by=by, most_creates=0, most_updates=0)
+
+    run = run_now(sync, dry=True)
+
+    assert [texts.render(beyond.sentence) for beyond in guards.beyond_of([run])[run.pk]] == [
+        "Creates would wait for a decision: there are 1, and at most 0 go without asking.",
+        "Deletes would wait for a decision: there are 48, 60 % of 80 linked records, and at most 20 % go without asking.",
+    ]
+    assert run_now(sync).counts["withheld"] == 49, "and so it is"
+
+
+def test_a_dry_run_says_that_an_empty_source_would_delete_nothing(full, sandbox, run_now, by):
+    lose(sandbox, 1.0)
+
+    run = run_now(services.change_sync(full, by=by, most_deletes_percent=None), dry=True)
+
+    assert [texts.render(beyond.sentence) for beyond in guards.beyond_of([run])[run.pk]] == [
+        "Deletes would wait for a decision: there are 80, and OA says that it holds nothing, which is not believed."
+    ]
 
 
 def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):

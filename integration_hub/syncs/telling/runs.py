@@ -15,7 +15,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
-from integration_hub.syncs import plans
+from integration_hub.syncs import guards, plans
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
@@ -212,6 +212,8 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
+    for beyond in guards.beyond_of([run]).get(run.pk, ()):
+        following += [" " if following else "", texts.render(beyond.sentence)]
     if missed:
         rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]

@@ -19,7 +19,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import freshness, groups, plans, services, undo
+from integration_hub.syncs import freshness, groups, guards, plans, services, undo
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
@@ -219,6 +219,8 @@ class Command(BaseCommand):
         self.stdout.write(f"  {told or _('nothing read')}")
         if not run.is_live and (absent := absent_words(run, counts)):
             self.stdout.write(f"  {absent}")
+        for beyond in guards.beyond_of([run]).get(run.pk, ()):
+            self.stdout.write(f"  {texts.render(beyond.sentence)}")
         if run.balanced is False:
             self.stdout.write(f"  {_('The books do not balance; its log says where.')}")
         if reason := texts.render(run.error) or _reason(run):
