@@ -37,6 +37,7 @@ class SyncsConfig(AppConfig):
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
         outbox.listen("run.unbalanced", notices.tell_of_unbalanced)
+        outbox.listen("decision.asked", notices.tell_of_decision)
         uses.register("syncs", syncs_using)
         effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)

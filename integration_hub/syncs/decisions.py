@@ -14,7 +14,6 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.approvals.kinds import Answer, Kind
 from integration_hub.approvals.models import Decision, DecisionState
 from integration_hub.core import texts
-from integration_hub.core.templatetags.hub import number
 from integration_hub.syncs import guards, journal, plans
 from integration_hub.syncs.models import ChangeSet, OpenRow, PlanApproval, Run, Sync
 from integration_hub.syncs.services import NotPossible, PairBusy, change_sync
@@ -115,7 +114,7 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
         "examples": examples,
         "more": max(0, decision.count - len(examples)),
         "limits": _limits_told(sync, decision) if sync is not None else [],
-        "because": _because(decision),
+        "because": [texts.render(each) for each in guards.because_of(decision)],
     }
 
 
@@ -124,17 +123,6 @@ def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
     sets = ChangeSet.objects.select_related("run").in_bulk({pk for pk, __ in wanted})
     found = (journal.change_of(sets[pk], row) for pk, row in wanted if pk in sets)
     return [change for change in found if change is not None]
-
-
-def _because(decision: Decision) -> list[str]:
-    """What made the guard stop them."""
-    if decision.about.get("nothing"):
-        return [_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
-    said = [texts.render(guards.reason_of(decision.part))]
-    if links := decision.about.get("links"):
-        share = _("{n} of {links} linked records, {percent} %.")
-        said.append(share.format(n=number(decision.count), links=number(links), percent=number(round(decision.count * 100 / links, 1))))
-    return said
 
 
 def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:

@@ -116,7 +116,7 @@ class Beyond:
     def sentence(self) -> Text:
         """The count against the limit that it is beyond."""
         links = self.links or 0
-        share = f"{self.count * 100 / links:,.1f}".removesuffix(".0") if links else ""
+        share = share_of(self.count, links) if links else ""
         values = {"count": self.count, "most": self.most, "percent": self.percent, "links": links, "share": share, "source": self.source}
         if self.empty:
             template = _OF_NOTHING
@@ -155,6 +155,22 @@ def withheld_rows(run: Run, rows: pl.DataFrame) -> set[int]:
 
 def reason_of(operation: str) -> Text:
     return Text(_REASONS[next(name for name, each in OPERATIONS.items() if operation in each)])
+
+
+def because_of(decision: Decision) -> list[Text]:
+    """What made the guard stop the changes that a decision is about."""
+    if decision.about.get("nothing"):
+        return [Text(_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are."))]
+    said = [reason_of(decision.part)]
+    if links := decision.about.get("links"):
+        values = {"n": f"{decision.count:,}", "links": f"{links:,}", "percent": share_of(decision.count, links)}
+        said.append(Text(_("{n} of {links} linked records, {percent} %."), values))
+    return said
+
+
+def share_of(count: int, links: int) -> str:
+    """In percent of the links, in digits."""
+    return f"{count * 100 / links:,.1f}".removesuffix(".0")
 
 
 def withheld_of(sync: Sync, operation: str) -> OpenRowQuerySet:
