@@ -184,3 +184,34 @@ def test_a_run_is_undone_from_the_command_line(few, users_sync, manage, run_now,
 
     assert {user["id"] for user in few.records("crm", "users")} == before
     assert manage("undo", str(run.pk), "--keys", "nobody", "--wait")[0] == 0
+
+
+def test_all_runs_by_a_version_since_a_time_are_undone_from_the_command_line(few, users_sync, manage, run_now, worker):
+    before = {user["id"] for user in few.records("crm", "users")}
+    early = run_now(users_sync)
+    run = run_now(users_sync, full=True)
+    few.oa.add("user", name="New Person", email="new@example.com")
+    last = run_now(users_sync)
+    since = early.made_at.isoformat()
+
+    code, told = manage("undo", NAME, "--version", "1", "--since", since, "--wait", "--json")
+    plan = json.loads(told)
+
+    assert (code, plan["undoes"]) == (0, {"runs": [early.pk, last.pk], "keys": None}), f"run {run.pk} has written nothing"
+    assert manage("apply", str(plan["id"]), "--reason", "Wrong mapping", "--wait")[0] == 0
+    assert {user["id"] for user in few.records("crm", "users")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("Nobody's", "--version", "1", "--since", "2026-11-22"), "There is no sync called Nobody's; `sync list` shows them."),
+        ((NAME, "--version", "7", "--since", "2026-11-22"), "The mapping Users has no version 7."),
+        ((NAME, "--version", "1", "--since", "noon"), "“noon” is no time, such as 2026-11-22T08:00 or 2026-11-22T08:00:00+01:00."),
+        ((NAME, "--version", "1", "--since", "2999-01-01"), f"No run of {NAME} by this version has written anything since then."),
+        ((NAME, "--version", "1"), "Give the name of a sync with both --version and --since, and without --keys."),
+        ((NAME,), f"“{NAME}” is no number of a run. A sync is named with --version and --since."),
+    ],
+)
+def test_an_undoing_that_cannot_be_planned_says_why(users_sync, manage, words, said):
+    assert manage("undo", *words) == (2, said)
