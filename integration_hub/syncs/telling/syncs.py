@@ -37,6 +37,8 @@ def sync_verdict(standing: Standing, acts: Sequence[Any] = ()) -> Verdict:
     sentence, following, asks = _TELL_SYNC[standing.freshness](standing)
     if standing.live is not None:
         following = [*following, " " if following else "", *_going_words(standing.live)]
+    if standing.sync.restored_at is not None:
+        following = [*following, " " if following else "", restored_words(standing.sync)]
     return Verdict(
         standing.state,
         str(standing.freshness.label),
@@ -47,6 +49,14 @@ def sync_verdict(standing: Standing, acts: Sequence[Any] = ()) -> Verdict:
         asks=asks,
         acts=acts,
     )
+
+
+def restored_words(sync: Sync) -> str:
+    """That a backup was put back, until a run over everything went through."""
+    return _(
+        "The hub was restored from a backup {when}, so the next run reads everything and looks for each record that has no link by its match keys "
+        "before it creates it."
+    ).format(when=clock(sync.restored_at))
 
 
 def _going_words(run: Run) -> list[str | Link]:

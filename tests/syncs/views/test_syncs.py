@@ -8,7 +8,8 @@ from django.utils import timezone, translation
 
 from connectors.base import Text
 from integration_hub.core import texts
-from integration_hub.syncs import services
+from integration_hub.core.templatetags.hub import clock
+from integration_hub.syncs import restored, services
 from integration_hub.syncs.freshness import last_runs, standings_of
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from tests.syncs.conftest import ended
@@ -44,6 +45,20 @@ def test_the_page_says_what_it_does_not_do(enter, users_sync, by):
     users_sync.source.save()
     assert "OA cannot be asked for single records, and its order is not stable" in shown(client, "syncs:detail", users_sync.pk)
     assert "never: CRM is asked by employee_id before a create is sent again" in page
+
+
+def test_after_a_backup_was_put_back_the_page_says_when_until_a_run_over_everything_went_through(enter, users_sync, run_now):
+    client, told = enter("viewer"), "looks for each record that has no link by its match keys before it creates it."
+    restored.take_up()
+    sync = Sync.objects.get()
+
+    page = shown(client, "syncs:detail", sync.pk)
+    assert f"The hub was restored from a backup {clock(sync.restored_at)}, so the next run reads everything and {told}" in page
+    run_now(sync, dry=True)
+    assert told in shown(client, "syncs:detail", sync.pk)
+    run_now(sync)
+
+    assert told not in shown(client, "syncs:detail", sync.pk)
 
 
 def test_where_nothing_prevents_a_twin_the_page_says_so(enter, users_sync):
