@@ -24,6 +24,7 @@ class SyncsConfig(AppConfig):
         from integration_hub.syncs.uses import syncs_using
 
         kinds.register(guards.KIND, decisions.KIND)
+        sweeps.register("due rosters", services.start_due_rosters)  # first: else a sync that is always due would never let them begin
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)

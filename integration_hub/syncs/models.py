@@ -170,8 +170,9 @@ class Claim(models.Model):
 
 
 class SyncQuerySet(VisibleQuerySet):
-    def due(self) -> Self:
-        return self.filter(next_due_at__lte=Now(), paused_at=None)
+    def due(self, by: str = "next_due_at") -> Self:
+        """Those whose time has come, by this column: also `roster_due_at`."""
+        return self.filter(paused_at=None, **{f"{by}__lte": Now()})
 
     def with_names(self) -> SyncQuerySet:
         """With all that a sentence about a sync names, in one query."""
@@ -217,10 +218,15 @@ class Sync(models.Model):
     interval_seconds = models.PositiveIntegerField(_("every … seconds"), null=True, blank=True)
     crontab = models.CharField(_("crontab"), max_length=100, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    # When an incremental sync reads the source's keys alone, to see what is gone. Both empty: never.
+    roster_interval_seconds = models.PositiveIntegerField(_("look for deletes every … seconds"), null=True, blank=True)
+    roster_crontab = models.CharField(_("look for deletes, crontab"), max_length=100, blank=True, default="")
     parked_days = models.PositiveSmallIntegerField(_("wait for links, days"), default=7, validators=[MinValueValidator(1), MaxValueValidator(365)])
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
     after = models.ManyToManyField("self", symmetrical=False, related_name="before", blank=True, verbose_name=_("runs after"))
     next_due_at = models.DateTimeField(null=True, db_index=True)
+    roster_due_at = models.DateTimeField(null=True, db_index=True)
+    roster_read_at = models.DateTimeField(null=True)  # when the last run over the keys alone that succeeded had begun to read
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
     restored_at = models.DateTimeField(null=True)  # a backup was put back, and no run over everything went through since
@@ -295,13 +301,17 @@ COUNTS = (
 )
 
 
+# Runs over all records, or all that changed, by which their sync stands as it does.
+WHOLE = Q(keys__isnull=True, applies__isnull=True, keys_only=False)
+
+
 class RunQuerySet(VisibleQuerySet):
     def live(self) -> Self:
         return self.filter(ended_at=None)
 
     def decisive(self) -> RunQuerySet:
         """Ended runs that say how their sync stands, newest first."""
-        whole: RunQuerySet = self.filter(dry=False, keys__isnull=True, applies__isnull=True, state__in=(*ENDED_WHOLE, RunState.FAILED))
+        whole: RunQuerySet = self.filter(WHOLE, dry=False, state__in=(*ENDED_WHOLE, RunState.FAILED))
         return whole.order_by("-pk")
 
     def writing_into(self, target: Entity) -> RunQuerySet:
@@ -325,6 +335,7 @@ class Run(models.Model):
     mapping_version = models.ForeignKey(MappingVersion, models.PROTECT, related_name="runs")
     settings = models.JSONField(default=dict)  # filter, compare_first, deletes, guards: as they were
     keys = models.JSONField(null=True)  # a run over these records only; null: all
+    keys_only = models.BooleanField(default=False)  # reads the source's keys and nothing else, to see what is gone
     dry = models.BooleanField(default=False)
     applies = models.ForeignKey("PlanApproval", models.SET_NULL, null=True, related_name="runs")  # a run that writes what was approved
     undoes = models.JSONField(null=True)  # of a plan that undoes: {"runs": their numbers, "keys": of the source, null: all}

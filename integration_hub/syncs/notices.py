@@ -30,17 +30,20 @@ def tell_of_failure(message: Message) -> None:
         return
     people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
     reason = Text(run.error["template"], run.error["values"]) if run.error else Text(_("The run ended without saying why."))
-    values = {"name": run.name, "number": run.pk, "target": run.target.system.name}
+    values = {"name": run.name, "number": run.pk, "target": run.target.system.name, "source": run.source.system.name}
     count = write_to(
         people,
         f"run.failed/{run.pk}",
         Text(_("{name} failed"), values),
-        Text(_("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
+        Text(_KEYS_FAILED if run.keys_only else _("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
         reason,
         Text(_("You get no further mail about it until a run has succeeded and another fails.")),
         path=run.get_absolute_url(),
     )
     log.info("told of a failed run", extra={"run": run.pk, "mails": count})
+
+
+_KEYS_FAILED = _("Run {number} of {name} failed, so nobody knows what was deleted in {source} meanwhile.")
 
 
 def tell_of_unbalanced(message: Message) -> None:
@@ -92,6 +95,7 @@ def tell_assigned(to: User, *, count: int, by: Actor, note: str) -> None:
 
 
 def is_streak(run: Run) -> bool:
-    """Whether the sync's run before this one had failed as well."""
-    before = Run.objects.decisive().filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
+    """Whether the sync's run before this one had failed as well; of runs over the keys alone, the one of these before it."""
+    kind = Run.objects.filter(keys_only=True, dry=False).order_by("-pk") if run.keys_only else Run.objects.decisive()
+    before = kind.filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
     return before == RunState.FAILED

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
+from integration_hub.syncs import applying, changesets, keysonly, openrows, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -39,6 +39,8 @@ def carry(work: Work, lease: Lease) -> bool:
     if work.run.state == RunState.COMPARING:
         if work.run.undoes is not None:
             undoing.planned(work, lease, plan)
+        elif work.run.keys_only:
+            keysonly.rostered(work, lease, plan)
         else:
             for __ in compared(work, lease, ahead(mapped(work, read(work)))):
                 pass

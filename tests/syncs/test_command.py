@@ -12,7 +12,7 @@ from django.db import connection
 from integration_hub.core.models import Heartbeat
 from integration_hub.syncs.management.commands import sync as command
 from integration_hub.syncs.models import Run
-from integration_hub.syncs.services import pause_sync, start_run
+from integration_hub.syncs.services import change_sync, pause_sync, start_run
 from tests.syncs.conftest import finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +76,16 @@ def test_a_dry_run_says_what_would_be_withheld(full, sandbox, manage, worker):
     assert "Deletes would wait for a decision: there are 20, " in manage("run", NAME, "--wait", "--dry-run")[1]
     (beyond,) = json.loads(manage("run", NAME, "--wait", "--dry-run", "--json")[1])["would_withhold"]
     assert (beyond["operation"], beyond["count"], beyond["percent"]) == ("delete", 20, 20)
+
+
+def test_the_keys_alone_are_read(full, by, sandbox, manage, worker):
+    assert manage("run", NAME, "--keys-only") == (2, "Every run of this sync reads everything, and so sees what is gone.")
+    change_sync(full, by=by, mode="incremental")
+    sandbox.oa.delete("user", sandbox.records("oa", "user")[0]["userId"])
+
+    code, said = manage("run", NAME, "--keys-only", "--wait", "--json")
+
+    assert (code, json.loads(said)["keys_only"], json.loads(said)["counts"]["deleted"]) == (0, True, 1)
 
 
 def test_a_failed_run_says_why(users_sync, sandbox, manage, worker):

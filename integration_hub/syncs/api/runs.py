@@ -55,7 +55,7 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     class Meta:
         model = Run
         fields = (
-            "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
+            "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "keys_only", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
             "since_value", "since_key", "read_until", "expected_count", "counts", "balanced", "is_cancelling", "error", "made_at", "started_at",
             "ended_at", "applies_plan_of", "undoes", "would_withhold",
         )  # fmt: skip

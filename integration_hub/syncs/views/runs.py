@@ -220,7 +220,7 @@ class RunPage(OfRun):
 
     def about(self, run: Run) -> list[dict[str, Any]]:
         version = run.mapping_version
-        mode = mode_words(run.mode) if run.keys is None else _("named records only")
+        mode = _("the keys alone") if run.keys_only else mode_words(run.mode) if run.keys is None else _("named records only")
         mapping = _("{version}, published {when}").format(version=version_words(version), when=clock(version.published_at))
         rows: list[dict[str, Any]] = [
             {

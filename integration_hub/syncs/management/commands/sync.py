@@ -47,6 +47,7 @@ class Command(BaseCommand):
         run.add_argument("--dry-run", action="store_true", help=_("Compare only; write nothing."))
         run.add_argument("--full", action="store_true", help=_("Read everything, even where the sync is incremental."))
         run.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
+        run.add_argument("--keys-only", action="store_true", help=_("Only the keys, of all records: to see what is gone."))
         self._add_waiting(run)
         apply = actions.add_parser("apply", help=_("Approve the plan of a dry run and write it."))
         apply.add_argument("plan", type=int, metavar="PLAN", help=_("The number of the dry run."))
@@ -109,7 +110,15 @@ class Command(BaseCommand):
     def _run(self, options: dict[str, Any]) -> int:
         sync = self._find_sync(options["name"])
         with _refusals():
-            run = services.start_run(sync, by=self.by, dry=options["dry_run"], full=options["full"], keys=options["keys"], trigger="command")
+            run = services.start_run(
+                sync,
+                by=self.by,
+                dry=options["dry_run"],
+                full=options["full"],
+                keys=options["keys"],
+                keys_only=options["keys_only"],
+                trigger="command",
+            )
         return self._started(run, options)
 
     def _apply(self, options: dict[str, Any]) -> int:
