@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from django.utils import timezone
 
-from connectors.base import KEY, Connector, FieldType, Page, Text, _
+from connectors.base import KEY, Connector, FieldType, Page, SettingsError, Text, _
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, guards, mends, stages
@@ -27,6 +27,7 @@ from integration_hub.syncs.write import PlannedSet
 
 if TYPE_CHECKING:
     import polars as pl
+    from django.db.models import QuerySet
 
     from integration_hub.core.expressions.language import Expression
 
@@ -78,6 +79,8 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
     last = sets.values_list("pk", flat=True).last()
     if last is None:
         lease.fence(wanted_done=True, read_done=True)
+    if withheld is None and work.partition.position is None:
+        verify(sets, approval)
     written = written_before(work)
     asks = not work.run.is_undo and work.source.capabilities.lookup_by_key
     if not asks and not work.run.is_undo and work.partition.position is None:
@@ -105,6 +108,14 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
                 yield PlannedSet(change_set, rows)
             if work.turn_is_over():
                 return
+
+
+def verify(sets: QuerySet[ChangeSet], approval: PlanApproval) -> None:
+    """Nothing is written of a plan that is not, byte by byte, what was approved. Raises SettingsError."""
+    for planned in sets.iterator(chunk_size=8):
+        if changesets.digest_of(changesets.content_of(planned)) != planned.digest:
+            altered = _("The changes of run {number} are not what was approved: some were altered in the hub since. Make a new plan.")
+            raise SettingsError(altered, number=approval.plan_id)
 
 
 def withheld_by(work: Work) -> OpenRowQuerySet | None:

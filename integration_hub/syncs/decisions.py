@@ -67,13 +67,12 @@ def raised(sync: Sync, decision: Decision) -> dict[str, int]:
 
 def accept(decision: Decision, by: Actor, reason: str) -> None:
     sync = _sync_of(decision)
-    withheld = guards.withheld_of(sync, decision.part)
-    newest = ChangeSet.objects.filter(pk__in=withheld.values("change_set_id")).select_related("run__mapping_version").order_by("pk").last()
-    if newest is None:
+    planned_by = Run.objects.filter(pk=decision.about.get("run")).select_related("mapping_version").first()
+    if planned_by is None or not guards.withheld_of(sync, decision.part).exists():
         raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
-    approval = PlanApproval.objects.create(decision=decision, approved_count=withheld.count(), reason=reason, **who)
-    run = plans.write_approved(approval, sync, planned_by=newest.run, by=by, trigger=Trigger.DECISION)
+    approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)
+    run = plans.write_approved(approval, sync, planned_by=planned_by, by=by, trigger=Trigger.DECISION)
     Decision.objects.filter(pk=decision.pk).update(about={**decision.about, "applied_by": run.pk})
 
 

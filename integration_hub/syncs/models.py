@@ -430,6 +430,7 @@ class PlanApproval(models.Model):
     rule = models.TextField(blank=True)  # an expression over the changes; only those it is true for
     except_keys = models.JSONField(default=list)  # of the source: never these
     approved_count = models.PositiveBigIntegerField()  # changes
+    is_counted = models.BooleanField(default=True)  # False: there may be more, for counting them all would have taken too long
     reason = models.TextField()
     actor_kind = models.CharField(max_length=20)
     actor_name = models.CharField(max_length=200)
@@ -572,6 +573,10 @@ class ChangeSet(models.Model):
     not_sent = models.PositiveIntegerField(default=0)
     file = models.CharField(max_length=200, blank=True)
     content = models.BinaryField(null=True)
+    digest = models.CharField(
+        max_length=64, blank=True, default=""
+    )  # of a plan's: SHA-256 of its bytes, so that nobody has to read them to approve it
+    sends = models.JSONField(default=dict)  # of a plan's: create and update → field of the target → in how many of them it is sent
     planned_at = models.DateTimeField()  # when comparing began
     settled_at = models.DateTimeField(null=True)
 

@@ -126,7 +126,10 @@ def keys_of(page: MappedPage) -> Iterator[str]:
 def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
     """One commit: change set, page row, open rows, counters and the position behind the page. The files are on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
-    place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
+    place = {}
+    if changes is not None:
+        content = changesets.written(changes)
+        place = changesets.placed(content, work.run.pk) | (changesets.told_of_plan(changes, content) if work.run.dry else {})
     seen = roster.placed(page.roster, work.run.pk) if page.roster is not None else ""
     with transaction.atomic():
         change_set = None
