@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from django.utils import timezone
 
 from connectors.base import KEY, Connector, FieldType, Page, SettingsError, Text, _
+from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, guards, mends, stages
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
-from integration_hub.syncs.models import ChangeSet, OpenRowQuerySet, PlanApproval
+from integration_hub.syncs.models import ChangeSet, OpenRow, PlanApproval
 from integration_hub.syncs.prints import field_hashes
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -73,13 +74,8 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
     if approval is None:
         return
     rule = parsed_rule(approval.rule, rule_fields((name, f.type) for name in work.fields if (f := work.target.field(name)) is not None))
-    withheld = withheld_by(work)
-    sets = ChangeSet.objects.filter(run=approval.plan_id) if withheld is None else ChangeSet.objects.filter(pk__in=withheld.values("change_set_id"))
-    sets = sets.order_by("pk")
-    last = sets.values_list("pk", flat=True).last()
-    if last is None:
-        lease.fence(wanted_done=True, read_done=True)
-    if withheld is None and work.partition.position is None:
+    sets = sets_of(work, approval)
+    if approval.plan_id is not None and work.partition.position is None:
         verify(sets, approval)
     written = written_before(work)
     asks = not work.run.is_undo and work.source.capabilities.lookup_by_key
@@ -87,16 +83,17 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
         unseen = _("does not see what has changed in {system} since this was planned: {entity} cannot be asked for single records")
         stages.say(work.run, unseen, "warning", system=work.run.source.system.name, entity=work.source.label or work.source.name)
     with work.open("source") if asks else nullcontext() as source:
-        left_over = sets.filter(pk__gt=work.partition.position or 0).iterator(chunk_size=1)
-        for number, planned in enumerate(left_over, start=work.partition.page_number + 1):
+        # Numbers first: a cursor that stays open would, on SQLite, keep to the moment it was opened at, from which nothing can be written any more.
+        left_over = list(sets.filter(pk__gt=work.partition.position or 0).values_list("pk", flat=True))
+        if not left_over:
+            lease.fence(wanted_done=True, read_done=True)
+        for number, pk in enumerate(left_over, start=work.partition.page_number + 1):
+            planned = ChangeSet.objects.get(pk=pk)
             rows, began = changesets.frame_of(planned), timezone.now()
-            if withheld is None:
-                rows = chosen(approval, rows, rule)
-            else:
-                rows = rows.filter(rows["row"].is_in(list(withheld.filter(change_set_id=planned.pk).values_list("change_row", flat=True))))
+            rows = chosen(approval, rows, rule) if approval.decision is None else still_withheld(work, planned, rows, approval.decision.part)
             rows = rows.filter(~rows["source_key"].is_in(written))
             left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
-            page = page_of(number, planned, rows, list(left.values()), last=planned.pk == last)
+            page = page_of(number, planned, rows, list(left.values()), last=pk == left_over[-1])
             rows = rows.filter(~rows["source_key"].is_in(list(left)))
             rows = rows.select(name for name in rows.columns if name not in ("row", "reason")).with_row_index("row")
             work.in_flight.wait_for(changesets.touched(rows))
@@ -118,10 +115,20 @@ def verify(sets: QuerySet[ChangeSet], approval: PlanApproval) -> None:
             raise SettingsError(altered, number=approval.plan_id)
 
 
-def withheld_by(work: Work) -> OpenRowQuerySet | None:
-    """The open rows of what the run writes, where that is what a guard has withheld; each is closed as its change is settled. None: it applies a plan."""
-    decision = work.run.applies.decision if work.run.applies is not None else None
-    return guards.withheld_of(work.sync, decision.part) if decision is not None else None
+def sets_of(work: Work, approval: PlanApproval) -> QuerySet[ChangeSet]:
+    """The change sets that hold what was approved: those of the plan, or those that the open rows of what was withheld name."""
+    if approval.decision is None:
+        return ChangeSet.objects.filter(run=approval.plan_id).order_by("pk")
+    withheld = guards.withheld_of(work.sync, approval.decision.part)
+    return ChangeSet.objects.filter(pk__in=withheld.values("change_set_id")).order_by("pk")
+
+
+def still_withheld(work: Work, planned: ChangeSet, changes: pl.DataFrame, operation: str) -> pl.DataFrame:
+    """The rows of the change set that are withheld: their open rows name them, and each of these is closed as its change is settled."""
+    keys, still = changes["source_key"].to_list(), "closed_at IS NULL AND state = 'withheld'"
+    named = {"sync": work.sync.pk, "side": work.run.source_side, "step": operation}
+    found = bulk.fetch(OpenRow, ["change_set_id", "change_row"], key="key", values=keys, where=still, **named)
+    return changes.filter(changes["row"].is_in([row for pk, row in found if pk == planned.pk]))
 
 
 def written_before(work: Work) -> list[str]:
