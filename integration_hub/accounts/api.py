@@ -66,8 +66,8 @@ class PersonSerializer(KnownNames, serializers.ModelSerializer[User]):
     class Meta:
         model = User
         fields = (
-            "id", "username", "first_name", "last_name", "email", "role", "is_active", "language", "mail_failed_runs", "mail_system_down",
-            "last_login", "password",
+            "id", "username", "first_name", "last_name", "email", "role", "is_active", "language", "mail_failed_runs", "mail_decisions",
+            "mail_system_down", "last_login", "password",
         )  # fmt: skip
         read_only_fields = ("last_login",)
 

@@ -12,13 +12,14 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.accounts.roles import PERMISSION_TEXTS, PERMISSIONS, Role
 
+MAILS = ("mail_failed_runs", "mail_decisions", "mail_system_down")
 LIVES = [("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("0", _("no end"))]
 
 
 class ProfileForm(forms.ModelForm):
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "email", "language", "mail_failed_runs", "mail_system_down")
+        fields = ("first_name", "last_name", "email", "language", *MAILS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -28,7 +29,7 @@ class ProfileForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         asked: dict[str, Any] = super().clean() or self.cleaned_data
-        if not asked.get("email") and "email" not in self.errors and (asked.get("mail_failed_runs") or asked.get("mail_system_down")):
+        if not asked.get("email") and "email" not in self.errors and any(asked.get(name) for name in MAILS):
             self.add_error("email", _("Enter the address that these e-mails go to."))
         return asked
 

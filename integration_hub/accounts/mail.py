@@ -1,4 +1,4 @@
-"""E-mails to those who ask for them, each in its reader's language.
+"""E-mails to those who ask for them, or are asked for something, each in its reader's language.
 
 A mail is a row written with what it tells of, once for each person, and sent by a worker after the commit. While the mail server is away it is
 tried again, ever more rarely, and the overview says so to administrators.
@@ -86,7 +86,8 @@ def _message(mail: Mail) -> EmailMessage:
     with translation.override(mail.person.language or settings.LANGUAGE_CODE):
         subject = texts.render(mail.subject).replace("\n", " ")
         lines = [texts.render(line) for line in mail.lines]
-        why = _("You asked for such mails in your profile: {address}").format(address=settings.PUBLIC_URL + reverse("accounts:profile"))
+        why = _("You get mails about what is assigned to you, and those that you ask for in your profile: {address}")
+        why = why.format(address=settings.PUBLIC_URL + reverse("accounts:profile"))
     return EmailMessage(subject, "\n\n".join([*lines, *filter(None, [address]), f"-- \n{why}"]) + "\n", to=[mail.person.email], headers=headers)
 
 

@@ -30,6 +30,7 @@ class User(AbstractUser):
     role = models.CharField(_("role"), max_length=20, choices=Role, default=Role.VIEWER)
     language = models.CharField(_("language"), max_length=10, choices=settings.LANGUAGES, blank=True, help_text=_("Empty: as the browser asks for."))
     mail_failed_runs = models.BooleanField(_("failed runs by e-mail"), default=False)
+    mail_decisions = models.BooleanField(_("decisions to be made by e-mail"), default=False)
     mail_system_down = models.BooleanField(_("systems that go down by e-mail"), default=False)
 
     objects: ClassVar[PersonManager] = PersonManager()

@@ -20,7 +20,7 @@ from integration_hub.accounts.roles import PERMISSIONS, Role
 from integration_hub.core.registry import recorders
 
 KEY_PREFIX = "hub_"
-PREFERENCES = ("language", "mail_failed_runs", "mail_system_down")
+PREFERENCES = ("language", "mail_failed_runs", "mail_decisions", "mail_system_down")
 PROFILE = ("first_name", "last_name", "email", *PREFERENCES)
 
 

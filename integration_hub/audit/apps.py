@@ -12,9 +12,10 @@ class AuditConfig(AppConfig):
         from integration_hub.audit import services, signals  # noqa: F401  signals: sign-ins are told by Django itself
         from integration_hub.audit.overview import recent_changes
         from integration_hub.core import overview
-        from integration_hub.core.registry import event_texts, recorders, restored
+        from integration_hub.core.registry import event_texts, recorders
 
         recorders.register("audit", services.record)
+        recorders.register("command", services.record_command)
+        event_texts.register("hub.backed_up", gettext_noop("made a backup of the hub"))
         event_texts.register("hub.restored", gettext_noop("restored the hub from a backup"))
-        restored.register("audit", services.tell_restored)
         overview.changes.register("audit", recent_changes)

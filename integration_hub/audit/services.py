@@ -6,7 +6,6 @@ from django.db import models
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit.models import Entry
-from integration_hub.core.models import Installation
 
 
 def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, Any] | None = None, note: str = "") -> Entry:
@@ -27,7 +26,6 @@ def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, A
     )
 
 
-def tell_restored() -> None:
-    """What was done after the backup is not in this log any more."""
-    hub, __ = Installation.objects.get_or_create(pk=1)
-    record("hub.restored", hub, by=Actor.hub())
+def record_command(event: str, subject: models.Model, *, changes: dict[str, Any]) -> Entry:
+    """Write down what somebody does at the command line of the hub's machine, in the caller's transaction."""
+    return record(event, subject, by=Actor.command(), changes=changes)

@@ -79,6 +79,10 @@ class SyncPart(Strict):
     interval_seconds: int | None = Field(default=None, ge=5)
     crontab: str = ""
     time_zone: str = "UTC"
+    roster_interval_seconds: int | None = Field(
+        default=None, ge=5, description="How often an incremental sync reads the source's keys alone, to see what is gone."
+    )
+    roster_crontab: str = Field(default="", description="The same by a crontab.")
     lookback_seconds: int = Field(default=60, ge=0)
     compare_first: bool = False
     deletes: DeletePolicy = Field(default=DeletePolicy.IGNORE, description="What becomes of a record that is deleted in the source.")

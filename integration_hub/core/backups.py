@@ -40,8 +40,8 @@ from integration_hub.core import dumps, installation, leases, release
 from integration_hub.core.crypto import keyring
 from integration_hub.core.dumps import CannotDump, Moment
 from integration_hub.core.leases import Lease, LeaseLost
-from integration_hub.core.models import Backup, Heartbeat
-from integration_hub.core.registry import restored, stored_files
+from integration_hub.core.models import Backup, Heartbeat, Installation
+from integration_hub.core.registry import recorders, restored, stored_files
 
 FORMAT = 1
 BLOCK = 1 << 20
@@ -82,8 +82,10 @@ def make_backup(path: Path) -> Made:
             with dumps.dumped(Path(folder) / "database") as moment, _new_archive(whole) as archive:
                 file_count, missing = _fill(archive, Path(folder) / "database", moment)
             _sync(whole)
-            lease.fence(size=whole.stat().st_size, ended_at=timezone.now())  # what was removed after it was lost may be missing
-            os.link(whole, path)
+            with transaction.atomic():
+                lease.fence(size=whole.stat().st_size, ended_at=timezone.now())  # what was removed after it was lost may be missing
+                recorders["command"]("hub.backed_up", row, changes=_told(path, whole))
+                os.link(whole, path)
             _sync(path.parent)
     except LeaseLost:
         raise CannotBackUp("The backup was interrupted for so long that files may have been removed meanwhile. Make it again.") from None
@@ -96,6 +98,11 @@ def make_backup(path: Path) -> Made:
     finally:
         Backup.objects.filter(pk=row.pk, ended_at=None).delete()
     return Made(path, path.stat().st_size, file_count, missing)
+
+
+def _told(path: Path, archive: Path) -> dict[str, Any]:
+    """What the audit log keeps of a backup."""
+    return {"file": [None, str(path)], "size": [None, archive.stat().st_size]}
 
 
 def _fill(archive: zipfile.ZipFile, database: Path, moment: Moment) -> tuple[int, list[str]]:
@@ -175,7 +182,7 @@ def restore_backup(path: Path, *, replace: bool) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             manifest = _checked(archive)
             _refuse_in_use(replace=replace)
-            _put_back(archive, path)
+            _put_back(archive, path, manifest)
     except FileNotFoundError:
         raise CannotRestore(f"There is no file {path}.") from None
     except OSError as error:
@@ -243,7 +250,7 @@ def _held(there: list[str]) -> str:
     return ", ".join(told[:3])
 
 
-def _put_back(archive: zipfile.ZipFile, path: Path) -> None:
+def _put_back(archive: zipfile.ZipFile, path: Path, manifest: dict[str, Any]) -> None:
     for digest, member in _sums(archive):
         if member != "database":
             _put_file(archive, member, digest)
@@ -261,6 +268,8 @@ def _put_back(archive: zipfile.ZipFile, path: Path) -> None:
     with transaction.atomic():
         for mark in restored.values():
             mark()
+        hub, __ = Installation.objects.get_or_create(pk=1)
+        recorders["command"]("hub.restored", hub, changes=_told(path, path) | {"made_at": [None, manifest["made_at"]]})
     installation.mark_storage(anew=True)
 
 

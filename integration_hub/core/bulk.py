@@ -144,6 +144,13 @@ def fetch(
 
     One statement whatever the number of values.
     """
+    return list(zip(*fetch_columns(model, columns, key=key, values=values, where=where, **equal), strict=True))
+
+
+def fetch_columns(
+    model: type[models.Model], columns: Sequence[str], *, key: str, values: Sequence[str], where: str = "", **equal: Any
+) -> list[Sequence[Any]]:
+    """The same, column by column."""
     names = _quoted(model, columns)
     (quoted_key,) = _quoted(model, [key])
     conditions = [f"{name} = %s" for name in _quoted(model, list(equal))]
@@ -164,7 +171,7 @@ def fetch(
         with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
             asked = [json.dumps(list(dict.fromkeys(values))), *equal.values()]
             found = cursor.execute(statement, asked, prepare=False, binary=True).fetchone()
-        return list(zip(*(column or () for column in found or ()), strict=True))
+        return [column or () for column in found or ()]
     conditions.append(f"{quoted_key} IN (SELECT value FROM json_each(%s))")  # noqa: S608
     binary = [isinstance(model._meta.get_field(name), models.BinaryField) for name in columns]
     told = [f"CASE WHEN {name} IS NOT NULL THEN hex({name}) END" if is_bytes else name for name, is_bytes in zip(names, binary, strict=True)]
@@ -172,7 +179,7 @@ def fetch(
     with connection.cursor() as cursor:
         cursor.execute(statement, [*equal.values(), json.dumps(list(values))])
         found = [json.loads(column) for column in cursor.fetchone()]
-    return list(zip(*(_from_hex(column) if is_bytes else column for column, is_bytes in zip(found, binary, strict=True)), strict=True))
+    return [_from_hex(column) if is_bytes else column for column, is_bytes in zip(found, binary, strict=True)]
 
 
 def _from_hex(column: Sequence[str | None]) -> list[bytes | None]:

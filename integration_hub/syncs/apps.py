@@ -24,6 +24,7 @@ class SyncsConfig(AppConfig):
         from integration_hub.syncs.uses import syncs_using
 
         kinds.register(guards.KIND, decisions.KIND)
+        sweeps.register("due rosters", services.start_due_rosters)  # first: else a sync that is always due would never let them begin
         sweeps.register("due syncs", services.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)
@@ -38,6 +39,7 @@ class SyncsConfig(AppConfig):
             event_texts.register(event, text)
         outbox.listen("run.failed", notices.tell_of_failure)
         outbox.listen("run.unbalanced", notices.tell_of_unbalanced)
+        outbox.listen("decision.asked", notices.tell_of_decision)
         uses.register("syncs", syncs_using)
         effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)

@@ -60,7 +60,9 @@ def carry_partition(partition_id: int) -> None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
     with lease:
-        partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
+        partition = Partition.objects.select_related(
+            "run__sync", "run__pair", "run__mapping_version", "run__applies__plan", "run__applies__decision"
+        ).get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
             log.info("nothing to carry", extra={"partition": partition_id})
@@ -153,7 +155,7 @@ def measure(run: Run, open: Any) -> None:
             found["expected_count"] = connector.count(source)
     shared = Pair.objects.exclude(pk=run.pair_id).filter(Q(a=run.target) | Q(b=run.target)).exists()  # another pair may be filling it just now
     restored = run.sync is not None and run.sync.restored_at is not None
-    if target.capabilities.count and not shared and not restored and not Link.objects.live(run.pair_id).exists():
+    if target.capabilities.count and not run.keys_only and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
         if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target

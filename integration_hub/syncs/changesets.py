@@ -15,6 +15,7 @@ found_by says how it was missed (see `roster`).
 
 from __future__ import annotations
 
+import hashlib
 import io
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,14 +53,33 @@ def placed(content: bytes, run_id: int) -> dict[str, Any]:
     return {"file": default_storage.save(f"runs/{run_id}/{uuid.uuid4().hex}.parquet", ContentFile(content))}
 
 
+def told_of_plan(frame: pl.DataFrame, content: bytes) -> dict[str, Any]:
+    """What the index row of a plan's change set says of it, so that its page and its approval need not read it."""
+    sends: dict[str, dict[str, int]] = {}
+    for operation in ("create", "update"):
+        sent = frame.filter(frame["operation"] == operation)["send"].struct.unnest()
+        sends[operation] = {column.name: int(column.sum()) for column in sent if column.any()}
+    return {"digest": digest_of(content), "sends": sends}
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_of(row: ChangeSet | OutcomeFile) -> bytes:
+    """The bytes of a change set or of its outcomes, wherever they are."""
+    if row.content is not None:
+        return bytes(row.content)
+    with default_storage.open(row.file) as file:
+        content: bytes = file.read()
+        return content
+
+
 def frame_of(row: ChangeSet | OutcomeFile, columns: list[str] | None = None) -> pl.DataFrame:
     """The frame of a change set or of its outcomes; only these columns of it, where they are given."""
     import polars as pl
 
-    if row.content is not None:
-        return pl.read_parquet(io.BytesIO(bytes(row.content)), columns=columns)
-    with default_storage.open(row.file) as file:
-        return pl.read_parquet(io.BytesIO(file.read()), columns=columns)
+    return pl.read_parquet(io.BytesIO(content_of(row)), columns=columns)
 
 
 def match_column(match: Mapping[str, Sequence[str | None]], height: int) -> pl.Series:

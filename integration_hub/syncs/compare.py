@@ -19,7 +19,7 @@ from integration_hub.syncs import changesets
 from integration_hub.syncs.agreed import Agreed
 from integration_hub.syncs.agreed import of_page as agreement
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition, Run
+from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState, RunState
 from integration_hub.syncs.work import Counts, Left, Work
@@ -205,21 +205,17 @@ class _Links:
         self.linked = np.zeros(len(keys), dtype=bool)
         self.prints = np.zeros((len(keys), width), dtype="<u8")  # a row a record; zeros for one without a link
         if asked:
-            places, lengths, stored = bulk.fetch_bytes(Link, "sent_print", key=work.source_key, values=asked, **self._live())
+            places, lengths, stored = Link.objects.stored("sent_print", key=work.source_key, pair=work.run.pair_id, keys=asked)
             prints = unpacked(lengths, stored, width)
             found = rows[places]
             self.prints = np.zeros((len(keys), prints.shape[1]), dtype="<u8")
             self.prints[found], self.linked[found] = prints, True
 
-    def _live(self) -> dict[str, Any]:
-        return {"where": LIVE_LINKS[self._work.source_key], "pair": self._work.run.pair_id}
-
     def know(self, rows: np.ndarray) -> None:
         """Read the links of these records of the page. One that has ended since it was asked for the first time, beside a dry run, is none."""
         keys = [self._keys[row] for row in rows]
-        columns = [self._work.source_key, "id", self._work.target_key, "change_set_id", "change_row"]
-        found = bulk.fetch(Link, columns, key=self._work.source_key, values=keys, **self._live()) if keys else []
-        self._known = {key: _Known(*more) for key, *more in found}
+        columns = (self._work.source_key, "id", self._work.target_key, "change_set_id", "change_row")
+        self._known = {key: _Known(*more) for key, more in Link.objects.by_key(*columns, pair=self._work.run.pair_id, keys=keys).items()}
         self.linked[[row for row in rows if self._keys[row] not in self._known]] = False
 
     def get(self, key: str) -> _Known | None:
@@ -432,14 +428,9 @@ class _Draft:
 
     def _refuse_linked(self) -> None:
         """A record of the target belongs to one of the source: whoever else would adopt it is a reject. An earlier alternative of match keys goes first."""
-        columns = [self.work.target_key, self.work.source_key]
-        keys = [match.key for match in self.found_by.values()]
-        links = (
-            bulk.fetch(Link, columns, key=self.work.target_key, values=keys, where=LIVE_LINKS[self.work.target_key], pair=self.work.run.pair_id)
-            if keys
-            else []
-        )
-        owners: dict[str, str] = dict(links)
+        keys = (match.key for match in self.found_by.values())
+        columns = Link.objects.columns(self.work.target_key, self.work.source_key, pair=self.work.run.pair_id, keys=keys)
+        owners: dict[str, str] = dict(zip(*columns, strict=True))
         order = list(self.page.match)
         taken = []
         for row, match in sorted(self.found_by.items(), key=lambda found: (order.index(found[1].fields), found[0])):

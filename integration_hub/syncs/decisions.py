@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import groupby
 from math import ceil
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
@@ -16,14 +14,10 @@ from integration_hub.accounts.actor import Actor
 from integration_hub.approvals.kinds import Answer, Kind
 from integration_hub.approvals.models import Decision, DecisionState
 from integration_hub.core import texts
-from integration_hub.core.templatetags.hub import number
-from integration_hub.syncs import changesets, guards, journal
-from integration_hub.syncs.models import ChangeSet, OpenRow, PageRow, Partition, Run, Sync
-from integration_hub.syncs.services import NotPossible, PairBusy, change_sync, create_run
-from integration_hub.syncs.states import Closed, RunState, Trigger
-
-if TYPE_CHECKING:
-    import polars as pl
+from integration_hub.syncs import guards, journal, plans
+from integration_hub.syncs.models import ChangeSet, OpenRow, PlanApproval, Run, Sync
+from integration_hub.syncs.services import NotPossible, PairBusy, change_sync
+from integration_hub.syncs.states import Closed, Trigger
 
 EXAMPLES = 20
 
@@ -73,8 +67,12 @@ def raised(sync: Sync, decision: Decision) -> dict[str, int]:
 
 def accept(decision: Decision, by: Actor, reason: str) -> None:
     sync = _sync_of(decision)
-    rows = list(guards.withheld_of(sync, decision.part).order_by("change_set_id", "change_row").values_list("change_set_id", "change_row"))
-    run = start_run_over(sync, [(pk, [row for __, row in some]) for pk, some in groupby(rows, key=lambda row: row[0])], by=by)
+    planned_by = Run.objects.filter(pk=decision.about.get("run")).select_related("mapping_version").first()
+    if planned_by is None or not guards.withheld_of(sync, decision.part).exists():
+        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
+    who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
+    approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)
+    run = plans.write_approved(approval, sync, planned_by=planned_by, by=by, trigger=Trigger.DECISION)
     Decision.objects.filter(pk=decision.pk).update(about={**decision.about, "applied_by": run.pk})
 
 
@@ -97,63 +95,6 @@ def _sync_of(decision: Decision) -> Sync:
     return sync
 
 
-def start_run_over(sync: Sync, chosen: Iterable[tuple[int, list[int]]], *, by: Actor) -> Run:
-    """A run that goes on from writing, over these rows of earlier change sets (id, rows in order). Each is looked at again before it is sent.
-
-    Raises PairBusy while another writing run of the pair is going, NotPossible where the changes are no longer kept.
-    """
-    by.require("decisions.decide", sync)
-    kept = ChangeSet.objects.select_related("run__mapping_version").in_bulk([pk for pk, __ in chosen])
-    if not kept:
-        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
-    newest = kept[max(kept)].run
-    with transaction.atomic():
-        run = create_run(
-            sync,
-            newest.mapping_version,
-            by=by,
-            keys=None,
-            mode=newest.mode,
-            settings={**newest.settings, "compare_first": True, "guards": {}},
-            trigger=Trigger.DECISION,
-            state=RunState.WRITING,
-            started_at=timezone.now(),
-        )
-        partition = run.partitions.get()
-        for page, (pk, rows) in enumerate(((pk, rows) for pk, rows in chosen if pk in kept), start=1):
-            frame = changesets.frame_of(kept[pk])
-            _plan_again(run, partition, page, frame.filter(frame["row"].is_in(rows)), kept[pk])
-        Partition.objects.filter(pk=partition.pk).update(
-            wanted_done=True,
-            read_done=True,
-            page_number=page,
-            **{f"{name}_count": count for name, count in _sums_of_pages(run).items()},
-        )
-    return run
-
-
-def _plan_again(run: Run, partition: Partition, page: int, frame: pl.DataFrame, earlier: ChangeSet) -> None:
-    """These rows as a change set of the run, with what they were compared with and when, and their page: what was planned counts as read."""
-    counts = {f"{op}s": int(frame["operation"].is_in(names).sum()) for op, names in guards.OPERATIONS.items()}
-    again = frame.drop("row").with_row_index("row")
-    ChangeSet.objects.create(
-        run=run,
-        partition=partition,
-        page=page,
-        rows=again.height,
-        planned_at=earlier.planned_at,
-        **counts,
-        **changesets.placed(changesets.written(again), run.pk),
-    )
-    produced = again.height - counts["deletes"]
-    PageRow.objects.create(partition=partition, number=page, read=produced, produced=produced, missing=counts["deletes"])
-
-
-def _sums_of_pages(run: Run) -> dict[str, int]:
-    pages = PageRow.objects.filter(partition__run=run).values_list("read", "produced", "missing")
-    return dict(zip(("read", "produced", "missing"), map(sum, zip(*pages, strict=True)), strict=True))
-
-
 # --- its page ---------------------------------------------------------------------------------------------------------
 
 
@@ -172,7 +113,7 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
         "examples": examples,
         "more": max(0, decision.count - len(examples)),
         "limits": _limits_told(sync, decision) if sync is not None else [],
-        "because": _because(decision),
+        "because": [texts.render(each) for each in guards.because_of(decision)],
     }
 
 
@@ -181,17 +122,6 @@ def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
     sets = ChangeSet.objects.select_related("run").in_bulk({pk for pk, __ in wanted})
     found = (journal.change_of(sets[pk], row) for pk, row in wanted if pk in sets)
     return [change for change in found if change is not None]
-
-
-def _because(decision: Decision) -> list[str]:
-    """What made the guard stop them."""
-    if decision.about.get("nothing"):
-        return [_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")]
-    said = [texts.render(guards.reason_of(decision.part))]
-    if links := decision.about.get("links"):
-        share = _("{n} of {links} linked records, {percent} %.")
-        said.append(share.format(n=number(decision.count), links=number(links), percent=number(round(decision.count * 100 / links, 1))))
-    return said
 
 
 def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from integration_hub.syncs import changesets, guards, pipeline, roster, stages
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.missing import is_complete, second_look
-from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow
+from integration_hub.syncs.models import Link, OpenRow
 from integration_hub.syncs.openrows import typed
 from integration_hub.syncs.states import DeletePolicy, OpenState
 from integration_hub.syncs.work import Counts, Work
@@ -101,7 +101,8 @@ def _linked_keys(work: Work, after: str) -> list[str]:
 def plan_part(work: Work, lease: Lease, source: Connector, target: Connector, gone: Gone, position: dict[str, Any]) -> None:
     """The change set of these keys, planned: of those that have a link, are gone at the second look too, and that no open row keeps as they are."""
     page = _page(work, position)
-    links = _links(work, list(gone))
+    columns = (work.source_key, work.target_key, "id", "sent_print", "change_set_id", "change_row")
+    links = Link.objects.by_key(*columns, pair=work.run.pair_id, keys=gone)
     began, changes = timezone.now(), None
     if links:
         there = second_look(work, source, {key: gone[key] for key in links})
@@ -124,14 +125,6 @@ def _page(work: Work, position: dict[str, Any]) -> MappedPage:
 
     nothing = pl.DataFrame()
     return MappedPage(work.partition.page_number + 1, position, False, nothing, nothing, np.zeros((0, 0)), [], {}, Counts(), [])
-
-
-def _links(work: Work, keys: list[str]) -> dict[str, tuple[Any, ...]]:
-    """Source key → target key, id, print, and newest change of its live link."""
-    columns = [work.source_key, work.target_key, "id", "sent_print", "change_set_id", "change_row"]
-    where = LIVE_LINKS[work.source_key]
-    rows = bulk.fetch(Link, columns, key=work.source_key, values=keys, where=where, pair=work.run.pair_id) if keys else []
-    return {key: tuple(link) for key, *link in rows}
 
 
 def _left_alone(work: Work, keys: list[str]) -> dict[str, str]:

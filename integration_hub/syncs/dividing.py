@@ -45,7 +45,9 @@ def divide(work: Work, lease: Lease) -> None:
 def may_divide(work: Work) -> bool:
     """Whether parts of this run's source can be read side by side, and written so that no record is made twice."""
     run = work.run
-    if run.keys is not None or run.applies_id is not None or run.undoes is not None or run.since_value or not work.source.capabilities.partitions:
+    if run.keys is not None or run.keys_only or run.applies_id is not None or run.undoes is not None or run.since_value:
+        return False
+    if not work.source.capabilities.partitions:
         return False
     return not run.first_load or keeps_apart(work.mapping, work.source.key)
 

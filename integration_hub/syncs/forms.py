@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping, MappingVersion
-from integration_hub.syncs import guards
+from integration_hub.syncs import guards, schedule
 from integration_hub.syncs.models import Pair, Sync
 from integration_hub.syncs.schedule import cursor_value
 from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
@@ -119,8 +119,24 @@ class SyncForm(forms.Form):
         initial=DeletePolicy.IGNORE,
         required=False,
         help_text=gettext_lazy(
-            "Full runs see what is gone; incremental ones only where the source tells it. Each record is looked up once more before."
+            "Full runs see what is gone; incremental ones where the source tells it, or by reading all keys now and then. Each record is looked up once "
+            "more before."
         ),
+    )
+    roster = forms.ChoiceField(
+        label=gettext_lazy("Look for deletes"),
+        choices=[(HAND, gettext_lazy("By hand only")), (INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab"))],
+        widget=forms.RadioSelect,
+        initial=HAND,
+        required=False,
+    )
+    roster_interval_seconds = SpanField(label=gettext_lazy("Every"), initial=86_400)
+    roster_crontab = forms.CharField(
+        label=gettext_lazy("Crontab"),
+        max_length=100,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 3 * * *"}),
+        help_text=gettext_lazy("In the time zone of the schedule above."),
     )
     mark_field = forms.CharField(
         label=gettext_lazy("Field of the mark"), max_length=300, required=False, widget=forms.TextInput(attrs={"class": "hub-mono"}),
@@ -182,7 +198,8 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
-        for name in ("interval_seconds", "crontab", "time_zone", "mark_field", "mark_value", "deletes", "left_filter"):
+        conditional = (*schedule.fields(), *schedule.fields(schedule.ROSTER)[:2], "mark_field", "mark_value", "deletes", "left_filter", "roster")
+        for name in conditional:
             self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # needed with others, or never empty: not called optional
         self.has_mappings = mappings.exists()
 
@@ -196,20 +213,26 @@ class SyncForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
-        kind = found.get("schedule")
-        if kind != INTERVAL:
-            found["interval_seconds"] = None
-        elif not found.get("interval_seconds"):
-            self.add_error("interval_seconds", _("Say how often, or choose “By hand only”."))
-        if kind != CRONTAB:
-            found["crontab"] = ""
-        elif not found.get("crontab"):
-            self.add_error("crontab", _("Write a crontab, or choose “By hand only”."))
+        self._clean_schedule(found, found.get("schedule"), "")
+        follows = found.get("mode") == Mode.INCREMENTAL and found.get("deletes") not in ("", DeletePolicy.IGNORE)
+        self._clean_schedule(found, found.get("roster") if follows else HAND, schedule.ROSTER)
         return found
+
+    def _clean_schedule(self, found: dict[str, Any], kind: str | None, prefix: str) -> None:
+        """Of interval and crontab, what was chosen; the other is emptied."""
+        interval, crontab, __ = schedule.fields(prefix)
+        if kind != INTERVAL:
+            found[interval] = None
+        elif not found.get(interval):
+            self.add_error(interval, _("Say how often, or choose “By hand only”."))
+        if kind != CRONTAB:
+            found[crontab] = ""
+        elif not found.get(crontab):
+            self.add_error(crontab, _("Write a crontab, or choose “By hand only”."))
 
     def settings(self) -> dict[str, Any]:
         """What the services take, as far as it is filled in."""
-        found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
+        found = {name: value for name, value in self.cleaned_data.items() if name not in ("schedule", "roster")}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
         found["parked_days"] = found.get("parked_days") or 7
         found["deletes"] = found.get("deletes") or DeletePolicy.IGNORE
@@ -235,14 +258,17 @@ class SyncForm(forms.Form):
 
 
 def _initial(sync: Sync) -> dict[str, Any]:
-    kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
     names = (
-        "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
-        "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
+        "name", "mode", "filter", *schedule.fields(), *schedule.fields(schedule.ROSTER), "objective_seconds", "lookback_seconds", "compare_first",
+        "parked_days", "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
     )  # fmt: skip
-    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
-        name: getattr(sync, name) for name in names
-    }
+    kinds = {"schedule": _kind_of(sync, ""), "roster": _kind_of(sync, schedule.ROSTER)}
+    return {**kinds, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {name: getattr(sync, name) for name in names}
+
+
+def _kind_of(sync: Sync, prefix: str) -> str:
+    interval, crontab, __ = schedule.fields(prefix)
+    return INTERVAL if getattr(sync, interval) else CRONTAB if getattr(sync, crontab) else HAND
 
 
 class RecordsForm(forms.Form):

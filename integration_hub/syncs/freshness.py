@@ -11,7 +11,7 @@ from operator import or_
 from django.db.models import IntegerField, OuterRef, Q, Subquery
 from django.utils import timezone
 
-from integration_hub.syncs.models import OpenRow, Run, Sync
+from integration_hub.syncs.models import WHOLE, OpenRow, Run, Sync
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, RunState
 
 CAP = 10_000
@@ -93,7 +93,7 @@ def last_runs(syncs: Iterable[Sync], count: int = SHOWN_RUNS) -> dict[int, list[
     found: dict[int, list[Run]] = {}
     if wanted:
         columns = ("sync_id", "name", "state", "dry", "trigger", "made_at", "started_at", "ended_at", "last_is_whole")
-        runs = Run.objects.filter(reduce(or_, wanted)).annotate(last_is_whole=Q(keys__isnull=True, applies__isnull=True)).only(*columns[:-1])
+        runs = Run.objects.filter(reduce(or_, wanted)).annotate(last_is_whole=WHOLE).only(*columns[:-1])
         for run in sorted(runs, key=lambda run: -run.pk):  # not ordered by the database, which would read all runs in that order
             found.setdefault(run.sync_id or 0, []).append(run)
     return found

@@ -6,7 +6,9 @@ decision of the sync. Later runs bring it up to date: what they plan anew takes 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Sum
 
@@ -16,7 +18,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.syncs.changesets import DELETES
 from integration_hub.syncs.models import ChangeSet, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.roster import read_nothing
-from integration_hub.syncs.states import DeletePolicy, OpenState, Trigger
+from integration_hub.syncs.states import ENDED_WHOLE, DeletePolicy, OpenState
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,6 +37,26 @@ _QUESTIONS = {
     "delete": _("Delete {count} records in {target}?"),
     "mark": _("Mark {count} records in {target} as deleted?"),
 }
+_BEYOND = {
+    "create": (
+        _("Creates would wait for a decision: there are {count}, and at most {most} go without asking."),
+        _("Creates would wait for a decision: there are {count}, {share} % of {links} linked records, and at most {percent} % go without asking."),
+    ),
+    "update": (
+        _("Updates would wait for a decision: there are {count}, and at most {most} go without asking."),
+        _("Updates would wait for a decision: there are {count}, {share} % of {links} linked records, and at most {percent} % go without asking."),
+    ),
+    "delete": (
+        _("Deletes would wait for a decision: there are {count}, and at most {most} go without asking."),
+        _("Deletes would wait for a decision: there are {count}, {share} % of {links} linked records, and at most {percent} % go without asking."),
+    ),
+}
+_OF_NO_LINKS = {
+    "create": _("Creates would wait for a decision: there are {count}, and no record is linked yet, of which {percent} % would go without asking."),
+    "update": _("Updates would wait for a decision: there are {count}, and no record is linked yet, of which {percent} % would go without asking."),
+    "delete": _("Deletes would wait for a decision: there are {count}, and no record is linked yet, of which {percent} % would go without asking."),
+}
+_OF_NOTHING = _("Deletes would wait for a decision: there are {count}, and {source} says that it holds nothing, which is not believed.")
 
 
 def limits_of(sync: Sync) -> dict[str, list[int | None]]:
@@ -77,6 +99,54 @@ def is_beyond(run: Run, operation: str, planned: int) -> bool:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """Changes of a kind that a dry run has planned beyond what its sync may do without asking. `most` and `percent` are the limits then, null where there
+    is none; `links` is what the second is a share of; `empty`: the source was told to hold nothing, so whatever the limits are."""
+
+    operation: str
+    count: int
+    most: int | None
+    percent: int | None
+    links: int | None
+    empty: bool
+    source: str
+
+    @property
+    def sentence(self) -> Text:
+        """The count against the limit that it is beyond."""
+        links = self.links or 0
+        share = share_of(self.count, links) if links else ""
+        values = {"count": self.count, "most": self.most, "percent": self.percent, "links": links, "share": share, "source": self.source}
+        if self.empty:
+            template = _OF_NOTHING
+        elif self.most is not None and self.count > self.most:
+            template = _BEYOND[self.operation][0]
+        else:
+            template = _BEYOND[self.operation][1] if links else _OF_NO_LINKS[self.operation]
+        return Text(template, {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()})
+
+
+def beyond_of(runs: Sequence[Run]) -> dict[int, list[Beyond]]:
+    """Of these runs' dry ones that went through and would have to ask: what a guard would withhold. One query however many they are."""
+    dry = {run.pk: run for run in runs if run.dry and run.undoes is None and not run.first_load and run.state in ENDED_WHOLE}
+    if not dry:
+        return {}
+    sums = {f"n_{op}": Sum(f"{op}s", default=0) for op in OPERATIONS}
+    planned: Any = ChangeSet.objects.filter(run__in=dry).values("run").order_by().annotate(**sums)
+    return {row["run"]: found for row in planned if (found := _beyond(dry[row["run"]], {op: row[f"n_{op}"] for op in OPERATIONS}))}
+
+
+def _beyond(run: Run, planned: dict[str, int]) -> list[Beyond]:
+    found = []
+    for operation, count in planned.items():
+        if count and is_beyond(run, operation, count):
+            most, percent = run.settings.get("guards", {}).get(operation, (None, None))
+            empty = operation == "delete" and read_nothing(run)
+            found.append(Beyond(operation, count, most, percent, run.links_at_start, empty, run.source.system.name if empty else ""))
+    return found
+
+
 def withheld_rows(run: Run, rows: pl.DataFrame) -> set[int]:
     """Which of these rows of a change set are held back."""
     held = [name for operation in run.withheld for name in OPERATIONS[operation]]
@@ -85,6 +155,22 @@ def withheld_rows(run: Run, rows: pl.DataFrame) -> set[int]:
 
 def reason_of(operation: str) -> Text:
     return Text(_REASONS[next(name for name, each in OPERATIONS.items() if operation in each)])
+
+
+def because_of(decision: Decision) -> list[Text]:
+    """What made the guard stop the changes that a decision is about."""
+    if decision.about.get("nothing"):
+        return [Text(_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are."))]
+    said = [reason_of(decision.part)]
+    if links := decision.about.get("links"):
+        values = {"n": f"{decision.count:,}", "links": f"{links:,}", "percent": share_of(decision.count, links)}
+        said.append(Text(_("{n} of {links} linked records, {percent} %."), values))
+    return said
+
+
+def share_of(count: int, links: int) -> str:
+    """In percent of the links, in digits."""
+    return f"{count * 100 / links:,.1f}".removesuffix(".0")
 
 
 def withheld_of(sync: Sync, operation: str) -> OpenRowQuerySet:
@@ -100,7 +186,7 @@ def ask(run: Run) -> bool:
     if sync is None or run.dry:
         return False
     asked = set(Decision.objects.open().about(sync).filter(kind=KIND).values_list("part", flat=True))
-    if not asked and not run.withheld and run.trigger != Trigger.DECISION:
+    if not asked and not run.withheld and run.applies_id is None:
         return False
     waiting = dict(OpenRow.objects.open().filter(sync=sync, state=OpenState.WITHHELD).values_list("step").annotate(n=Count("pk")))
     for operation in OPERATIONS:

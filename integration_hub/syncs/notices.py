@@ -1,15 +1,23 @@
-"""Failed runs, and runs whose books do not balance, are told by e-mail to those who ask for it: of failures the first of a streak, of books each."""
+"""What is told by e-mail. To those who ask for it: failed runs, of a streak the first; runs whose books do not balance, each; and, where they may decide,
+decisions when they open. To one person: rejects that somebody assigns to them."""
 
 from __future__ import annotations
 
 import logging
+import uuid
+
+from django.urls import reverse
 
 from connectors.base import Text, _
+from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.mail import write_to
 from integration_hub.accounts.models import User
+from integration_hub.accounts.roles import PERMISSIONS
+from integration_hub.approvals.models import Decision
 from integration_hub.core.models import Message
+from integration_hub.syncs import guards
 from integration_hub.syncs.books import books_of, differences_of
-from integration_hub.syncs.models import Run
+from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.states import RunState
 
 log = logging.getLogger(__name__)
@@ -22,17 +30,20 @@ def tell_of_failure(message: Message) -> None:
         return
     people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
     reason = Text(run.error["template"], run.error["values"]) if run.error else Text(_("The run ended without saying why."))
-    values = {"name": run.name, "number": run.pk, "target": run.target.system.name}
+    values = {"name": run.name, "number": run.pk, "target": run.target.system.name, "source": run.source.system.name}
     count = write_to(
         people,
         f"run.failed/{run.pk}",
         Text(_("{name} failed"), values),
-        Text(_("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
+        Text(_KEYS_FAILED if run.keys_only else _("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
         reason,
         Text(_("You get no further mail about it until a run has succeeded and another fails.")),
         path=run.get_absolute_url(),
     )
     log.info("told of a failed run", extra={"run": run.pk, "mails": count})
+
+
+_KEYS_FAILED = _("Run {number} of {name} failed, so nobody knows what was deleted in {source} meanwhile.")
 
 
 def tell_of_unbalanced(message: Message) -> None:
@@ -53,7 +64,38 @@ def tell_of_unbalanced(message: Message) -> None:
     log.info("told of books that do not balance", extra={"run": run.pk, "mails": count})
 
 
+def tell_of_decision(message: Message) -> None:
+    """Listens to decision.asked. One that is open is brought up to date without another word; where the same is asked again later, it is another one."""
+    decision = Decision.objects.open().filter(pk=message.subject.removeprefix("decisions/"), kind=guards.KIND).first()
+    sync = Sync.objects.filter(pk=decision.subject_id).first() if decision is not None else None
+    if decision is None or sync is None:
+        return
+    people = User.objects.filter(is_active=True, mail_decisions=True, role__in=PERMISSIONS["decisions.decide"]).exclude(email="")
+    count = write_to(
+        people,
+        f"decision.asked/{decision.pk}",
+        Text(_("{name} waits for a decision"), {"name": sync.name}),
+        Text(decision.question["template"], decision.question["values"]),
+        *guards.because_of(decision),
+        Text(_("Until somebody decides, these records stay as they are; the rest of the run went through.")),
+        path=decision.get_absolute_url(),
+    )
+    log.info("told of a decision", extra={"decision": decision.pk, "mails": count})
+
+
+def tell_assigned(to: User, *, count: int, by: Actor, note: str) -> None:
+    """Write to whoever somebody else has assigned rejects to, in the transaction that does so."""
+    if to.pk == by.user_id:
+        return
+    lines = [Text(_("Rejects that {name} assigns to you: {count}."), {"name": by.name, "count": f"{count:,}"})]
+    if note:
+        lines.append(Text(_("What is asked: {note}"), {"note": note}))
+    subject = Text(_("{name} assigns rejects to you"), {"name": by.name})
+    write_to([to], f"rejects.assigned/{uuid.uuid4().hex}", subject, *lines, path=f"{reverse('rejects:list')}?assigned=me")
+
+
 def is_streak(run: Run) -> bool:
-    """Whether the sync's run before this one had failed as well."""
-    before = Run.objects.decisive().filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
+    """Whether the sync's run before this one had failed as well; of runs over the keys alone, the one of these before it."""
+    kind = Run.objects.filter(keys_only=True, dry=False).order_by("-pk") if run.keys_only else Run.objects.decisive()
+    before = kind.filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
     return before == RunState.FAILED

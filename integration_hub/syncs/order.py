@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from integration_hub.syncs.models import Run, Sync
+from integration_hub.syncs.models import WHOLE, Run, Sync
 from integration_hub.syncs.states import RunState
 
 Order = Mapping[int, set[int]]  # sync → those that it runs after
@@ -60,7 +60,7 @@ def free_of(due: Sequence[Sync]) -> list[Sync]:
 
 def _holds_up(other: int, sync: Sync) -> bool:
     """Whether the other has not been through since the sync was due."""
-    ended = Run.objects.filter(sync=other, dry=False, keys__isnull=True, applies__isnull=True, ended_at__isnull=False).order_by("-pk").first()
+    ended = Run.objects.filter(WHOLE, sync=other, dry=False, ended_at__isnull=False).order_by("-pk").first()
     return ended is None or sync.next_due_at is None or ended.made_at < sync.next_due_at
 
 

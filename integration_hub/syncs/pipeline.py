@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, openrows, roster, undoing, waiting
+from integration_hub.syncs import applying, changesets, keysonly, openrows, roster, undoing, waiting
 from integration_hub.syncs.agreed import Agreed
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
@@ -40,6 +40,8 @@ def carry(work: Work, lease: Lease) -> bool:
     if work.run.state == RunState.COMPARING:
         if work.run.undoes is not None:
             undoing.planned(work, lease, plan)
+        elif work.run.keys_only:
+            keysonly.rostered(work, lease, plan)
         else:
             for __ in compared(work, lease, ahead(mapped(work, read(work)))):
                 pass
@@ -129,7 +131,10 @@ def keys_of(page: MappedPage) -> Iterator[str]:
 def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> ChangeSet | None:
     """One commit: change set, page row, open rows, counters and the position behind the page. The files are on the disk before it."""
     page, counts, changes = result.page, result.page.counts, result.changes
-    place = changesets.placed(changesets.written(changes), work.run.pk) if changes is not None else {}
+    place = {}
+    if changes is not None:
+        content = changesets.written(changes)
+        place = changesets.placed(content, work.run.pk) | (changesets.told_of_plan(changes, content) if work.run.dry else {})
     seen, agreed = (roster.placed(frame, work.run.pk) if frame is not None else "" for frame in (page.roster, result.agreed))
     with transaction.atomic():
         change_set = None

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
 from django.core.exceptions import ValidationError
-from django.core.files.storage import default_storage
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import Exists, F, OuterRef, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -28,13 +28,15 @@ from integration_hub.audit import services as audit
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.definition import read_definition
 from integration_hub.syncs import applying, changesets, services
-from integration_hub.syncs.models import ChangeSet, PlanApproval, Run, Sync
+from integration_hub.syncs.models import ChangeSet, PageRow, PlanApproval, Run, Sync
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState
 from integration_hub.systems.models import System
 
 GOOD_FOR = timedelta(hours=24)
+COUNT_SECONDS = 0.7  # in which what a rule fits is counted, while somebody waits
 OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink")
+_COUNTED = {"creates": {"create"}, "updates": {"update"}, "deletes": {"delete", "mark"}, "unlinks": {"unlink"}, "links": {"adopt"}}  # of `planned_of`
 TRIED_IN_VAIN = (RunState.FAILED, RunState.CANCELLED)
 
 
@@ -73,19 +75,15 @@ def applied_by(approval: PlanApproval) -> Run | None:
 
 
 def digest_of(plan: Run, sync: Sync) -> str:
-    """SHA-256 over what a plan rests on, with its sync as it is now: mapping version, settings and change sets."""
+    """SHA-256 over what a plan rests on, with its sync as it is now: mapping version, settings and change sets, of whose bytes the digests are known since
+    they were planned; the run that applies it reads them all once more."""
     version, rules, direction = plan.mapping_version, plan.settings, plan.direction
     if plan.undoes is None and sync.mapping.latest is not None:
         version, rules, direction = sync.mapping.latest, services.settings_of(sync), sync.direction
     said = [version.pk, version.definition, rules, direction, sync.pair_id, plan.undoes]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-    for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
-        digest.update(f"{change_set.pk} {change_set.rows}".encode())
-        if change_set.content is not None:
-            digest.update(bytes(change_set.content))
-        else:
-            with default_storage.open(change_set.file) as file:
-                digest.update(file.read())
+    for row in ChangeSet.objects.filter(run=plan).order_by("pk").values_list("pk", "rows", "digest"):
+        digest.update("{} {} {}".format(*row).encode())
     return digest.hexdigest()
 
 
@@ -128,9 +126,9 @@ def approve_plan(
     draft = draft_approval(plan, operations=operations, rule=rule, except_keys=except_keys)
     if not reason.strip():
         raise ValidationError({"reason": _("Say why these changes may be written.")})
-    if not draft.approved_count:
+    if not draft.approved_count and draft.is_counted:
         raise ValidationError({"rule": _("No change of this plan fits, so nothing would be approved.")})
-    names = ("operations", "rule", "except_keys", "approved_count")
+    names = ("operations", "rule", "except_keys", "approved_count", "is_counted")
     chosen = {name: getattr(draft, name) for name in names}
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
     digest = digest_of(plan, sync)
@@ -144,14 +142,15 @@ def approve_plan(
             "plan.approved",
             plan,
             by=by,
-            changes={name: [None, services.plain(value)] for name, value in chosen.items() if value},
+            changes={name: [None, services.plain(value)] for name, value in chosen.items() if value and name != "is_counted"},
             note=reason.strip(),
         )
     return approval
 
 
 def draft_approval(plan: Run, *, operations: Sequence[str] = (), rule: str = "", except_keys: Sequence[str] = ()) -> PlanApproval:
-    """What such an approval would hold, not stored, with how many changes it would let through. Raises ValidationError by field."""
+    """What such an approval would hold, not stored, with how many changes it would let through: of a rule and of exceptions as many as are found in a
+    moment, for each change has to be read for them. Raises ValidationError by field."""
     if unknown := sorted(set(operations) - set(OPERATIONS)):
         raise ValidationError({"operations": _("There is no change called {name}.").format(name=unknown[0])})
     draft = PlanApproval(plan=plan, operations=sorted(set(operations)), rule=rule.strip(), except_keys=sorted({key for key in except_keys if key}))
@@ -159,8 +158,17 @@ def draft_approval(plan: Run, *, operations: Sequence[str] = (), rule: str = "",
         read = applying.parsed_rule(draft.rule, rule_types(plan))
     except ExpressionError as error:
         raise ValidationError({"rule": services.with_place(error)}) from error
-    draft.approved_count = 0
+    if read is None and not draft.except_keys:
+        planned = planned_of(plan)
+        if plan.undoes is not None:
+            planned["links"] = 0  # what it keeps as it is
+        draft.approved_count = sum(planned[name] for name, names in _COUNTED.items() if not draft.operations or names & set(draft.operations))
+        return draft
+    draft.approved_count, ends = 0, time.monotonic() + COUNT_SECONDS
     for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
+        if time.monotonic() >= ends:
+            draft.is_counted = False
+            break
         draft.approved_count += applying.chosen(draft, changesets.frame_of(change_set), read).height
     return draft
 
@@ -171,29 +179,39 @@ def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> R
     Raises NotPossible where the plan is no longer good, is not what was approved or was applied already, PairBusy while another run is writing.
     """
     plan = approval.plan
+    if plan is None:
+        raise TypeError("What a guard has withheld is written by its decision.")
     by.require("plans.apply", plan)
     sync = refuse_unless_good(plan)
-    for system in {sync.source.system, sync.target.system}:
-        if system.state == System.State.MAINTENANCE:
-            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
-    if sync.target.system.read_only:
-        raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, then apply the plan."), system=sync.target.system)
     if digest_of(plan, sync) != approval.digest:
         raise NotPossible(gettext_noop("This plan is not what was approved. Make a new one."))
-    settings = {"filter": plan.settings.get("filter", ""), "compare_first": False}
     with transaction.atomic():
         Run.objects.select_for_update().get(pk=plan.pk)
         if not PlanApproval.objects.filter(pk=approval.pk, at=approval.at).exists():
             raise NotPossible(gettext_noop("Somebody has just approved this plan otherwise. Look at it again."))
-        run = services.create_run(
-            sync, plan.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
-            expected_count=approval.approved_count, direction=plan.direction,
-        )  # fmt: skip
+        run = write_approved(approval, sync, planned_by=plan, by=by, trigger=trigger)
         other = approval.runs.exclude(pk=run.pk).exclude(state__in=TRIED_IN_VAIN).first()
         if other is not None:
             raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=other.pk)
         audit.record("plan.applied", plan, by=by, note=str(run.pk))
     return run
+
+
+def write_approved(approval: PlanApproval, sync: Sync, *, planned_by: Run, by: Actor, trigger: str) -> Run:
+    """Start the run that writes what was approved, as the run that planned it would have. Raises NotPossible where a system rests or may not be
+    written to, PairBusy while another run is writing."""
+    for system in {sync.source.system, sync.target.system}:
+        if system.state == System.State.MAINTENANCE:
+            raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
+    if sync.target.system.read_only:
+        raise NotPossible(
+            gettext_noop("{system} is read-only here. Allow writing on its page, then write what was approved."), system=sync.target.system
+        )
+    settings = {**planned_by.settings, "compare_first": False, "guards": {}}
+    return services.create_run(
+        sync, planned_by.mapping_version, by=by, keys=None, mode=Mode.FULL, settings=settings, trigger=trigger, applies=approval,
+        expected_count=approval.approved_count if approval.is_counted else None, direction=planned_by.direction,
+    )  # fmt: skip
 
 
 # --- what is in it ----------------------------------------------------------------------------------------------------
@@ -209,21 +227,41 @@ class FieldCount:
 
 
 def fields_of(plan: Run) -> list[FieldCount]:
-    """The fields that the plan changes, those most updated first. Change sets of an ended run stay as they are, so they are counted once a day."""
-    name = f"plan-fields-{plan.pk}-{plan.made_at.timestamp()}"
-    rows: list[tuple[str, int, int]] | None = cache.get(name)
-    if rows is None:
-        rows = _counted(plan)
-        cache.set(name, rows, 86_400)
-    return [FieldCount(*row) for row in rows]
-
-
-def _counted(plan: Run) -> list[tuple[str, int, int]]:
+    """The fields that the plan changes, those most updated first."""
     counts: dict[str, Counter[str]] = {"update": Counter(), "create": Counter()}
-    for change_set in ChangeSet.objects.filter(run=plan).order_by("pk").iterator(chunk_size=8):
-        frame = changesets.frame_of(change_set, columns=["operation", "send"])
+    for sends in ChangeSet.objects.filter(run=plan).values_list("sends", flat=True):
         for operation, counter in counts.items():
-            sent = frame.filter(frame["operation"] == operation)["send"].struct.unnest()
-            counter.update({column.name: int(column.sum()) for column in sent if column.any()})
-    rows = [(name, counts["update"][name], counts["create"][name]) for name in {**counts["update"], **counts["create"]}]
-    return sorted(rows, key=lambda row: (-row[1], -row[2], row[0]))
+            counter.update(sends.get(operation, {}))
+    found = [FieldCount(name, counts["update"][name], counts["create"][name]) for name in {**counts["update"], **counts["create"]}]
+    return sorted(found, key=lambda field: (-field.updates, -field.creates, field.name))
+
+
+def planned_of(run: Run) -> dict[str, int]:
+    """What its change sets plan, and how much of it is not settled."""
+    of_deletes = Exists(PageRow.objects.filter(partition=OuterRef("partition"), number=OuterRef("page"), missing__gt=0))
+    found = (
+        ChangeSet.objects.filter(run=run)
+        .annotate(ends_links=of_deletes)
+        .aggregate(
+            all_rows=Coalesce(Sum("rows"), 0),
+            total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
+            all_creates=Coalesce(Sum("creates"), 0),
+            all_updates=Coalesce(Sum("updates"), 0),
+            all_deletes=Coalesce(Sum("deletes"), 0),
+            all_unlinks=Coalesce(Sum(F("rows") - F("deletes"), filter=Q(ends_links=True)), 0),
+            linked=Coalesce(Sum("unchanged", filter=Q(ends_links=False)), 0),
+        )
+    )
+    rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
+    unlinks = found["all_unlinks"] if run.undoes is None else 0
+    links = rows - creates - updates - deletes - unlinks
+    return {
+        "rows": rows,
+        "creates": creates,
+        "updates": updates,
+        "deletes": deletes,
+        "links": links,
+        "unlinks": unlinks,
+        "total": found["total"],
+        "linked": found["linked"],
+    }

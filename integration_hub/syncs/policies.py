@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
+from connectors.base import Text
+from integration_hub.core import texts
+from integration_hub.syncs import schedule
 from integration_hub.syncs.models import Sync
 from integration_hub.syncs.openrows import typed
-from integration_hub.syncs.states import DeletePolicy, LeftFilter
+from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
 
 
 def problems(sync: Sync) -> dict[str, str]:
@@ -21,7 +25,21 @@ def problems(sync: Sync) -> dict[str, str]:
         found |= _problems_with_mark(sync)
     if sync.left_filter == LeftFilter.DELETE and sync.deletes == DeletePolicy.IGNORE:
         found["left_filter"] = _("Deleted records are left as they are, so choose first what becomes of them.")
+    if schedule.is_set(sync, schedule.ROSTER) and (why := why_no_rosters(sync)) is not None:
+        found["roster_interval_seconds" if sync.roster_interval_seconds else "roster_crontab"] = texts.render(why)
     return found
+
+
+def why_no_rosters(sync: Sync) -> Text | None:
+    """Why there is no use in reading the keys of the source alone; None where what is gone is seen by it."""
+    if sync.mode == Mode.FULL:
+        return Text(gettext_noop("Every run of this sync reads everything, and so sees what is gone."))
+    if sync.deletes == DeletePolicy.IGNORE:
+        return Text(gettext_noop("Deleted records are left as they are, so choose first what becomes of them."))
+    if not sees_deletes(sync):
+        unseen = gettext_noop("{entity} cannot be asked for single records, and its order is not stable, so nobody can tell what is gone.")
+        return Text(unseen, {"entity": str(sync.source)})
+    return None
 
 
 def _problems_with_mark(sync: Sync) -> dict[str, str]:

@@ -50,6 +50,8 @@ def headway_of(run: Run, counts: dict[str, int]) -> Headway:
         spent = (timezone.now() - sets["began"]).total_seconds() if sets["began"] else 0
         return Headway(done, sets["total"], done / spent if done and spent > 1 else None, sets["total"], sets["left"])
     done = counts["read"] + counts["absent"] - (0 if stage == RunState.COMPARING else sets["left"])
+    if run.applies_id is not None:  # what is to be deleted is read nowhere
+        done += counts["missing"]
     return Headway(done, run.expected_count, reading_rate(run), sets["total"], sets["left"])
 
 

@@ -14,7 +14,7 @@ from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, claims, guards, openrows, waiting
-from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
 from integration_hub.syncs.work import Left, Work
@@ -244,23 +244,9 @@ def _reason_text(outcome: Outcome) -> str | None:
 
 def reject_taken(work: Work, portion: Portion, settled: Settled) -> None:
     """Find the links that uniqueness refuses and make rejects of them."""
-    keys = [target for __, ___, target, *____ in settled.created]
-    taken = dict(
-        bulk.fetch(
-            Link, [work.target_key, work.source_key], key=work.target_key, values=keys, where=LIVE_LINKS[work.target_key], pair=work.run.pair_id
-        )
-    )
-    linked = {
-        row[0]
-        for row in bulk.fetch(
-            Link,
-            [work.source_key],
-            key=work.source_key,
-            values=[source for __, source, *___ in settled.created],
-            where=LIVE_LINKS[work.source_key],
-            pair=work.run.pair_id,
-        )
-    }
+    sources, targets = [row[1] for row in settled.created], [row[2] for row in settled.created]
+    taken = dict(zip(*Link.objects.columns(work.target_key, work.source_key, pair=work.run.pair_id, keys=targets), strict=True))
+    linked = set(Link.objects.columns(work.source_key, pair=work.run.pair_id, keys=sources)[0])
     kept, seen = [], set()
     for row, source, target, print_, counted in settled.created:
         if target in taken or target in seen or (source in linked and not settled.ended):

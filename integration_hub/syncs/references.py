@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from connectors.base import SettingsError, _
-from integration_hub.core import bulk
-from integration_hub.syncs.models import LIVE_LINKS, Link, Pair
+from integration_hub.syncs.models import Link, Pair
 from integration_hub.syncs.states import Side
 from integration_hub.systems.models import Entity, System
 
@@ -45,7 +44,7 @@ class References:
         """Of these keys the linked ones, with the target's key; one query. Raises SettingsError where there is no pair to look in, or more than one."""
         reference = self.reference(entity, target)
         here, there = ("a_key", "b_key") if reference.side == Side.A else ("b_key", "a_key")
-        return dict(bulk.fetch(Link, [here, there], key=here, values=keys, where=LIVE_LINKS[here], pair=reference.pair.pk, part=""))
+        return dict(zip(*Link.objects.columns(here, there, pair=reference.pair.pk, keys=keys, part=""), strict=True))
 
     def reference(self, entity: str, target: str) -> Reference:
         """Raises SettingsError where there is no such pair, or more than one."""

@@ -23,7 +23,7 @@ from integration_hub.core.keys import canonical_key
 from integration_hub.mappings import valuemaps
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import mends, services
+from integration_hub.syncs import mends, notices, services
 from integration_hub.syncs.models import Mend, OpenRow, Sync
 from integration_hub.syncs.openrows import VALUE_IS_THE_CAUSE
 from integration_hub.syncs.reading import kept_page
@@ -220,4 +220,6 @@ def assign_rejects(rows: Any, *, to: User | None, by: Actor, note: str = "") -> 
         for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
             count = sum(sync_id == sync.pk for __, sync_id in pks)
             audit.record("rejects.assigned", sync, by=by, changes={"assigned_to": [None, name]}, note=f"{count}: {note}" if note else str(count))
+        if to is not None and pks:
+            notices.tell_assigned(to, count=len(pks), by=by, note=note.strip())
     return len(pks)

@@ -16,7 +16,7 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from integration_hub.syncs.models import PageRow, Run
-from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode, Trigger
+from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +32,7 @@ SEEN, TOLD, LEFT, UNREADABLE = "", "deleted", "filtered", "unreadable"
 def follows(run: Run) -> bool:
     """Whether this run looks for deletes. What a first load does not meet, it has not written either."""
     policy = run.settings.get("deletes", {}).get("policy", DeletePolicy.IGNORE)
-    return policy != DeletePolicy.IGNORE and not run.first_load and run.trigger != Trigger.DECISION
+    return policy != DeletePolicy.IGNORE and not run.first_load and run.applies_id is None
 
 
 def reads_all(run: Run) -> bool:
@@ -41,8 +41,10 @@ def reads_all(run: Run) -> bool:
 
 
 def read_nothing(run: Run) -> bool:
-    """Whether a run that reads all was told that there is nothing."""
-    return reads_all(run) and not any(run.partitions.values_list("read_count", flat=True))
+    """Whether a run that reads all was told that there is nothing, or writes what such a run withheld."""
+    if run.applies is not None and run.applies.decision is not None:
+        return bool(run.applies.decision.about.get("nothing"))
+    return reads_all(run) and not run.sums()["read"]
 
 
 def may_tell_deletes(run: Run) -> bool:

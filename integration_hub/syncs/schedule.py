@@ -1,4 +1,7 @@
-"""When a sync is due: every so many seconds, or by a crontab in a time zone. Due times live in rows; a late one runs once."""
+"""When a sync is due: every so many seconds, or by a crontab in a time zone. Due times live in rows; a late one runs once.
+
+A sync may have more than one schedule: its own, and with the fields' prefix `roster_` that by which the source's keys alone are read.
+"""
 
 from __future__ import annotations
 
@@ -15,48 +18,60 @@ from django.utils.translation import gettext_noop
 from connectors.base import FieldType
 from integration_hub.syncs.models import Sync
 
+ROSTER = "roster_"
 
-def next_due(sync: Sync, *, after: datetime | None = None) -> datetime | None:
-    """The next time the sync is to run; None where it only runs by hand.
+
+def fields(prefix: str = "") -> tuple[str, str, str]:
+    """The names of a schedule's fields: interval, crontab, and the time zone, which all schedules of a sync share."""
+    return f"{prefix}interval_seconds", f"{prefix}crontab", "time_zone"
+
+
+def is_set(sync: Sync, prefix: str = "") -> bool:
+    return any(getattr(sync, name) for name in fields(prefix)[:2])
+
+
+def next_due(sync: Sync, prefix: str = "", *, after: datetime | None = None) -> datetime | None:
+    """The next time the sync is to run by this schedule; None where it only runs by hand.
 
     A crontab is taken in the sync's time zone, and, where clocks are turned, as cronsim documents it: a time that is skipped runs at the next
     one there is, a time that comes twice runs once (https://github.com/cuu508/cronsim).
     """
     now = after or timezone.now()
-    if sync.interval_seconds:
-        return now + timedelta(seconds=sync.interval_seconds)
-    if sync.crontab:
-        return next(CronSim(sync.crontab, now.astimezone(ZoneInfo(sync.time_zone)))).astimezone(UTC)
+    interval, crontab, zone = (getattr(sync, name) for name in fields(prefix))
+    if interval:
+        return now + timedelta(seconds=interval)
+    if crontab:
+        return next(CronSim(crontab, now.astimezone(ZoneInfo(zone)))).astimezone(UTC)
     return None
 
 
-def problems(sync: Sync) -> dict[str, str]:
-    """What is wrong with a sync's schedule, by field."""
+def problems(sync: Sync, prefix: str = "") -> dict[str, str]:
+    """What is wrong with a schedule of a sync, by field."""
     found: dict[str, str] = {}
-    if sync.interval_seconds and sync.crontab:
-        found["crontab"] = _("Give an interval or a crontab, not both.")
-    if sync.interval_seconds is not None and sync.interval_seconds < 5:
-        found["interval_seconds"] = _("The shortest interval is 5 seconds.")
-    if sync.time_zone not in available_timezones():
-        found["time_zone"] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=sync.time_zone)
-    elif sync.crontab and (wrong := _wrong_with(sync)):
-        found["crontab"] = wrong
+    named = fields(prefix)
+    interval, crontab, zone = (getattr(sync, name) for name in named)
+    if interval and crontab:
+        found[named[1]] = _("Give an interval or a crontab, not both.")
+    if interval is not None and interval < 5:
+        found[named[0]] = _("The shortest interval is 5 seconds.")
+    if zone not in available_timezones():
+        found[named[2]] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=zone)
+    elif crontab and (wrong := _wrong_with(sync, prefix, crontab)):
+        found[named[1]] = wrong
     return found
 
 
-def _wrong_with(sync: Sync) -> str:
+def _wrong_with(sync: Sync, prefix: str, crontab: str) -> str:
     """What is wrong with its crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
-    if len(sync.crontab.split()) == 5:
+    if len(crontab.split()) == 5:
         try:
-            next_due(sync)
+            next_due(sync, prefix)
         except (CronSimError, StopIteration) as error:
             if part := _PARTS.get(str(error)):
-                return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(
-                    crontab=sync.crontab, part=_(part)
-                )
+                return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(crontab=crontab, part=_(part))
         else:
             return ""
-    return _("“{crontab}” is no crontab: five fields, such as 0 2 * * 1-5.").format(crontab=sync.crontab)
+    return _("“{crontab}” is no crontab: five fields, such as 0 2 * * 1-5.").format(crontab=crontab)
 
 
 _PARTS = {

@@ -58,14 +58,28 @@ class NotPossible(Exception):
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand") -> Run:
+def start_run(
+    sync: Sync,
+    *,
+    by: Actor,
+    dry: bool = False,
+    full: bool = False,
+    keys: Sequence[str] | None = None,
+    keys_only: bool = False,
+    trigger: str = "hand",
+) -> Run:
     """Create a run and hand its partition to the workers once the transaction commits.
 
-    `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only. Raises PairBusy while
-    another writing run of the pair is going, NotPossible where the sync cannot run as it is.
+    `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only; `keys_only` reads the keys of
+    all records and nothing else, to see what is gone. Raises PairBusy while another writing run of the pair is going, NotPossible where the sync
+    cannot run as it is.
     """
     by.require("syncs.run", sync)
     version = _published(sync)
+    if keys_only and keys is not None:
+        raise NotPossible(gettext_noop("Read the keys of all records, or some records by their keys, not both."))
+    if keys_only and (why := policies.why_no_rosters(sync)) is not None:
+        raise NotPossible(why.template, **why.values)
     if not dry and sync.target.system.read_only:
         raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, or make a dry run."), system=sync.target.system)
     for system in (sync.source.system, sync.target.system):
@@ -74,7 +88,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
-    if sync.mode == Mode.INCREMENTAL and not full and keys is None and sync.restored_at is None:
+    if sync.mode == Mode.INCREMENTAL and not full and keys is None and not keys_only and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
@@ -84,6 +98,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
             version,
             by=by,
             keys=keys,
+            keys_only=keys_only,
             mode=Mode.INCREMENTAL if cursor else Mode.FULL,
             settings=settings_of(sync),
             dry=dry,
@@ -210,9 +225,12 @@ def _advance_later(run: Run) -> None:
 
 _CHANGEABLE = (
     "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value",
-    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone",
+    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone", "roster_interval_seconds", "roster_crontab",
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
+
+
+SCHEDULES = {"": "next_due_at", schedule.ROSTER: "roster_due_at"}  # prefix of a schedule's fields → when it is due
 
 
 def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sync] = (), **settings: Any) -> Sync:
@@ -225,7 +243,8 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sy
             pair, __ = Pair.objects.get_or_create(a=source, b=target)
         sync = Sync(pair=pair, direction=direction, **settings)
         _check(sync)
-        sync.next_due_at = schedule.next_due(sync)
+        for prefix, due in SCHEDULES.items():
+            setattr(sync, due, schedule.next_due(sync, prefix))
         sync.save()
         sync.after.set(after)
         audit.record("sync.created", sync, by=by, changes={name: [None, plain(getattr(sync, name))] for name in _CHANGEABLE})
@@ -247,8 +266,9 @@ def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, *
         changes |= {name: [before[name], plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != plain(getattr(sync, name))}
         if not changes:
             return sync
-        if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
-            sync.next_due_at = schedule.next_due(sync)
+        for prefix, due in SCHEDULES.items():
+            if changes.keys() & set(schedule.fields(prefix)):
+                setattr(sync, due, schedule.next_due(sync, prefix))
         sync.save()
         audit.record("sync.changed", sync, by=by, changes=changes)
     return sync
@@ -278,12 +298,13 @@ def problems_of(sync: Sync) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     try:
-        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "restored_at", "last_success_at"])
+        sync.full_clean(exclude=["pair", *SCHEDULES.values(), "paused_at", "restored_at", "last_success_at", "roster_read_at"])
     except ValidationError as error:
         found = error.message_dict
     problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
-    if not {"interval_seconds", "crontab", "time_zone"} & found.keys():
-        problems |= schedule.problems(sync)
+    for prefix in SCHEDULES:
+        if not found.keys() & set(schedule.fields(prefix)):
+            problems = schedule.problems(sync, prefix) | problems
     return found | {name: [problem] for name, problem in problems.items()}
 
 
@@ -406,22 +427,37 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -
 def start_due_syncs() -> None:
     """Start every sync that is due, each behind those that it runs after. One that finds its pair busy stays due; one that cannot run says so once and
     waits for its next time."""
+    for sync in order.free_of(_due_syncs(""))[:200]:
+        _start_due(sync, "")
+
+
+def start_due_rosters() -> None:
+    """Have the keys of every source read whose time has come. One that finds its pair busy stays due, and goes before the sync's next run."""
+    for sync in _due_syncs(schedule.ROSTER)[:200]:
+        _start_due(sync, schedule.ROSTER, keys_only=True)
+
+
+def _due_syncs(prefix: str) -> list[Sync]:
+    """Those that are due by this schedule, the longest first, unless one of their systems rests."""
     resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
-    due = Sync.objects.due().exclude(resting).select_related("pair__a__system", "pair__b__system", "mapping").order_by("next_due_at")
-    for sync in order.free_of(list(due))[:200]:
-        try:
-            with transaction.atomic():
-                still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at, paused_at=None)
-                if still_due.update(next_due_at=schedule.next_due(sync), refusal=None):
-                    start_run(sync, by=Actor.schedule(), trigger="schedule")
-        except PairBusy:
-            continue  # the transaction is rolled back: it stays due
-        except NotPossible as error:
-            still_due = Sync.objects.filter(pk=sync.pk, next_due_at=sync.next_due_at)
-            still_due.update(next_due_at=schedule.next_due(sync), refusal=texts.stored(error.text))
-            log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
-        except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
-            log.exception("a due sync could not be started", extra={"sync": sync.pk})
+    due = Sync.objects.due(SCHEDULES[prefix]).exclude(resting)
+    return list(due.select_related("pair__a__system", "pair__b__system", "mapping").order_by(SCHEDULES[prefix]))
+
+
+def _start_due(sync: Sync, prefix: str, **how: Any) -> None:
+    column = SCHEDULES[prefix]
+    still_due = Sync.objects.filter(pk=sync.pk, **{column: getattr(sync, column)})
+    try:
+        with transaction.atomic():
+            if still_due.filter(paused_at=None).update(**{column: schedule.next_due(sync, prefix)}, refusal=None):
+                start_run(sync, by=Actor.schedule(), trigger="schedule", **how)
+    except PairBusy:
+        return  # the transaction is rolled back: it stays due
+    except NotPossible as error:
+        still_due.update(**{column: schedule.next_due(sync, prefix)}, refusal=texts.stored(error.text))
+        log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
+    except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
+        log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from integration_hub.syncs import changesets, claims, guards, openrows, restored
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import ENDED_WHOLE, LIVE, ChangeSetState, Mode, PartitionState, RunState, Trigger
+from integration_hub.syncs.states import ENDED_WHOLE, LIVE, ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +29,12 @@ def say(run: Run, template: str, /, level: str = "info", **values: Any) -> None:
 
 def begin(run: Run) -> None:
     """The first worker has taken a part of it. At once: it starts to write; compared first, or dry: it compares."""
-    compares = run.dry or run.settings.get("compare_first", False)
+    compares = run.dry or run.keys_only or run.settings.get("compare_first", False)
     state = RunState.COMPARING if compares else RunState.WRITING
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
-        at_once = _("writes each page as soon as it is compared") if run.applies_id is None else _("writes what was approved of the plan")
-        say(run, _("compares first, writes nothing yet") if compares else at_once)
+        at_once = _("writes each page as soon as it is compared") if run.applies_id is None else _("writes what was approved")
+        compared = _("reads the keys alone, to see what is gone") if run.keys_only else _("compares first, writes nothing yet")
+        say(run, compared if compares else at_once)
         if run.sync is not None and run.sync.restored_at is not None:
             say(run, _("the hub was restored from a backup: looks for each record that has no link before it creates it"), "warning")
     run.refresh_from_db()
@@ -52,7 +53,7 @@ def advance(run_id: int) -> None:
         if PartitionState.LEASED not in states or not _held(run):
             close(run, RunState.FAILED)
     elif run.state == RunState.COMPARING and states == {PartitionState.COMPARED}:
-        if not run.dry:
+        if not run.dry and not run.keys_only:
             _start_writing(run)
         elif not _start_closing(run):
             close(run, RunState.SUCCEEDED)
@@ -164,9 +165,11 @@ def _drop_unsent(run: Run) -> None:
 def _finish(run: Run) -> None:
     """A run that went through moves the cursor to the greatest that was read up to its bound, and the sync is as fresh as the run's beginning."""
     sync = run.sync
-    if sync is None or run.trigger == Trigger.DECISION:
+    if sync is None:
         return
-    if run.keys is None and run.applies_id is None:
+    if run.keys_only:
+        Sync.objects.filter(pk=sync.pk).update(roster_read_at=run.started_at)
+    elif run.keys is None and run.applies_id is None:
         if run.mode == Mode.FULL:
             restored.went_through(run)
         openrows.close_without_key(run)

@@ -8,21 +8,21 @@ has moved on, it cannot delete, or nobody looked what was there before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
 from connectors.base import KEY, Connector, Text, _
-from integration_hub.core import bulk, texts
+from integration_hub.core import texts
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.match import match_keys
 from integration_hub.syncs import changesets
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
-from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.openrows import typed
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.work import Counts, Work
@@ -274,7 +274,8 @@ def _frame(work: Work, rows: pl.DataFrame, sides: _Sides, operations: pl.Series,
         fields: values.to_frame("v").select(pl.when(creates).then(pl.col("v"))).to_series()
         for fields, values in match_keys(after, work.mapping.definition.match).items()
     }
-    links = _links(work, rows["target_key"].to_list())
+    columns = (work.target_key, "id", "change_set_id", "change_row", "sent_print")
+    links = Link.objects.by_key(*columns, pair=work.run.pair_id, keys=rows["target_key"])
     found = [links.get(key, (None, None, None, None)) for key in rows["target_key"]]
     none = pl.Series([None] * rows.height, dtype=pl.String)
     return pl.DataFrame(
@@ -297,15 +298,6 @@ def _frame(work: Work, rows: pl.DataFrame, sides: _Sides, operations: pl.Series,
             "source": sides.source.to_struct("source"),
         }
     )
-
-
-def _links(work: Work, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Target key → id, newest change set and row, and print of its live link."""
-    columns = [work.target_key, "id", "change_set_id", "change_row", "sent_print"]
-    rows: Iterator[Any] = iter(
-        bulk.fetch(Link, columns, key=work.target_key, values=list(keys), where=LIVE_LINKS[work.target_key], pair=work.run.pair_id)
-    )
-    return {key: tuple(link) for key, *link in rows}
 
 
 def _prints(work: Work, stored: Sequence[bytes | None], after: pl.DataFrame, send: np.ndarray) -> pl.Series:

@@ -17,15 +17,14 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.base import KEY, AllWritten, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemDown, Text, _
-from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import changesets, claims, guards
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.missing import second_look
-from integration_hub.syncs.models import LIVE_LINKS, ChangeSet, Link
+from integration_hub.syncs.models import ChangeSet, Link
 from integration_hub.syncs.prints import field_hashes
-from integration_hub.syncs.states import ChangeSetState, Trigger
+from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import NotYet, Work
 
 if TYPE_CHECKING:
@@ -358,7 +357,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
-    approved = work.run.applies_id is not None or work.run.trigger == Trigger.DECISION  # by somebody who saw what an earlier run had planned
+    approved = work.run.applies_id is not None  # by somebody who saw what an earlier run had planned
     old = approved or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
     compared_first = approved or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()
@@ -393,23 +392,9 @@ def came_back(work: Work, rows: pl.DataFrame) -> set[int]:
 
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
     """Rows whose source record's link is no longer the one they were compared with, or whose target record has got a link since."""
-    columns = [work.source_key, "id", "change_set_id", "change_row"]
-    links = {
-        row[0]: row[1:]
-        for row in bulk.fetch(
-            Link, columns, key=work.source_key, values=rows["source_key"].to_list(), where=LIVE_LINKS[work.source_key], pair=work.run.pair_id
-        )
-    }
-    taken = dict(
-        bulk.fetch(
-            Link,
-            [work.target_key, work.source_key],
-            key=work.target_key,
-            values=rows["target_key"].drop_nulls().to_list(),
-            where=LIVE_LINKS[work.target_key],
-            pair=work.run.pair_id,
-        )
-    )
+    links = Link.objects.by_key(work.source_key, "id", "change_set_id", "change_row", pair=work.run.pair_id, keys=rows["source_key"])
+    targets = rows["target_key"].drop_nulls()
+    taken = dict(zip(*Link.objects.columns(work.target_key, work.source_key, pair=work.run.pair_id, keys=targets), strict=True))
     compared_with = rows.select("row", "source_key", "target_key", "link_id", "link_change_set", "link_change_row").iter_rows()
     return {
         row

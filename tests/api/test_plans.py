@@ -5,10 +5,10 @@ import pytest
 from integration_hub.accounts.actor import Actor
 from integration_hub.syncs.models import Run
 from tests.api.test_syncs import JSON, V1
-from tests.syncs.conftest import by, crm, few, finish, oa, run_now, sandbox, sandbox_server, users_sync
+from tests.syncs.conftest import by, crm, few, finish, full, oa, run_now, sandbox, sandbox_server, users_sync
 from tests.syncs.equal import assert_equal
 
-__all__ = ["by", "crm", "few", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
+__all__ = ["by", "crm", "few", "full", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -39,6 +39,21 @@ def test_a_plan_is_looked_at_approved_and_applied(few, users_sync, run_now, api,
     assert_equal(few)
     assert approver.get(f"{address}/plan/").json()["applied_by"] == run.json()["id"]
     assert approver.post(f"{address}/apply/").status_code == 409
+
+
+def test_a_dry_run_says_what_would_be_withheld_one_by_one_and_in_the_list(full, sandbox, run_now, approver):
+    for user in sandbox.records("oa", "user")[:20]:
+        sandbox.oa.delete("user", user["userId"])
+    run = run_now(full, dry=True)
+
+    told = approver.get(f"{V1}/runs/{run.pk}/").json()["would_withhold"]
+
+    (beyond,) = told
+    assert {name: beyond[name] for name in ("operation", "count", "most", "percent", "links")} == {
+        "operation": "delete", "count": 20, "most": None, "percent": 20, "links": 80,
+    }  # fmt: skip
+    assert beyond["sentence"].startswith("Deletes would wait for a decision: there are 20, ")
+    assert [row["would_withhold"] for row in approver.get(f"{V1}/runs/").json()["items"]] == [told, []]
 
 
 def test_a_run_that_wrote_is_no_plan(few, users_sync, run_now, approver):

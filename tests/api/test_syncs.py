@@ -105,6 +105,8 @@ def test_a_sync_is_changed_paused_resumed_and_deleted(api, integrator, users_syn
     client, address = api(integrator), f"{V1}/syncs/{users_sync.pk}/"
 
     assert client.patch(address, {"crontab": "0 2 * * *", "time_zone": "Asia/Shanghai"}, content_type=JSON).json()["next_due_at"]
+    followed = client.patch(address, {"deletes": "mark", "mark_field": "email", "mark_value": "x", "roster_crontab": "0 3 * * *"}, content_type=JSON)
+    assert followed.json()["roster_due_at"], followed.json()
     wrong = client.patch(address, {"crontab": "never", "filter": "nothing = 1"}, content_type=JSON)
     assert {error["pointer"] for error in wrong.json()["errors"]} == {"#/crontab", "#/filter"}
     assert client.post(f"{address}pause/").json()["standing"] == "paused"
@@ -139,7 +141,7 @@ def test_a_launch_with_a_word_the_hub_does_not_know_starts_nothing(api, operator
     answer = api(operator).post(f"{V1}/syncs/{users_sync.pk}/run/", {"dry_run": True}, content_type=JSON)
 
     assert answer.status_code == 400
-    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, keys.", "pointer": "#/dry_run"}]
+    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, keys, keys_only.", "pointer": "#/dry_run"}]
     assert not Run.objects.exists()
 
 

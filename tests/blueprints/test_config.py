@@ -229,6 +229,22 @@ def test_a_file_says_what_becomes_of_deletes_and_what_a_run_may_do_without_askin
     assert "cannot be deleted through its connector" in err
 
 
+def test_a_file_says_when_all_keys_are_read_to_see_deletes(applied, manage):
+    said = "interval_seconds: 60\n    deletes: mark\n    mark_field: mail\n    mark_value: gone\n    roster_crontab: 0 3 * * *"
+    follows = CRM.replace("interval_seconds: 60", said)
+
+    code, __, err = manage("config", "apply", follows)
+    assert code == 2
+    assert "cannot be asked for single records, and its order is not stable" in err
+    assert manage("config", "apply", follows.replace("list: {path: /contacts,", "list: {path: /contacts, stable_order: true,"))[0] == 0
+
+    sync = Sync.objects.get()
+    assert (sync.roster_crontab, sync.roster_due_at is not None) == ("0 3 * * *", True)
+    exported = yaml.safe_load(manage("config", "export")[1])["syncs"]["Contacts → customers"]
+    assert exported["roster_crontab"] == "0 3 * * *"
+    assert "roster_interval_seconds" not in exported
+
+
 # --- export -----------------------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
 
+from integration_hub.audit.models import Entry
 from integration_hub.core import dumps, health, installation, storage
 from integration_hub.core.backups import CannotBackUp, CannotRestore, make_backup, restore_backup
 from integration_hub.core.models import Backup, Heartbeat
@@ -66,6 +67,21 @@ def test_a_backup_is_put_back_in_place_of_what_there_is(file, make_system):
 
     assert [system.name for system in System.objects.all()] == ["CRM"]
     assert installation.misfit() == ""
+
+
+def test_making_and_putting_back_are_in_the_audit_log_with_who_file_and_size(file):
+    size = file.stat().st_size
+
+    (made,) = Entry.objects.filter(event="hub.backed_up")
+    assert made.actor_name.endswith("(command line)")
+    assert made.changes == {"file": [None, str(file)], "size": [None, size]}
+
+    restore_backup(file, replace=True)
+
+    (put_back,) = Entry.objects.filter(event="hub.restored")
+    assert put_back.actor_name == made.actor_name
+    assert put_back.changes == made.changes | {"made_at": put_back.changes["made_at"]}
+    assert not Entry.objects.filter(event="hub.backed_up").exists(), "the backup is older than what tells of it"
 
 
 def test_it_goes_by_itself_into_a_database_that_was_only_set_up(file, person):
@@ -201,6 +217,7 @@ def test_a_restore_that_did_not_come_to_its_end_lets_nobody_work(file, monkeypat
 def test_an_existing_file_is_not_overwritten(file):
     with pytest.raises(CannotBackUp, match="exists already"):
         make_backup(file)
+    assert Entry.objects.filter(event="hub.backed_up").count() == 1
     with pytest.raises(CommandError, match="exists already"):
         call_command("backup", str(file))
 

@@ -10,9 +10,8 @@ from integration_hub.syncs import services
 from integration_hub.syncs.models import OpenRow
 from tests.faults import proxy
 from tests.faults.comparing import compared
-from tests.syncs.conftest import by, finish, run_now, sandbox, sandbox_server  # noqa: F401  fixtures
-from tests.syncs.test_dialects import TARGETS, demo_sync_at
-from tests.syncs.test_stopping import assert_books
+from tests.syncs.conftest import TARGETS, by, demo_sync_at, finish, run_now, sandbox, sandbox_server  # noqa: F401  fixtures
+from tests.syncs.equal import assert_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

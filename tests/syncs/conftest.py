@@ -1,13 +1,16 @@
 """Two systems of the sandbox, the OA's users mapped to the CRM's, and a way to run a sync here and now, as a worker would."""
 
+import re
 import time
 from datetime import timedelta
 
 import pytest
+import yaml
 from django.core.cache import cache
 from django.utils import timezone
 
 from integration_hub.accounts.actor import Actor
+from integration_hub.blueprints import demo as blueprint
 from integration_hub.mappings.models import Mapping, MappingVersion
 from integration_hub.syncs import carrying, services, stages
 from integration_hub.syncs.models import Partition, Run
@@ -136,3 +139,55 @@ def few(sandbox, oa, crm):
     sandbox.oa.has(user=80)
     sandbox.crm.has(users=5)
     return sandbox
+
+
+@pytest.fixture
+def full(few, users_sync, run_now, by):
+    """A full sync of eighty users that has run once and deletes what is deleted."""
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
+    assert run_now(sync).state == "succeeded"
+    return sync
+
+
+TARGETS = {
+    "OA users → CRM users": ("crm", "oa", {"user": 60}, "users"),
+    "CRM accounts → ERP customers": ("erp", "crm", {"accounts": 60}, "customers"),
+    "ERP sales orders → MRP production orders": ("mrp", "erp", {"sales_orders": 60}, "production-orders"),
+    "CRM contacts → Marketing subscribers": ("marketing", "crm", {"contacts": 60}, "subscribers"),
+}
+
+
+@pytest.fixture
+def demo_sync(sandbox, db, by):
+    """A function that makes one of the demo's syncs with its two systems: demo_sync(name)."""
+    return demo_sync_at(sandbox.url, by)
+
+
+def demo_sync_at(url, by):
+    """The same with the sandbox at this address."""
+    text = re.sub(r"\$\{ENV:(\w+)\}", lambda found: {**blueprint.SECRETS, "SANDBOX_URL": url}[found[1]], blueprint.FILE.read_text())
+    file = yaml.safe_load(text)
+
+    def make(name):
+        mapping = file["mappings"][file["syncs"][name]["mapping"]]
+        sides = []
+        for side in ("source", "target"):
+            system, __, entity = mapping[side].partition("/")
+            settings = file["systems"][system]["settings"]
+            sides.append(registered(system, {**settings, "connection": {**settings.get("connection", {}), **FAST}}, by).entities.get(name=entity))
+        made = published(name, *sides, {key: mapping[key] for key in ("fields", "match")})
+        return services.create_sync(by=by, source=sides[0], target=sides[1], name=name, mapping=made, mode="incremental")
+
+    return make
+
+
+@pytest.fixture
+def spoilt(sandbox, demo_sync):
+    def prepare(name):
+        target, source, counts, entity = TARGETS[name]
+        sandbox.system(source).has(**counts)
+        sandbox.system(target).has(**{entity.replace("-", "_"): 5})
+        sync = demo_sync(name)
+        return sync, sandbox.system(target), entity
+
+    return prepare

@@ -3,7 +3,9 @@
 import re
 
 from integration_hub.core import texts
+from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import Link
+from tests.faults.comparing import compared
 
 
 def mapped(users):
@@ -19,6 +21,27 @@ def assert_equal(sandbox):
     assert {u["employee_id"]: (u["full_name"], u["email"]) for u in users} == expected
     assert len(users) == len(expected), "there are twins"
     assert set(expected) <= set(Link.objects.filter(ended_at=None).values_list("a_key", flat=True))
+
+
+def users_of_crm(sandbox):
+    return {user["employee_id"] for user in sandbox.records("crm", "users")}
+
+
+def assert_books(run):
+    run.refresh_from_db()
+    books = books_of(run)
+    assert run.balanced
+    assert books.balance, books
+    assert books.counts == run.sums()
+
+
+def assert_each_once(sync, system, entity, run):
+    assert_books(run)
+    told = compared(sync)
+    assert (told["missing"], told["differs"], told["twins"], told["left"]) == ([], [], [], {})
+    created = sum(count for what, count in system.applied().items() if what in (f"{entity}.create", f"{entity}.upsert"))
+    assert len(system.records(entity)) <= 5 + created
+    return created
 
 
 def told(run):

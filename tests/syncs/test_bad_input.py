@@ -5,11 +5,12 @@ import pytest
 from integration_hub.syncs import reading, services
 from integration_hub.syncs.models import OpenRow, Sync, SyncCursor
 from integration_hub.systems import services as systems
-from tests.connectors.conftest import contacts, secure  # noqa: F401
-from tests.connectors.shop import Server
-from tests.syncs.conftest import FAST, USERS_TO_USERS, finish, published, registered
+from tests.connectors.conftest import secure
+from tests.syncs.answers import shop_sync
+from tests.syncs.conftest import USERS_TO_USERS, finish, published
 from tests.syncs.equal import assert_equal, reasons, told
 
+__all__ = ["secure", "shop_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
 LIST, USERS = "/api/user/list", "/v1/users"
 
@@ -120,7 +121,7 @@ def test_a_token_that_expires_in_the_middle_is_renewed_and_the_run_goes_on(few, 
     assert_equal(few)
 
 
-def test_a_certificate_that_nobody_signed(few, users_sync, run_at, run_now, secure):  # noqa: F811
+def test_a_certificate_that_nobody_signed(few, users_sync, run_at, run_now, secure):
     run = run_at(secure[0].shop.url)
 
     assert told(run) == ("The TLS certificate of 127.0.0.1 (OA) was not accepted: self-signed certificate. Check address and certificate authority.")
@@ -203,26 +204,6 @@ def test_nul_characters_are_carried_and_told_without_breaking_anything(few, user
     few.oa.change("user", other["userId"], email=other["email"])
     few.oa.delete("user", "9\0")
     all_comes_right(few, users_sync, run, run_now)
-
-
-@pytest.fixture
-def shop_sync(few, crm, by, request):
-    """A sync from a shop whose answers we write ourselves, byte by byte."""
-    pagination = {} if "without an end" in request.node.name.replace("_", " ") else {"pagination": {"type": "none"}}
-    server = Server()
-    shop = registered("Shop", {"base_url": server.shop.url, "connection": FAST, "entities": [contacts(list=pagination)]}, by)
-    source, target = shop.entities.get(), crm.entities.get(name="users")
-    fields = [
-        {"target": "employee_id", "source": "id", "steps": [{"transform": "to_text"}]},
-        {"target": "full_name", "source": "name", "required": True},
-        {"target": "email", "source": "email", "required": True},
-        {"target": "phone", "source": "tags"},
-    ]
-    mapping = published("Contacts", source, target, {"fields": fields, "match": [["employee_id"]]})
-    sync = services.create_sync(by=by, source=source, target=target, name="Contacts", mapping=mapping, mode="full")
-    sync.shop = server.shop
-    yield sync
-    server.close()
 
 
 RAW_RECORDS = {

@@ -12,7 +12,7 @@ from django.db import connection
 from integration_hub.core.models import Heartbeat
 from integration_hub.syncs.management.commands import sync as command
 from integration_hub.syncs.models import Run
-from integration_hub.syncs.services import pause_sync, start_run
+from integration_hub.syncs.services import change_sync, pause_sync, start_run
 from tests.syncs.conftest import finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -67,6 +67,25 @@ def test_a_run_is_waited_for_and_its_rejects_are_in_the_exit_code(users_sync, sa
     sandbox.oa.has(user=3)
     code, said = manage("run", NAME, "--wait", "--dry-run", "--full", "--json")
     assert (code, json.loads(said)["state"], json.loads(said)["dry"]) == (0, "succeeded", True)
+
+
+def test_a_dry_run_says_what_would_be_withheld(full, sandbox, manage, worker):
+    for user in sandbox.records("oa", "user")[:20]:
+        sandbox.oa.delete("user", user["userId"])
+
+    assert "Deletes would wait for a decision: there are 20, " in manage("run", NAME, "--wait", "--dry-run")[1]
+    (beyond,) = json.loads(manage("run", NAME, "--wait", "--dry-run", "--json")[1])["would_withhold"]
+    assert (beyond["operation"], beyond["count"], beyond["percent"]) == ("delete", 20, 20)
+
+
+def test_the_keys_alone_are_read(full, by, sandbox, manage, worker):
+    assert manage("run", NAME, "--keys-only") == (2, "Every run of this sync reads everything, and so sees what is gone.")
+    change_sync(full, by=by, mode="incremental")
+    sandbox.oa.delete("user", sandbox.records("oa", "user")[0]["userId"])
+
+    code, said = manage("run", NAME, "--keys-only", "--wait", "--json")
+
+    assert (code, json.loads(said)["keys_only"], json.loads(said)["counts"]["deleted"]) == (0, True, 1)
 
 
 def test_a_failed_run_says_why(users_sync, sandbox, manage, worker):
@@ -175,3 +194,34 @@ def test_a_run_is_undone_from_the_command_line(few, users_sync, manage, run_now,
 
     assert {user["id"] for user in few.records("crm", "users")} == before
     assert manage("undo", str(run.pk), "--keys", "nobody", "--wait")[0] == 0
+
+
+def test_all_runs_by_a_version_since_a_time_are_undone_from_the_command_line(few, users_sync, manage, run_now, worker):
+    before = {user["id"] for user in few.records("crm", "users")}
+    early = run_now(users_sync)
+    run = run_now(users_sync, full=True)
+    few.oa.add("user", name="New Person", email="new@example.com")
+    last = run_now(users_sync)
+    since = early.made_at.isoformat()
+
+    code, told = manage("undo", NAME, "--version", "1", "--since", since, "--wait", "--json")
+    plan = json.loads(told)
+
+    assert (code, plan["undoes"]) == (0, {"runs": [early.pk, last.pk], "keys": None}), f"run {run.pk} has written nothing"
+    assert manage("apply", str(plan["id"]), "--reason", "Wrong mapping", "--wait")[0] == 0
+    assert {user["id"] for user in few.records("crm", "users")} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("Nobody's", "--version", "1", "--since", "2026-11-22"), "There is no sync called Nobody's; `sync list` shows them."),
+        ((NAME, "--version", "7", "--since", "2026-11-22"), "The mapping Users has no version 7."),
+        ((NAME, "--version", "1", "--since", "noon"), "“noon” is no time, such as 2026-11-22T08:00 or 2026-11-22T08:00:00+01:00."),
+        ((NAME, "--version", "1", "--since", "2999-01-01"), f"No run of {NAME} by this version has written anything since then."),
+        ((NAME, "--version", "1"), "Give the name of a sync with both --version and --since, and without --keys."),
+        ((NAME,), f"“{NAME}” is no number of a run. A sync is named with --version and --since."),
+    ],
+)
+def test_an_undoing_that_cannot_be_planned_says_why(users_sync, manage, words, said):
+    assert manage("undo", *words) == (2, said)

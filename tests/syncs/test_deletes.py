@@ -10,21 +10,10 @@ from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.syncs.work import Work
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.equal import users_of_crm
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def full(few, users_sync, run_now, by):
-    """A full sync of eighty users that has run once and deletes what is deleted."""
-    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete")
-    assert run_now(sync).state == "succeeded"
-    return sync
-
-
-def users_of_crm(sandbox):
-    return {user["employee_id"] for user in sandbox.records("crm", "users")}
 
 
 def a_user(sandbox):

@@ -1,71 +1,15 @@
 """The demo's four syncs, each target with other means against twins: a lookup, an idempotency key in bulk, nothing but a lookup, an upsert."""
 
-import re
-
 import pytest
-import yaml
 
-from integration_hub.blueprints import demo
 from integration_hub.core import texts
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Link, OpenRow
-from tests.faults.comparing import compared
-from tests.syncs.conftest import FAST, finish, published, registered
-from tests.syncs.test_stopping import assert_books
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.conftest import TARGETS, finish
+from tests.syncs.equal import assert_books, assert_each_once
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
-TARGETS = {
-    "OA users → CRM users": ("crm", "oa", {"user": 60}, "users"),
-    "CRM accounts → ERP customers": ("erp", "crm", {"accounts": 60}, "customers"),
-    "ERP sales orders → MRP production orders": ("mrp", "erp", {"sales_orders": 60}, "production-orders"),
-    "CRM contacts → Marketing subscribers": ("marketing", "crm", {"contacts": 60}, "subscribers"),
-}
-
-
-@pytest.fixture
-def demo_sync(sandbox, db, by):
-    """A function that makes one of the demo's syncs with its two systems: demo_sync(name)."""
-    return demo_sync_at(sandbox.url, by)
-
-
-def demo_sync_at(url, by):
-    """The same with the sandbox at this address."""
-    text = re.sub(r"\$\{ENV:(\w+)\}", lambda found: {**demo.SECRETS, "SANDBOX_URL": url}[found[1]], demo.FILE.read_text())
-    file = yaml.safe_load(text)
-
-    def make(name):
-        mapping = file["mappings"][file["syncs"][name]["mapping"]]
-        sides = []
-        for side in ("source", "target"):
-            system, __, entity = mapping[side].partition("/")
-            settings = file["systems"][system]["settings"]
-            sides.append(registered(system, {**settings, "connection": {**settings.get("connection", {}), **FAST}}, by).entities.get(name=entity))
-        made = published(name, *sides, {key: mapping[key] for key in ("fields", "match")})
-        return services.create_sync(by=by, source=sides[0], target=sides[1], name=name, mapping=made, mode="incremental")
-
-    return make
-
-
-@pytest.fixture
-def spoilt(sandbox, demo_sync):
-    def prepare(name):
-        target, source, counts, entity = TARGETS[name]
-        sandbox.system(source).has(**counts)
-        sandbox.system(target).has(**{entity.replace("-", "_"): 5})
-        sync = demo_sync(name)
-        return sync, sandbox.system(target), entity
-
-    return prepare
-
-
-def assert_each_once(sync, system, entity, run):
-    assert_books(run)
-    told = compared(sync)
-    assert (told["missing"], told["differs"], told["twins"], told["left"]) == ([], [], [], {})
-    created = sum(count for what, count in system.applied().items() if what in (f"{entity}.create", f"{entity}.upsert"))
-    assert len(system.records(entity)) <= 5 + created
-    return created
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "cut", "rate_limit"])

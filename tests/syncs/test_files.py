@@ -9,7 +9,7 @@ import pytest
 from integration_hub.syncs import services
 from integration_hub.systems import services as systems
 from tests.syncs.conftest import published
-from tests.syncs.test_stopping import assert_books
+from tests.syncs.equal import assert_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

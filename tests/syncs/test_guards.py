@@ -7,14 +7,14 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
-from integration_hub.syncs import carrying, decisions, services
+from integration_hub.core import texts
+from integration_hub.syncs import carrying, decisions, guards, services
 from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.systems.models import System
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal
-from tests.syncs.test_deletes import full, users_of_crm  # noqa: F401  a fixture
-from tests.syncs.test_dialects import demo_sync, spoilt  # noqa: F401  fixtures
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.equal import assert_equal, users_of_crm
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +37,7 @@ def the_run_of(decision):
     return finish(Run.objects.get(pk=decision.about["applied_by"]))
 
 
-def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_accepts(full, sandbox, run_now, by):  # noqa: F811
+def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_accepts(full, sandbox, run_now, by):
     before = users_of_crm(sandbox)
     gone = lose(sandbox, 0.6)
     sandbox.oa.change("user", sandbox.records("oa", "user")[0]["userId"], name="Renamed Meanwhile")
@@ -60,9 +60,9 @@ def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_
     assert not Decision.objects.open().exists()
 
 
-def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):  # noqa: F811
+def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, most_deletes_percent=None)
-    before = users_of_crm(sandbox)
+    before, linked = users_of_crm(sandbox), set(Link.objects.values_list("a_key", flat=True))
     lose(sandbox, 1.0)
 
     run = run_now(sync)
@@ -72,8 +72,12 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     (decision,) = Decision.objects.open()
     assert "raise" not in decisions.answers(decision), "no limit held them back"
 
+    approvals.decide(decision, "accept", by=by, reason="The old system was emptied")
 
-def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):  # noqa: F811
+    assert (the_run_of(decision).state, users_of_crm(sandbox)) == ("succeeded", before - linked), "it is empty, and somebody says so"
+
+
+def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="userId <> 'nobody'", left_filter="delete")
     users = sorted(user["userId"] for user in sandbox.records("oa", "user"))
     narrow = services.change_sync(sync, by=by, filter=f"userId < '{users[20]}'")
@@ -93,7 +97,7 @@ def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is
     assert not OpenRow.objects.open().exists()
 
 
-def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_now, by):
     before = users_of_crm(sandbox)
     lose(sandbox, 0.6)
     run_now(full)
@@ -110,7 +114,7 @@ def test_refused_changes_are_dropped_and_not_asked_for_again(full, sandbox, run_
     assert (entry.note, entry.changes) == ("The source was restored from an old copy", {"records": [None, 48]})
 
 
-def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_now, by):  # noqa: F811
+def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -122,7 +126,7 @@ def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_n
     assert full.most_deletes_percent == 50
 
 
-def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):  # noqa: F811
+def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="status <> 3", left_filter="delete")
     users = [user["userId"] for user in sandbox.records("oa", "user")]
     for key in users:
@@ -161,6 +165,36 @@ def test_creates_and_updates_have_limits_of_their_own(few, users_sync, sandbox, 
     assert_equal(sandbox)
 
 
+def test_an_accepted_update_whose_record_has_changed_in_the_source_since_is_left(few, users_sync, sandbox, run_now, by):
+    assert run_now(users_sync).state == "succeeded"
+    sync = services.change_sync(users_sync, by=by, mode="full", most_updates=0)
+    users = sandbox.records("oa", "user")[:3]
+    for user in users:
+        sandbox.oa.change("user", user["userId"], name=f"{user['name']} II")
+    run_now(sync)
+    decision = Decision.objects.open().get()
+    sandbox.oa.change("user", users[0]["userId"], name="Changed Again")
+
+    approvals.decide(decision, "accept", by=by, reason="They were married")
+    run = the_run_of(decision)
+
+    assert (run.state, run.balanced, run.counts["updated"], run.counts["moved"]) == ("with_rejects", True, 2, 1)
+    assert [(row.key, row.state) for row in OpenRow.objects.open()] == [(users[0]["userId"], "moved")]
+
+
+def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):
+    lose(sandbox, 0.5)
+    run_now(full)
+    decision = Decision.objects.open().get()
+    System.objects.filter(pk=full.target.system_id).update(read_only=True)
+
+    with pytest.raises(services.NotPossible, match="read-only"):
+        approvals.decide(decision, "accept", by=by, reason="Now")
+
+    decision.refresh_from_db()
+    assert decision.is_open
+
+
 def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
     sandbox.oa.has(user=20)
     sandbox.crm.has(users=0)
@@ -172,7 +206,31 @@ def test_a_first_load_asks_nobody(sandbox, users_sync, run_now, by):
     assert not run.settings["compare_first"], "and waits for nothing"
 
 
-def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):  # noqa: F811
+def test_a_dry_run_says_what_would_be_withheld_against_which_limit(full, sandbox, run_now, by):
+    lose(sandbox, 0.6)
+    sandbox.oa.add("user", name="New Person", email="new@example.com")
+    sync = services.change_sync(full, by=by, most_creates=0, most_updates=0)
+
+    run = run_now(sync, dry=True)
+
+    assert [texts.render(beyond.sentence) for beyond in guards.beyond_of([run])[run.pk]] == [
+        "Creates would wait for a decision: there are 1, and at most 0 go without asking.",
+        "Deletes would wait for a decision: there are 48, 60 % of 80 linked records, and at most 20 % go without asking.",
+    ]
+    assert run_now(sync).counts["withheld"] == 49, "and so it is"
+
+
+def test_a_dry_run_says_that_an_empty_source_would_delete_nothing(full, sandbox, run_now, by):
+    lose(sandbox, 1.0)
+
+    run = run_now(services.change_sync(full, by=by, most_deletes_percent=None), dry=True)
+
+    assert [texts.render(beyond.sentence) for beyond in guards.beyond_of([run])[run.pk]] == [
+        "Deletes would wait for a decision: there are 80, and OA says that it holds nothing, which is not believed."
+    ]
+
+
+def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, by, person):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -190,7 +248,7 @@ def test_a_decision_needs_a_reason_and_somebody_who_may(full, sandbox, run_now, 
         approvals.decide(decision, "refuse", by=by, reason="Too late")
 
 
-def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sandbox, run_now, by):  # noqa: F811
+def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     decision = Decision.objects.open().get()
@@ -203,7 +261,7 @@ def test_while_another_run_of_the_pair_is_going_the_decision_stays_open(full, sa
     assert decision.is_open
 
 
-def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, run_now, by):  # noqa: F811
+def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
     first = Decision.objects.open().get()
@@ -241,7 +299,7 @@ def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_s
 
 
 @pytest.fixture
-def customers_sync(spoilt, run_now, by):  # noqa: F811
+def customers_sync(spoilt, run_now, by):
     """The demo's sync of the CRM's accounts to the ERP's customers, which has run and deletes what is deleted."""
     sync, __, ___ = spoilt("CRM accounts → ERP customers")
     assert run_now(sync).balanced

@@ -19,9 +19,8 @@ from integration_hub.systems import health
 from integration_hub.systems import services as systems
 from integration_hub.systems.models import Circuit
 from tests.syncs.conftest import finish, published
-from tests.syncs.equal import assert_equal
-from tests.syncs.test_stopping import assert_books
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.equal import assert_books, assert_equal
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 from tests.threads import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from integration_hub.syncs import journal, services
 from tests.connectors.odata_service import ODataServer
 from tests.connectors.sql_places import place
 from tests.syncs.ends import COUNT, Crm, Erp, File, Service, Table
-from tests.syncs.test_stopping import assert_books
+from tests.syncs.equal import assert_books
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -12,8 +12,8 @@ from integration_hub.syncs import mapping, pipeline, services, waiting
 from integration_hub.syncs.models import OpenRow, Run
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 from tests.syncs.linked import accounts_sync, company, contacts_sync
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 __all__ = ["accounts_sync", "company", "contacts_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -4,11 +4,10 @@ import pytest
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Link, OpenRow, Sync
+from tests.syncs.answers import shop_sync
 from tests.syncs.conftest import USERS_TO_USERS, finish
-from tests.syncs.equal import assert_equal, reasons, told
+from tests.syncs.equal import assert_books, assert_equal, reasons, told
 from tests.syncs.linked import accounts_sync, company, contacts_sync
-from tests.syncs.test_bad_input import shop_sync
-from tests.syncs.test_stopping import assert_books
 
 __all__ = ["accounts_sync", "company", "contacts_sync", "shop_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -8,13 +8,13 @@ from django.utils import timezone
 
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.core import texts
-from integration_hub.syncs import plans, restored, services
+from integration_hub.syncs import changesets, plans, restored, services
 from integration_hub.syncs.models import OpenRow, Run, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal, mapped
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.equal import assert_equal, mapped, told
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = "Checked with sales"
@@ -125,13 +125,33 @@ def test_a_plan_goes_with_the_settings_and_the_mapping_it_was_made_with(few, use
 
 
 def test_what_is_applied_is_what_was_approved(few, users_sync, run_now, by):
-    plan = run_now(users_sync, dry=True)
+    plan, before = run_now(users_sync, dry=True), few.records("crm", "users")
     approval = plans.approve_plan(plan, by=by, reason=WHY)
-    change_set = plan.change_sets.first()
+    change_set = plan.change_sets.last()
     change_set.content = bytes(change_set.content)[:-1] + b"!"
     change_set.save()
 
+    run = finish(plans.apply_plan(approval, by=by))
+
+    assert (run.state, few.records("crm", "users")) == ("failed", before), "not even what comes before it was written"
+    assert told(run) == f"The changes of run {plan.pk} are not what was approved: some were altered in the hub since. Make a new plan."
+    change_set.digest = changesets.digest_of(change_set.content)
+    change_set.save()
     assert "not what was approved" in refusal_of(plans.apply_plan, approval, by=by)
+
+
+def test_nobody_waits_for_a_rule_to_be_counted_to_the_end(few, users_sync, run_now, by, monkeypatch):
+    plan = run_now(users_sync, dry=True)
+    monkeypatch.setattr(plans, "COUNT_SECONDS", 0)
+
+    approval = plans.approve_plan(plan, by=by, reason=WHY, rule="operation = 'create'")
+    assert (approval.approved_count, approval.is_counted) == (0, False)
+    assert plans.approve_plan(plan, by=by, reason=WHY, operations=["create"]).approved_count == 75, "without a rule nothing has to be read"
+    approval = plans.approve_plan(plan, by=by, reason=WHY, rule="operation = 'create'")
+
+    run = finish(plans.apply_plan(approval, by=by))
+
+    assert (run.expected_count, run.counts["created"], run.balanced) == (None, 75, True)
 
 
 def test_a_plan_is_applied_once(few, users_sync, run_now, apply, by):

@@ -5,10 +5,11 @@ from django.core.exceptions import ValidationError
 
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.audit.models import Entry
-from integration_hub.syncs import resolving, services
+from integration_hub.syncs import plans, resolving, services
 from integration_hub.syncs.kept import unpacked_record
-from integration_hub.syncs.models import Mend, OpenRow
+from integration_hub.syncs.models import Link, Mend, OpenRow
 from integration_hub.syncs.services import NotPossible
+from tests.syncs.conftest import finish
 from tests.syncs.linked import company
 from tests.syncs.shops import DEFINITION, add, replayed, shop, shops, stores
 
@@ -93,6 +94,23 @@ def test_a_dry_run_takes_mended_values_and_forgets_none(shop, shops, run_now, op
 
     assert run.sums()["rejected"] == 1
     assert Mend.objects.exists()
+
+
+def test_a_plan_with_a_mended_record_is_applied_as_long_as_the_source_has_not_changed_it(shop, shops, run_now, operator, by):
+    add(shop, (1, "", "Germany", 5), (2, "", "Germany", 6))
+    run_now(shops)
+    for row in OpenRow.objects.order_by("key"):
+        resolving.mend_reject(row, {"name": f"Shop {row.key}"}, by=operator)
+        replayed()
+    Link.objects.all().delete()
+    shop.run("ERP", "DELETE FROM stores")
+    plan = run_now(shops, dry=True)
+    shop.run("CRM", "UPDATE shops SET staff = 9 WHERE id = 2")
+
+    run = finish(plans.apply_plan(plans.approve_plan(plan, by=by, reason="Checked"), by=by))
+
+    assert (run.counts["created"], run.counts["moved"], run.balanced) == (1, 1, True)
+    assert stores(shop) == {"1": ["Shop 1", "DE", 5]}
 
 
 def test_a_mend_is_taken_back(shop, shops, run_now, operator):

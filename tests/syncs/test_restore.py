@@ -12,10 +12,9 @@ from integration_hub.syncs import changesets, services, write
 from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run, Sync
 from integration_hub.syncs.states import OpenState
 from tests.dying import POINTS
-from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal, reasons
-from tests.syncs.test_dialects import TARGETS, assert_each_once, demo_sync, spoilt  # noqa: F401  fixtures
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.conftest import TARGETS, finish
+from tests.syncs.equal import assert_each_once, assert_equal, reasons
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,7 +61,7 @@ def test_a_first_load_that_was_lost_in_the_middle_goes_on_without_a_twin(sandbox
 
 @pytest.mark.parametrize("point", [pytest.param("before send", marks=pytest.mark.faults), "after commit"])
 @pytest.mark.parametrize("name", TARGETS)
-def test_whatever_the_target_offers_against_twins_none_is_made(name, point, spoilt, by, backup):  # noqa: F811
+def test_whatever_the_target_offers_against_twins_none_is_made(name, point, spoilt, by, backup):
     sync, system, entity = spoilt(name)
     run = services.start_run(sync, by=by)
     assert carry_until_killed(run.partitions.get(), point, at=1)

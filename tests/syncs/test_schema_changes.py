@@ -4,9 +4,8 @@ import pytest
 
 from integration_hub.syncs.models import SyncCursor
 from integration_hub.systems import services as systems
-from tests.syncs.equal import told
-from tests.syncs.test_cursors import MOMENT, kind, people
-from tests.syncs.test_stopping import assert_books
+from tests.syncs.equal import assert_books, told
+from tests.syncs.people import MOMENT, kind, people
 
 __all__ = ["kind", "people"]
 pytestmark = pytest.mark.django_db(transaction=True)

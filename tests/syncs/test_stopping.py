@@ -16,11 +16,10 @@ from django.utils import timezone
 from integration_hub.core import leases, texts
 from integration_hub.core.leases import LeaseLost
 from integration_hub.syncs import carrying, pipeline, reading, record, services, stages, write
-from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import SEND_AGAIN_AFTER, ChangeSet, Link, Partition, Run, SyncCursor
 from tests.syncs.conftest import finish
-from tests.syncs.equal import assert_equal, told
-from tests.syncs.test_takeover import carry_until_killed, dying_worker, let_the_lease_run_out
+from tests.syncs.equal import assert_books, assert_equal, told
+from tests.syncs.killing import carry_until_killed, dying_worker, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,14 +42,6 @@ def portions(monkeypatch):
         monkeypatch.setattr(pipeline, "record", recording)
 
     return after
-
-
-def assert_books(run):
-    run.refresh_from_db()
-    books = books_of(run)
-    assert run.balanced
-    assert books.balance, books
-    assert books.counts == run.sums()
 
 
 def test_a_cancelled_run_stops_at_a_safe_point_and_the_next_one_goes_on(few, users_sync, run_now, portions, by):

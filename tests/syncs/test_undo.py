@@ -13,7 +13,7 @@ from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import Link, Run
 from integration_hub.syncs.services import NotPossible, PairBusy, start_run
 from tests.syncs.conftest import USERS_TO_USERS, finish
-from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

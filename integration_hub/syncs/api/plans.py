@@ -16,9 +16,11 @@ class FieldCountSerializer(serializers.Serializer[Any]):
 
 
 class ApprovalSerializer(serializers.ModelSerializer[PlanApproval]):
+    is_counted = serializers.BooleanField(read_only=True, help_text="False: more changes fit, for counting them all would have taken too long.")
+
     class Meta:
         model = PlanApproval
-        fields = ("digest", "operations", "rule", "except_keys", "approved_count", "reason", "actor_name", "at")
+        fields = ("digest", "operations", "rule", "except_keys", "approved_count", "is_counted", "reason", "actor_name", "at")
         read_only_fields = fields
 
 

@@ -17,7 +17,7 @@ from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.paging import KeyPaging
 from integration_hub.core.rest.views import HubApi
 from integration_hub.core.templatetags.hub import ABSENT
-from integration_hub.syncs import journal, plans, services, undo
+from integration_hub.syncs import guards, journal, plans, services, undo
 from integration_hub.syncs.api.plans import ApprovingSerializer, PlanSerializer, UndoingSerializer, plain_plan
 from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run
 
@@ -31,18 +31,33 @@ class CountsSerializer(serializers.Serializer[Any]):
         return {name: serializers.IntegerField() for name in COUNTS}
 
 
+class BeyondSerializer(serializers.Serializer[guards.Beyond]):
+    """Changes of a kind that would wait for a decision, with the limits they are measured by."""
+
+    operation = serializers.ChoiceField(choices=list(guards.OPERATIONS))
+    count = serializers.IntegerField()
+    most = serializers.IntegerField(allow_null=True, help_text="So many go without asking; null: any number.")
+    percent = serializers.IntegerField(allow_null=True, help_text="So many percent of the linked records go without asking; null: any share.")
+    links = serializers.IntegerField(allow_null=True, help_text="Linked records when the run began, where a limit is a share of them.")
+    sentence = serializers.SerializerMethodField()
+
+    def get_sentence(self, beyond: guards.Beyond) -> str:
+        return texts.render(beyond.sentence)
+
+
 class RunSerializer(serializers.ModelSerializer[Run]):
     mapping_version = serializers.IntegerField(source="mapping_version.number", read_only=True)
     error = serializers.SerializerMethodField()
     counts = serializers.SerializerMethodField()
+    would_withhold = serializers.SerializerMethodField(help_text="Of a dry run that went through: what would wait for a decision.")
     is_cancelling = serializers.SerializerMethodField(help_text="Somebody asked for it to stop; it does at its next safe point.")
 
     class Meta:
         model = Run
         fields = (
-            "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
+            "id", "sync", "name", "state", "direction", "mode", "dry", "keys", "keys_only", "trigger", "actor_name", "mapping", "mapping_version", "first_load",
             "since_value", "since_key", "read_until", "expected_count", "counts", "balanced", "is_cancelling", "error", "made_at", "started_at",
-            "ended_at", "applies_plan_of", "undoes",
+            "ended_at", "applies_plan_of", "undoes", "would_withhold",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -63,10 +78,22 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             return run.sums()
         known = self.context.setdefault("live_counts", {})  # type: ignore[attr-defined]
         if run.pk not in known:
-            shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [run]
-            known.update(sums_of([each for each in shown if not each.counts]))
+            known.update(sums_of([each for each in self._shown(run) if not each.counts]))
         found: dict[str, int] = known[run.pk]
         return found
+
+    @extend_schema_field(BeyondSerializer(many=True))
+    def get_would_withhold(self, run: Run) -> list[dict[str, Any]]:
+        if not run.dry:
+            return []
+        if "beyond" not in self.context:
+            self.context["beyond"] = guards.beyond_of(self._shown(run))  # type: ignore[index]
+        return list(BeyondSerializer(self.context["beyond"].get(run.pk, []), many=True).data)
+
+    def _shown(self, run: Run) -> list[Run]:
+        """The runs of the page that is answered."""
+        shown: Any = self.parent.instance if isinstance(self.parent, serializers.ListSerializer) else [run]
+        return list(shown)
 
 
 def sums_of(runs: list[Run]) -> dict[int, dict[str, int]]:

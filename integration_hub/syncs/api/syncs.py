@@ -52,12 +52,18 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "group", "after", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
+            "roster_interval_seconds", "roster_crontab",
             "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS, "parked_days",
-            "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run", "next_due_at", "paused_at",
-            "last_success_at", "made_at",
+            "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run", "next_due_at", "roster_due_at",
+            "roster_read_at", "paused_at", "last_success_at", "made_at",
         )  # fmt: skip
-        read_only_fields = ("next_due_at", "paused_at", "last_success_at", "made_at")
-        extra_kwargs = {"mode": {"required": False}}
+        read_only_fields = ("next_due_at", "roster_due_at", "roster_read_at", "paused_at", "last_success_at", "made_at")
+        extra_kwargs = {
+            "mode": {"required": False},
+            "roster_interval_seconds": {"help_text": "How often an incremental sync reads the source's keys alone, to see what is gone."},
+            "roster_crontab": {"help_text": "The same by a crontab."},
+            "roster_read_at": {"help_text": "When the keys were last read to their end."},
+        }
 
     def _standing(self, sync: Sync) -> freshness.Standing:
         """Worked out for a whole page of a list at once."""
@@ -87,6 +93,7 @@ class LaunchSerializer(KnownNames, serializers.Serializer[Any]):
     dry = serializers.BooleanField(default=False, help_text="Compare only; write nothing.")
     full = serializers.BooleanField(default=False, help_text="Read everything, even where the sync is incremental.")
     keys = serializers.ListField(child=serializers.CharField(), allow_null=True, default=None, help_text="Only the source records with these keys.")
+    keys_only = serializers.BooleanField(default=False, help_text="Only the keys, of all records: to see what is gone.")
 
 
 class TracedFieldSerializer(serializers.Serializer[Any]):

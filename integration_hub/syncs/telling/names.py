@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from integration_hub.core.parts import Link
 from integration_hub.core.templatetags.hub import interval
 from integration_hub.mappings.models import MappingVersion
+from integration_hub.syncs import schedule
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.states import Mode, Trigger
 from integration_hub.systems.models import Entity
@@ -33,11 +34,12 @@ def from_to(thing: Sync | Run) -> str:
     return f"{entity_name(thing.source)} → {entity_name(thing.target)}"
 
 
-def schedule_words(sync: Sync) -> str:
-    if sync.interval_seconds:
-        return interval(sync.interval_seconds)
-    if sync.crontab:
-        return _("by crontab {crontab} ({zone})").format(crontab=sync.crontab, zone=sync.time_zone)
+def schedule_words(sync: Sync, prefix: str = "") -> str:
+    every, crontab, zone = (getattr(sync, name) for name in schedule.fields(prefix))
+    if every:
+        return interval(every)
+    if crontab:
+        return _("by crontab {crontab} ({zone})").format(crontab=crontab, zone=zone)
     return _("by hand only")
 
 

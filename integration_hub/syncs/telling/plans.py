@@ -47,6 +47,8 @@ def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts
     if run is not None and approval is not None:
         state, word = run_state(run), _("Being applied") if run.is_live else _("Applied")
         said = ngettext("{n} of {all} change was approved.", "{n} of {all} changes were approved.", count)
+        if not approval.is_counted:
+            said = _("What fits of {all} changes was approved.")
         before, __, after = _("{run} writes it, or did.").partition("{run}")
         where: list[str | Link] = [before, Link(_("Run {number}").format(number=number(run.pk)), run.get_absolute_url()), after]
         return Verdict(state, word, said.format(n=number(approval.approved_count), all=number(count)), since=[made], next=where, acts=acts)
@@ -60,6 +62,8 @@ def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts
     since: list[str | Link] = [f"{made} · ", _("good until {when}").format(when=clock(plans.expires_at(plan)))]
     if approval is not None:
         said = ngettext("{n} of {all} change is approved and can be applied.", "{n} of {all} changes are approved and can be applied.", count)
+        if not approval.is_counted:
+            said = _("What fits of {all} changes is approved and can be applied.")
         said = said.format(n=number(approval.approved_count), all=number(count))
         why = _("{name} approved {what}: {reason}").format(name=approval.actor_name, what=approved_words(approval), reason=approval.reason)
         return Verdict("run", _("Approved"), said, since=since, next=[why], acts=acts)

@@ -15,7 +15,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
-from integration_hub.syncs import plans
+from integration_hub.syncs import guards, plans
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import OpenRow, Partition, Run
 from integration_hub.syncs.progress import Headway, compares_first
@@ -111,6 +111,8 @@ def _moment_words(moment: datetime | None) -> str:
 
 def _done_words(run: Run, headway: Headway) -> str:
     done = number(headway.done)
+    if run.keys_only and RunState.COMPARING in (run.state, run.paused_from):
+        return ngettext("{n} key read", "{n} keys read", headway.done).format(n=done)
     if headway.expected is None:
         if run.state == RunState.COMPARING or run.paused_from == RunState.COMPARING:
             return ngettext("{n} record compared", "{n} records compared", headway.done).format(n=done)
@@ -159,6 +161,8 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     if run.dry:
         return _tell_dry(run, counts)
     target, source = run.target.system.name, run.source.system.name
+    if run.keys_only:
+        return _tell_keys(run, counts)
     absent = absent_words(run, counts)
     if not counts["read"]:
         if absent:
@@ -166,7 +170,7 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
         if run.mode == Mode.INCREMENTAL:
             return _("Nothing had changed in {source}.").format(source=source), [_("Nothing needs you now.")], False
         return _("{source} has no records, so nothing was written.").format(source=source), [_("See whether that is right.")], False
-    right = counts["created"] + counts["updated"] + counts["deleted"] + counts["unchanged"]
+    right = _right(run, counts)
     said = ngettext("The record that was taken is right in {target}.", "All {n} records that were taken are right in {target}.", right).format(
         n=number(right), target=target
     )
@@ -174,6 +178,24 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
         said = _("Every record was left out by the filter, so nothing was written.")
     waiting = _waiting_words(run, counts)
     return said, [absent, *waiting] if absent or waiting else [_("Nothing needs you now.")], False
+
+
+def _tell_keys(run: Run, counts: dict[str, int]) -> Words:
+    """A run over the keys alone: what was gone."""
+    read = ngettext("{n} key of {source} was read", "{n} keys of {source} were read", counts["read"])
+    read = read.format(n=number(counts["read"]), source=run.source.system.name)
+    gone = counts["missing"] - counts["kept"]
+    if not gone:
+        return _("{keys}, and no linked record is gone.").format(keys=read), [_("Nothing needs you now.")], False
+    said = ngettext(
+        "{keys}; {n} linked record is gone, and so it is in {target}.", "{keys}; {n} linked records are gone, and so they are in {target}.", gone
+    )
+    return said.format(keys=read, n=number(gone), target=run.target.system.name), [_("Nothing needs you now.")], False
+
+
+def _right(run: Run, counts: dict[str, int]) -> int:
+    """How many records are right in the target now, as far as the run has looked at them."""
+    return counts["created"] + counts["updated"] + counts["deleted"] + (0 if run.keys_only else counts["unchanged"])
 
 
 def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
@@ -212,6 +234,8 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
+    for beyond in guards.beyond_of([run]).get(run.pk, ()):
+        following += [" " if following else "", texts.render(beyond.sentence)]
     if missed:
         rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
@@ -221,7 +245,7 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
 def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
     if run.dry:
         return _tell_dry(run, counts)
-    right = counts["created"] + counts["updated"] + counts["deleted"] + counts["unchanged"]
+    right = _right(run, counts)
     missed = sum(counts[name] for name in MISSED)
     left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
     said = ngettext(

@@ -14,7 +14,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Bar, Bars, Fact, Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, capped, clock, duration, number
-from integration_hub.syncs import guards
+from integration_hub.syncs import guards, schedule
 from integration_hub.syncs.freshness import Standing
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.policies import sees_deletes
@@ -37,6 +37,8 @@ def sync_verdict(standing: Standing, acts: Sequence[Any] = ()) -> Verdict:
     sentence, following, asks = _TELL_SYNC[standing.freshness](standing)
     if standing.live is not None:
         following = [*following, " " if following else "", *_going_words(standing.live)]
+    if standing.sync.restored_at is not None:
+        following = [*following, " " if following else "", restored_words(standing.sync)]
     return Verdict(
         standing.state,
         str(standing.freshness.label),
@@ -47,6 +49,14 @@ def sync_verdict(standing: Standing, acts: Sequence[Any] = ()) -> Verdict:
         asks=asks,
         acts=acts,
     )
+
+
+def restored_words(sync: Sync) -> str:
+    """That a backup was put back, until a run over everything went through."""
+    return _(
+        "The hub was restored from a backup {when}, so the next run reads everything and looks for each record that has no link by its match keys "
+        "before it creates it."
+    ).format(when=clock(sync.restored_at))
 
 
 def _going_words(run: Run) -> list[str | Link]:
@@ -215,9 +225,20 @@ def deletes_told(sync: Sync) -> tuple[str, str]:
         )
     if sync.mode == Mode.FULL:
         return said, _("seen by every run")
+    if schedule.is_set(sync, schedule.ROSTER):
+        keys = _("seen by reading all keys, {schedule}").format(schedule=schedule_words(sync, schedule.ROSTER))
+        return said, _("{keys}, and by every run, for {system} tells them").format(keys=keys, system=system) if tells else keys
     if tells:
         return said, _("seen by every run, for {system} tells them, and by full runs").format(system=system)
     return said, _("seen by full runs only, which are started by hand")
+
+
+def rosters_told(sync: Sync) -> str:
+    """When the keys were read last, and will be next."""
+    last = clock(sync.roster_read_at) if sync.roster_read_at else _("not yet")
+    due = _("when it is resumed") if sync.paused_at else clock(sync.roster_due_at)
+    said = _("all keys are read {schedule}; last {last}, next {due}")
+    return said.format(schedule=schedule_words(sync, schedule.ROSTER), last=last, due=due)
 
 
 def deletes_policy(sync: Sync) -> str:

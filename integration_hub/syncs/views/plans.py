@@ -20,7 +20,7 @@ from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.telling.plans import plan_verdict
-from integration_hub.syncs.views.runs import OfRun, OnRun, planned_of
+from integration_hub.syncs.views.runs import OfRun, OnRun
 
 FIELDS_SHOWN = 10
 KEPT_SHOWN = 8
@@ -68,7 +68,7 @@ class PlanPage(OfPlan):
         }
 
     def facts(self, plan: Run) -> list[Fact]:
-        planned, here = planned_of(plan), reverse("runs:plan", args=[plan.pk])
+        planned, here = plans.planned_of(plan), reverse("runs:plan", args=[plan.pk])
         named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", "delete", _("To delete"))]
         named.append(("links", "adopt", _("To link")) if plan.undoes is None else ("links", "keep", _("Cannot be undone")))
         return [Fact(label, number(planned[name]), href=f"{here}?operation={operation}") for name, operation, label in named]
@@ -83,7 +83,9 @@ class PlanPage(OfPlan):
         acts = []
         if approval is not None and self.by.allows("plans.apply"):
             note = _("What has moved on either side since is left and named. The cursor stays where it is.")
-            sure = ngettext("Write {n} change to {target}?", "Write {n} changes to {target}?", approval.approved_count)
+            sure = _("Write all changes that fit to {target}?")
+            if approval.is_counted:
+                sure = ngettext("Write {n} change to {target}?", "Write {n} changes to {target}?", approval.approved_count)
             sure = sure.format(n=number(approval.approved_count), target=plan.target.system.name)
             acts.append(Act(_("Apply"), post=reverse("runs:apply", args=[plan.pk]), primary=True, icon="play_arrow", confirm=sure, note=note))
         if self.by.allows("plans.approve"):
@@ -138,14 +140,16 @@ class ApprovePlan(OfPlan):
             reason = chosen.pop("reason")
             try:
                 if counts:
-                    return self.render_to_response(self.get_context_data(form=form, fitting=plans.draft_approval(plan, **chosen).approved_count))
+                    return self.render_to_response(self.get_context_data(form=form, fitting=plans.draft_approval(plan, **chosen)))
                 approval = plans.approve_plan(plan, by=self.by, reason=reason, **chosen)
             except ValidationError as refusal:
                 form.add_error(None, refusal)
             except NotPossible as refusal:
                 form.add_error(None, str(refusal))
             else:
-                said = ngettext("{n} change is approved.", "{n} changes are approved.", approval.approved_count)
+                said = _("All changes that fit are approved.")
+                if approval.is_counted:
+                    said = ngettext("{n} change is approved.", "{n} changes are approved.", approval.approved_count)
                 messages.success(request, said.format(n=number(approval.approved_count)))
                 return HttpResponseRedirect(reverse("runs:plan", args=[plan.pk]))
         return self.render_to_response(self.get_context_data(form=form))

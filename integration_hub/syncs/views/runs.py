@@ -4,8 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, Sum
-from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -23,7 +21,7 @@ from integration_hub.core.templatetags.hub import clock, duration, number, perce
 from integration_hub.syncs import plans, services, undo
 from integration_hub.syncs.causes import Cause, causes_of
 from integration_hub.syncs.journal import changes_of
-from integration_hub.syncs.models import COUNTS, ChangeSet, LogLine, PageRow, Partition, Run, Sync
+from integration_hub.syncs.models import COUNTS, LogLine, Partition, Run, Sync
 from integration_hub.syncs.progress import Headway, compares_first, headway_of, shares_of
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunState, Trigger
@@ -159,7 +157,7 @@ class RunPage(OfRun):
         counts, partitions = run.sums(), list(run.partitions.order_by("number")[:200])
         headway = headway_of(run, counts) if run.is_live else None
         causes = causes_of(run=run)
-        planned = planned_of(run)
+        planned = plans.planned_of(run)
         log = list(LogLine.objects.filter(run=run).order_by("-pk")[: LOG_SHOWN + 1])
         context |= {
             "run": run,
@@ -220,7 +218,7 @@ class RunPage(OfRun):
 
     def about(self, run: Run) -> list[dict[str, Any]]:
         version = run.mapping_version
-        mode = mode_words(run.mode) if run.keys is None else _("named records only")
+        mode = _("the keys alone") if run.keys_only else mode_words(run.mode) if run.keys is None else _("named records only")
         mapping = _("{version}, published {when}").format(version=version_words(version), when=clock(version.published_at))
         rows: list[dict[str, Any]] = [
             {
@@ -237,7 +235,9 @@ class RunPage(OfRun):
             more = len(run.undoes["runs"]) - 1
             words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
             rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
-        if run.applies is not None:
+        if run.applies is not None and run.applies.decision is not None:
+            rows.insert(1, {"name": _("Decision"), "value": run.applies.decision.sentence, "href": run.applies.decision.get_absolute_url()})
+        elif run.applies is not None:
             plan = _("of run {number}").format(number=number(run.applies.plan_id))
             rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
@@ -255,37 +255,6 @@ class RunPage(OfRun):
         if run.read_until and run.since_value:
             rows.append({"name": _("Read up to"), "value": run.read_until})
         return rows
-
-
-def planned_of(run: Run) -> dict[str, int]:
-    """What its change sets plan, and how much of it is not settled."""
-    of_deletes = Exists(PageRow.objects.filter(partition=OuterRef("partition"), number=OuterRef("page"), missing__gt=0))
-    found = (
-        ChangeSet.objects.filter(run=run)
-        .annotate(ends_links=of_deletes)
-        .aggregate(
-            all_rows=Coalesce(Sum("rows"), 0),
-            total=Coalesce(Sum(F("rows") - F("settled") - F("not_sent")), 0),
-            all_creates=Coalesce(Sum("creates"), 0),
-            all_updates=Coalesce(Sum("updates"), 0),
-            all_deletes=Coalesce(Sum("deletes"), 0),
-            all_unlinks=Coalesce(Sum(F("rows") - F("deletes"), filter=Q(ends_links=True)), 0),
-            linked=Coalesce(Sum("unchanged", filter=Q(ends_links=False)), 0),
-        )
-    )
-    rows, creates, updates, deletes = (found[f"all_{name}"] for name in ("rows", "creates", "updates", "deletes"))
-    unlinks = found["all_unlinks"] if run.undoes is None else 0
-    links = rows - creates - updates - deletes - unlinks
-    return {
-        "rows": rows,
-        "creates": creates,
-        "updates": updates,
-        "deletes": deletes,
-        "links": links,
-        "unlinks": unlinks,
-        "total": found["total"],
-        "linked": found["linked"],
-    }
 
 
 def progress_of(run: Run, headway: Headway) -> Progress:

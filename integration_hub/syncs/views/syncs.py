@@ -22,7 +22,7 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.mappings.references import entities_pointed_to
-from integration_hub.syncs import groups, guards, services
+from integration_hub.syncs import groups, guards, policies, schedule, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
 from integration_hub.syncs.models import Link as RecordLink
@@ -30,7 +30,16 @@ from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, Mode
 from integration_hub.syncs.telling.names import from_to, mode_words, schedule_words
-from integration_hub.syncs.telling.syncs import bars_legend, deletes_policy, limits_told, run_bars, sync_facts, sync_verdict, written_twice
+from integration_hub.syncs.telling.syncs import (
+    bars_legend,
+    deletes_policy,
+    limits_told,
+    rosters_told,
+    run_bars,
+    sync_facts,
+    sync_verdict,
+    written_twice,
+)
 from integration_hub.syncs.views.rejects import group_of
 from integration_hub.systems.models import System
 
@@ -242,6 +251,14 @@ class SyncPage(OfSync):
                 )
             )  # fmt: skip
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
+            if policies.why_no_rosters(sync) is None:
+                note = _("The keys alone are read; each that is missing is looked up once more before its record counts as deleted.")
+                acts.append(
+                    Act(
+                        _("Look for deletes"), post=reverse("syncs:run", args=[sync.pk]), values={"keys_only": "1"}, quiet=True,
+                        confirm=_("Read all keys of {source}?").format(source=sync.source.system.name), note=note,
+                    )
+                )  # fmt: skip
         if self.by.allows("plans.undo"):
             acts.append(Act(_("Undo a version…"), href=reverse("syncs:undo", args=[sync.pk]), quiet=True))
         if self.by.allows("syncs.change"):
@@ -291,6 +308,8 @@ class SyncPage(OfSync):
             {"name": _("Deletes"), "value": deletes_policy(sync)},
             {"name": _("Without asking"), "value": limits_told(sync)},
         ]
+        if schedule.is_set(sync, schedule.ROSTER):
+            rows.append({"name": _("Looks for deletes"), "value": rosters_told(sync)})
         if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
             again = ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", sync.lookback_seconds)
             rows.insert(2, {"name": _("Reads again"), "value": again.format(n=sync.lookback_seconds)})
@@ -339,7 +358,8 @@ class RunNow(OnSync):
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
         try:
-            run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+            asked = request.POST
+            run = services.start_run(self.sync, by=self.by, dry="dry" in asked, full="full" in asked, keys_only="keys_only" in asked)
         except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
             self.to = busy.run.get_absolute_url()
             raise

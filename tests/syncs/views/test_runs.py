@@ -51,6 +51,15 @@ def test_a_dry_run_says_what_it_would_write(enter, sandbox, users_sync, run_now)
     assert not Link.objects.exists()
 
 
+def test_a_dry_run_says_what_would_be_withheld(enter, sandbox, full, run_now):
+    for user in sandbox.records("oa", "user")[:20]:
+        sandbox.oa.delete("user", user["userId"])
+
+    page = shown(enter("operator"), "runs:detail", run_now(full, dry=True).pk)
+
+    assert "Deletes would wait for a decision: there are 20, 25 % of 80 linked records, and at most 20 % go without asking." in page
+
+
 def test_a_failed_run_says_why_and_what_stays(enter, users_sync):
     run = ended(users_sync, "failed", error={"template": "{system} does not answer.", "values": {"system": "OA"}})
 

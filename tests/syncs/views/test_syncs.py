@@ -8,10 +8,11 @@ from django.utils import timezone, translation
 
 from connectors.base import Text
 from integration_hub.core import texts
-from integration_hub.syncs import services
+from integration_hub.core.templatetags.hub import clock
+from integration_hub.syncs import restored, services
 from integration_hub.syncs.freshness import last_runs, standings_of
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
-from tests.syncs.conftest import ended
+from tests.syncs.conftest import ended, finish
 from tests.syncs.views.conftest import press, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -44,6 +45,57 @@ def test_the_page_says_what_it_does_not_do(enter, users_sync, by):
     users_sync.source.save()
     assert "OA cannot be asked for single records, and its order is not stable" in shown(client, "syncs:detail", users_sync.pk)
     assert "never: CRM is asked by employee_id before a create is sent again" in page
+
+
+def test_the_page_says_when_the_keys_are_read_to_see_deletes(enter, full, run_now, by):
+    client = enter("operator")
+    sync = services.change_sync(full, by=by, mode="incremental")
+    assert "seen by full runs only, which are started by hand" in shown(client, "syncs:detail", sync.pk)
+    sync = services.change_sync(sync, by=by, roster_interval_seconds=3600)
+
+    page = shown(client, "syncs:detail", sync.pk)
+    assert "seen by reading all keys, every hour" in page
+    assert f"all keys are read every hour; last not yet, next {clock(sync.roster_due_at)}" in page
+    press(client, "syncs:run", sync.pk, keys_only="1")
+    run = finish(Run.objects.latest("pk"))
+
+    sync.refresh_from_db()
+    assert f"last {clock(sync.roster_read_at)}" in shown(client, "syncs:detail", sync.pk)
+    page = shown(client, "runs:detail", run.pk)
+    assert "80 keys of OA were read, and no linked record is gone." in page
+    assert "the keys alone" in page
+
+
+def test_keys_are_read_by_a_schedule_from_the_form_as_long_as_the_sync_is_incremental_and_follows_deletes(enter, full):
+    client = enter("integrator")
+    values = {
+        "name": full.name, "mapping": full.mapping_id, "mode": "incremental", "schedule": "hand", "deletes": "delete",
+        "roster": "crontab", "roster_crontab": "0 3 * * *", "roster_interval_seconds_0": "7", "lookback_seconds": "60",
+    }  # fmt: skip
+
+    press(client, "syncs:edit", full.pk, **values)
+    full.refresh_from_db()
+    assert (full.roster_crontab, full.roster_interval_seconds, full.roster_due_at is not None) == ("0 3 * * *", None, True)
+    wrong = press(client, "syncs:edit", full.pk, **values | {"roster_crontab": ""})
+    assert "Write a crontab" in wrong.content.decode()
+    press(client, "syncs:edit", full.pk, **values | {"mode": "full"})
+
+    full.refresh_from_db()
+    assert (full.mode, full.roster_crontab, full.roster_due_at) == ("full", "", None)
+
+
+def test_after_a_backup_was_put_back_the_page_says_when_until_a_run_over_everything_went_through(enter, users_sync, run_now):
+    client, told = enter("viewer"), "looks for each record that has no link by its match keys before it creates it."
+    restored.take_up()
+    sync = Sync.objects.get()
+
+    page = shown(client, "syncs:detail", sync.pk)
+    assert f"The hub was restored from a backup {clock(sync.restored_at)}, so the next run reads everything and {told}" in page
+    run_now(sync, dry=True)
+    assert told in shown(client, "syncs:detail", sync.pk)
+    run_now(sync)
+
+    assert told not in shown(client, "syncs:detail", sync.pk)
 
 
 def test_where_nothing_prevents_a_twin_the_page_says_so(enter, users_sync):

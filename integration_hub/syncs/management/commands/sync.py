@@ -8,6 +8,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -19,7 +20,7 @@ from rest_framework.utils.encoders import JSONEncoder
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import freshness, groups, plans, services, undo
+from integration_hub.syncs import freshness, groups, guards, plans, services, undo
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.progress import headway_of
 from integration_hub.syncs.states import RunState
@@ -46,6 +47,7 @@ class Command(BaseCommand):
         run.add_argument("--dry-run", action="store_true", help=_("Compare only; write nothing."))
         run.add_argument("--full", action="store_true", help=_("Read everything, even where the sync is incremental."))
         run.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
+        run.add_argument("--keys-only", action="store_true", help=_("Only the keys, of all records: to see what is gone."))
         self._add_waiting(run)
         apply = actions.add_parser("apply", help=_("Approve the plan of a dry run and write it."))
         apply.add_argument("plan", type=int, metavar="PLAN", help=_("The number of the dry run."))
@@ -54,9 +56,13 @@ class Command(BaseCommand):
         apply.add_argument("--where", default="", metavar="CONDITION", help=_("Only the changes that a condition is true for."))
         apply.add_argument("--except", nargs="+", default=[], metavar="KEY", dest="except_keys", help=_("Not the source records with these keys."))
         self._add_waiting(apply)
-        undone = actions.add_parser("undo", help=_("Plan what undoes a run; `sync apply` writes it."))
-        undone.add_argument("run", type=int, metavar="RUN", help=_("Its number."))
+        undone = actions.add_parser(
+            "undo", help=_("Plan what undoes a run, or all runs of a sync by a version of its mapping; `sync apply` writes it.")
+        )
+        undone.add_argument("run", metavar="RUN|NAME", help=_("The number of the run; with --version and --since the name of the sync."))
         undone.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
+        undone.add_argument("--version", type=int, dest="number", metavar="N", help=_("All runs by this version of the mapping,"))
+        undone.add_argument("--since", metavar="TIME", help=_("that were started since then, such as 2026-11-22T08:00."))
         self._add_waiting(undone)
         group = actions.add_parser("group", help=_("Run, pause or resume the syncs of a group."))
         group.add_argument("act", choices=sorted(GROUP_ACTS))
@@ -102,11 +108,17 @@ class Command(BaseCommand):
         return SUCCEEDED
 
     def _run(self, options: dict[str, Any]) -> int:
-        sync = Sync.objects.visible_to(self.by).filter(name=options["name"]).first()
-        if sync is None:
-            raise CommandError(_("There is no sync called {name}; `sync list` shows them.").format(name=options["name"]), returncode=WRONG)
+        sync = self._find_sync(options["name"])
         with _refusals():
-            run = services.start_run(sync, by=self.by, dry=options["dry_run"], full=options["full"], keys=options["keys"], trigger="command")
+            run = services.start_run(
+                sync,
+                by=self.by,
+                dry=options["dry_run"],
+                full=options["full"],
+                keys=options["keys"],
+                keys_only=options["keys_only"],
+                trigger="command",
+            )
         return self._started(run, options)
 
     def _apply(self, options: dict[str, Any]) -> int:
@@ -124,8 +136,27 @@ class Command(BaseCommand):
         return self._started(run, options)
 
     def _undo(self, options: dict[str, Any]) -> int:
+        asked = [options[name] is not None for name in ("number", "since")]
+        if any(asked):
+            if not all(asked) or options["keys"] is not None:
+                raise CommandError(_("Give the name of a sync with both --version and --since, and without --keys."), returncode=WRONG)
+            return self._undo_version(options)
+        if not options["run"].isdecimal():
+            raise CommandError(
+                _("“{given}” is no number of a run. A sync is named with --version and --since.").format(given=options["run"]), returncode=WRONG
+            )
         with _refusals():
-            plan = undo.plan_undo(self._find(options["run"]), by=self.by, keys=options["keys"], trigger="command")
+            plan = undo.plan_undo(self._find(int(options["run"])), by=self.by, keys=options["keys"], trigger="command")
+        return self._started(plan, options)
+
+    def _undo_version(self, options: dict[str, Any]) -> int:
+        sync = self._find_sync(options["run"])
+        version = sync.mapping.versions.filter(number=options["number"]).first()
+        if version is None:
+            told = _("The mapping {name} has no version {number}.").format(name=sync.mapping, number=options["number"])
+            raise CommandError(told, returncode=WRONG)
+        with _refusals():
+            plan = undo.plan_undo_of_version(sync, version, since=_time(options["since"]), by=self.by, trigger="command")
         return self._started(plan, options)
 
     def _started(self, run: Run, options: dict[str, Any]) -> int:
@@ -173,6 +204,12 @@ class Command(BaseCommand):
             self.stdout.write(_("Run {number} stops at its next safe point; what is written stays.").format(number=run.pk))
         return SUCCEEDED
 
+    def _find_sync(self, name: str) -> Sync:
+        sync: Sync | None = Sync.objects.visible_to(self.by).filter(name=name).first()
+        if sync is None:
+            raise CommandError(_("There is no sync called {name}; `sync list` shows them.").format(name=name), returncode=WRONG)
+        return sync
+
     def _find(self, number: int) -> Run:
         run: Run | None = Run.objects.visible_to(self.by).select_related("mapping_version").filter(pk=number).first()
         if run is None:
@@ -219,6 +256,8 @@ class Command(BaseCommand):
         self.stdout.write(f"  {told or _('nothing read')}")
         if not run.is_live and (absent := absent_words(run, counts)):
             self.stdout.write(f"  {absent}")
+        for beyond in guards.beyond_of([run]).get(run.pk, ()):
+            self.stdout.write(f"  {texts.render(beyond.sentence)}")
         if run.balanced is False:
             self.stdout.write(f"  {_('The books do not balance; its log says where.')}")
         if reason := texts.render(run.error) or _reason(run):
@@ -282,6 +321,16 @@ _COUNTS = {
     "unknown": _("unknown"),
     "not_sent": _("not sent"),
 }
+
+
+def _time(given: str) -> datetime:
+    """A moment as people write it; without a zone, in the hub's."""
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        told = _("“{given}” is no time, such as 2026-11-22T08:00 or 2026-11-22T08:00:00+01:00.").format(given=given)
+        raise CommandError(told, returncode=WRONG) from None
+    return moment if moment.tzinfo else timezone.make_aware(moment)
 
 
 def _worker_lives() -> bool:
