@@ -33,6 +33,12 @@ from integration_hub.accounts.roles import Role
 from tests import brokers, services
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """So that each worker has a data folder of its own: it would read the settings, with this process's folder, before it comes to this file."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
 def pytest_addoption(parser):
     parser.addoption("--only-database", action="store_true", help="run only the tests that use the database (for a second database)")
 
