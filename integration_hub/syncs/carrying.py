@@ -32,7 +32,7 @@ from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import agreed, deletes, guards, pipeline, stages
+from integration_hub.syncs import deletes, guards, pipeline, stages, unchanged
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
@@ -146,7 +146,7 @@ def measure(run: Run, open: Any) -> None:
     """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
     source, target = run.source.as_schema(), run.target.as_schema()
     found: dict[str, Any] = {}
-    settings = {**run.settings, **agreed.begun(run)}
+    settings = {**run.settings, **unchanged.begun(run)}
     first = Run.objects.live().writing_into(run.target).filter(first_load=True).exclude(pair=run.pair_id).first()
     if first is not None and not run.dry:
         raise NotYet(_("Waits until {name} has filled {entity} for the first time."), retry_after=5.0, name=first.name, entity=str(run.target))

@@ -16,8 +16,8 @@ from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
-from integration_hub.syncs.agreed import Agreed
-from integration_hub.syncs.agreed import of_page as agreement
+from integration_hub.syncs.unchanged import Unchanged
+from integration_hub.syncs.unchanged import of_page as unchanged_on
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
@@ -59,7 +59,7 @@ class Compared:
     page: MappedPage
     changes: pl.DataFrame | None
     passed: list[str] = field(default_factory=list)  # keys with an open row that are right now
-    agreed: pl.DataFrame | None = None  # what the sync's next run may take as agreed; see `agreed`
+    agreed: pl.DataFrame | None = None  # what the sync's next run may take as agreed; see `unchanged`
     held: set[str] = field(default_factory=set)  # what must not be touched by a later page before this one is recorded
 
 
@@ -136,7 +136,7 @@ class Met:
         return bool(self.key.any() or self.match.any())
 
 
-def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, before: Agreed | None) -> Compared:
+def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, before: Unchanged | None) -> Compared:
     """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing.
 
     `met`: in a first load, what alone can be there already; None: anything can. `before`: what the run before agreed on.
@@ -176,7 +176,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
         page,
         draft.frame(),
         passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold],
-        agreed=None if page.wanted else agreement(work, page.keys, hashes, same & whole),
+        agreed=None if page.wanted else unchanged_on(work, page.keys, hashes, same & whole),
         held=draft.held(),
     )
 

@@ -21,7 +21,7 @@ from django.utils import timezone
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import applying, changesets, keysonly, openrows, roster, undoing, waiting
-from integration_hub.syncs.agreed import Agreed
+from integration_hub.syncs.unchanged import Unchanged
 from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -89,7 +89,7 @@ def mapped(work: Work, pages: Iterable[tuple[Page, int | None]]) -> Iterator[Map
 def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     seen = seen_before(work)
-    before = Agreed.of(work)
+    before = Unchanged.of(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with work.open("target") as target:
         for page in pages:

@@ -279,7 +279,7 @@ class PageRow(models.Model):
     last_value = models.TextField(blank=True)  # the greatest (cursor field, key) on it, or the system's own cursor behind it
     last_key = models.CharField(max_length=500, blank=True)
     roster = models.CharField(max_length=200, blank=True)  # file of the keys it saw, while the run lives; see `roster`
-    agreed = models.CharField(max_length=200, blank=True)  # file of the prints of what is as it should be; see `agreed`
+    agreed = models.CharField(max_length=200, blank=True)  # file of the prints of what is as it should be; see `unchanged`
     at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -74,7 +74,7 @@ def of_page(work: Work, keys: Sequence[str], prints: np.ndarray, rows: np.ndarra
     return pl.DataFrame({"key": hashes, "print": hashes_of(prints)}).filter(pl.Series(rows)).sort("key")
 
 
-class Agreed:
+class Unchanged:
     """What the run before agreed on in one part, around the page that is compared."""
 
     def __init__(self, files: dict[int, str], changed: np.ndarray) -> None:
@@ -83,7 +83,7 @@ class Agreed:
         self._pages: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
-    def of(cls, work: Work) -> Agreed | None:
+    def of(cls, work: Work) -> Unchanged | None:
         """None where there is nothing to go by."""
         import numpy as np
         import polars as pl
