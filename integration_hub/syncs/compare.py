@@ -16,12 +16,12 @@ from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import changesets
-from integration_hub.syncs.unchanged import Unchanged
-from integration_hub.syncs.unchanged import of_page as unchanged_on
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.states import OpenState, RunState
+from integration_hub.syncs.unchanged import Unchanged
+from integration_hub.syncs.unchanged import of_page as unchanged_on
 from integration_hub.syncs.work import Counts, Left, Work
 
 if TYPE_CHECKING:
