@@ -170,9 +170,13 @@ class SyncQuerySet(VisibleQuerySet):
         return late
 
     def failing(self) -> SyncQuerySet:
-        """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
-        last = Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]
-        failing: SyncQuerySet = self.filter(paused_at=None).annotate(last_state=Subquery(last)).filter(last_state=RunState.FAILED)
+        """Those whose last run failed, or whose books do not balance, unless they are paused; dry runs, runs over named records and cancelled ones
+        say nothing of that."""
+        last = Run.objects.decisive().filter(sync=OuterRef("pk"))
+        told = self.filter(paused_at=None).annotate(
+            last_state=Subquery(last.values("state")[:1]), last_balanced=Subquery(last.values("balanced")[:1])
+        )
+        failing: SyncQuerySet = told.filter(Q(last_state=RunState.FAILED) | Q(last_balanced=False))
         return failing
 
 

@@ -28,6 +28,24 @@ def test_the_overview_tells_of_failed_late_and_waiting_syncs(users_sync, run_now
     assert f"{users_sync.name} is late" not in causes
 
 
+def test_books_that_do_not_balance_are_red_wherever_their_sync_is_told_of(users_sync, run_now, viewer, person, client):
+    run_now(users_sync)
+    run = ended(users_sync, "succeeded", balanced=False)
+    client.force_login(person("operator"))
+
+    (problem,) = [problem for problem in problems["syncs"](viewer) if problem.state == "bad"]
+    page = client.get(users_sync.get_absolute_url())
+
+    assert (problem.cause, problem.act.href) == (f"The books of {users_sync.name} do not balance", run.get_absolute_url())
+    assert list(Sync.objects.failing()) == [users_sync]
+    assert (page.context["verdict"].state, page.context["verdict"].word) == ("bad", "Books do not balance")
+    assert page.context["verdict"].next[0].href == run.get_absolute_url()
+    assert page.context["bars"].bars[-1].state == "bad"
+    assert "Books do not balance" in page.context["bars"].bars[-1].title
+    assert ("bad", "Books do not balance 1") in page.context["legend"]
+    assert not [words for _state, words in page.context["legend"] if words.startswith("Succeeded")]
+
+
 def test_a_run_that_nobody_takes_is_a_problem(users_sync, viewer, by):
     run = services.start_run(users_sync, by=by)
     run.partitions.update(sent_at=timezone.now() - timedelta(minutes=5))
