@@ -129,7 +129,7 @@ class SystemViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     lookup_field = "slug"
     lookup_value_regex = r"[-\w]+"
     order = ("name", "pk")
-    filterset_fields = ("state", "connector")
+    filterset_fields = {"name": ["exact", "startswith"], "state": ["exact"], "connector": ["exact"]}
 
     def get_queryset(self) -> Any:
         return System.objects.visible_to(self.by).select_related("owner")
