@@ -218,6 +218,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
 
     @extend_schema(request=UndoingVersionSerializer, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def undo(self, request: Request, pk: str) -> Response:
         """Pause the pair's syncs and plan what undoes all runs by a version of the mapping since a time. The answer is the run that plans."""
         asked, sync = UndoingVersionSerializer(data=request.data), self.get_object()
