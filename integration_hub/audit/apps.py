@@ -15,6 +15,8 @@ class AuditConfig(AppConfig):
         from integration_hub.core.registry import event_texts, recorders, restored
 
         recorders.register("audit", services.record)
+        recorders.register("command", services.record_command)
+        event_texts.register("hub.keys_rotated", gettext_noop("re-encrypted the credentials with the first key"))
         event_texts.register("hub.restored", gettext_noop("restored the hub from a backup"))
         restored.register("audit", services.tell_restored)
         overview.changes.register("audit", recent_changes)

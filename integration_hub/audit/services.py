@@ -27,7 +27,16 @@ def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, A
     )
 
 
+def record_command(event: str, subject: models.Model | None = None, **more: Any) -> Entry:
+    """As `record`, of what somebody does on the hub's own machine; without a subject it is the hub that it is done to."""
+    return record(event, subject or _hub(), by=Actor.command(), **more)
+
+
 def tell_restored() -> None:
     """What was done after the backup is not in this log any more."""
+    record("hub.restored", _hub(), by=Actor.hub())
+
+
+def _hub() -> Installation:
     hub, __ = Installation.objects.get_or_create(pk=1)
-    record("hub.restored", hub, by=Actor.hub())
+    return hub

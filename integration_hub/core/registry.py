@@ -81,7 +81,7 @@ def effects_of(entity: object, old: object, new: object) -> list[Effect]:
 sweeps: Registry[Callable[[], None]] = Registry("sweeps")  # called every five seconds, each on its own; short, and safe to run twice at once
 uses: Registry[Callable[[object], list[Use]]] = Registry("uses")  # (object) → what works with it or a part of it, so that nothing in use is deleted
 effects: Registry[Callable[..., list[Effect]]] = Registry("effects")  # (entity, old schema, new one) → what that means for what works with it
-recorders: Registry[Callable[..., object]] = Registry("recorders")  # "audit": writes down what is done below the audit log, in the same transaction
+recorders: Registry[Callable[..., object]] = Registry("recorders")  # what is done below the audit log is written down by "audit", or by a "command"
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it
 
 stored_files: Registry[tuple[Any, str]] = Registry("stored files")  # (model, field): which column names files of the storage, for backups and sweeps

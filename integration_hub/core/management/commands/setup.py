@@ -12,9 +12,11 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
+from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from integration_hub.core.installation import mark_storage
+from integration_hub.core.registry import recorders
 from integration_hub.core.release import missing_migrations
 
 
@@ -44,7 +46,9 @@ class Command(BaseCommand):
         people = get_user_model().objects
         if not people.exists():
             password = secrets.token_urlsafe(12)
-            people.create_superuser("admin", "", password, role="administrator")
+            with transaction.atomic():
+                admin = people.create_superuser("admin", "", password, role="administrator")
+                recorders["command"]("person.created", admin, changes={"role": ["", admin.role]})
             self.stdout.write(f"Sign in as admin with the password {password} (it is shown only now).")
 
     def _install_demo(self, url: str) -> None:
