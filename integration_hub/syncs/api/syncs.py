@@ -282,6 +282,7 @@ class PairViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     permissions = {"destroy": "syncs.delete"}
     serializer_class = PairSerializer
     queryset = Pair.objects.select_related("a__system", "b__system").prefetch_related("syncs")
+    filterset_fields = {"a__system__slug": ["exact"], "a__name": ["exact"], "b__system__slug": ["exact"], "b__name": ["exact"]}
     lookup_value_regex = r"\d{1,18}"
     order = ("pk",)
 
