@@ -39,7 +39,7 @@ def problems(sync: Sync) -> dict[str, str]:
         found["interval_seconds"] = _("The shortest interval is 5 seconds.")
     if sync.time_zone not in available_timezones():
         found["time_zone"] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=sync.time_zone)
-    elif sync.crontab and (wrong := _wrong_with(sync)):
+    if sync.crontab and (wrong := _wrong_with(sync)):
         found["crontab"] = wrong
     return found
 
@@ -48,7 +48,7 @@ def _wrong_with(sync: Sync) -> str:
     """What is wrong with its crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
     if len(sync.crontab.split()) == 5:
         try:
-            next_due(sync)
+            next(CronSim(sync.crontab, timezone.now()))
         except (CronSimError, StopIteration) as error:
             if part := _PARTS.get(str(error)):
                 return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(
@@ -87,8 +87,11 @@ def cursor_value(sync: Sync, text: str) -> str:
         if field.type == FieldType.INTEGER:
             return str(int(text))
         if field.type in (FieldType.NUMBER, FieldType.DECIMAL):
-            return format(Decimal(text).normalize(), "f")
-    except (ValueError, InvalidOperation):
+            number = Decimal(text)
+            if not number.is_finite():
+                raise ValueError(text)
+            return format(number.normalize(), "f")
+    except (ValueError, OverflowError, InvalidOperation):
         raise ValidationError({"value": _(_WANTED[field.type]).format(value=text)}) from None
     return text
 
