@@ -212,10 +212,18 @@ def running(by: Any) -> list[Running]:
             run.get_absolute_url(),
             f"{_('Run {number}').format(number=number(run.pk))} · {run.get_state_display()}",
             shares.get(run.pk),
-            _("{n}/s").format(n=number(round(rate))) if (rate := reading_rate(run)) else "",
+            _("{n}/s").format(n=number(round(rate))) if rate else "",
+            _left_seconds(run, shares.get(run.pk), rate),
         )
-        for run in runs
+        for run, rate in ((run, reading_rate(run)) for run in runs)
     ]
+
+
+def _left_seconds(run: Run, share: float | None, rate: float | None) -> float | None:
+    """How long the reading will still take; None where it is through, or nobody knows."""
+    if share is None or share >= 100 or not rate or not run.expected_count:
+        return None
+    return run.expected_count * (1 - share / 100) / rate
 
 
 def day(by: Any) -> list[Day]:
