@@ -10,14 +10,42 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
 
 @contextmanager
 def plain_refusal(code: int = 2) -> Iterator[None]:
-    """A wrong or missing setting ends the process with the one sentence that names it, not with a traceback."""
+    """A wrong or missing setting, or a database that is away or not set up, ends the process with the one sentence that names it, not with a
+    traceback."""
     from django.core.exceptions import ImproperlyConfigured
+    from django.db import OperationalError, ProgrammingError
 
     try:
         yield
     except ImproperlyConfigured as error:
-        print(error, file=sys.stderr)  # noqa: T201 the settings, and with them the logs, are what is missing
-        raise SystemExit(code) from None
+        why = str(error)
+    except (OperationalError, ProgrammingError) as error:
+        why = database_refusal(error)
+        if not why:
+            raise
+    else:
+        return
+    print(why, file=sys.stderr)  # noqa: T201 the settings, and with them the logs, are what is missing
+    raise SystemExit(code)
+
+
+def database_refusal(error: Exception) -> str:
+    """What is wrong with the database, as one sentence, after this error of a statement; "" where the statement itself was wrong."""
+    from django.db import DatabaseError, OperationalError, connection
+
+    from integration_hub.core import release
+
+    why = ""
+    try:
+        why = release.misfit()
+    except DatabaseError as other:  # not even that can be asked
+        error = other
+    if not why and not isinstance(error, OperationalError):
+        return ""
+    used = connection.settings_dict
+    place = f" at {used['HOST']}:{used['PORT'] or 5432}" if used["HOST"] else ""
+    said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return f"{why} It said: {said}." if why else f"DATABASE_URL: the database {used['NAME']}{place} cannot be used: {said}."
 
 
 def require_broker() -> None:

@@ -55,6 +55,8 @@ if not TESTING and (BASE_DIR / ".env").exists():
         raise ImproperlyConfigured(f"{BASE_DIR / '.env'} may not be read by this user.")
     environ.Env.read_env(BASE_DIR / ".env")
 DEBUG = _switch("DEBUG", default=False)
+if os.environ.get("DATA_DIR") == "":  # a path of nothing is the folder one happens to stand in
+    raise ImproperlyConfigured(f"DATA_DIR is empty. Set it to a folder, or leave it out for {BASE_DIR / 'data'}.")
 DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "data"))).expanduser().resolve()
 try:
     DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -134,8 +136,12 @@ if len(SECRET_KEY) < 50 or len(set(SECRET_KEY)) < 5:
 CREDENTIAL_KEYS = _secret("CREDENTIAL_KEYS")  # keyring of core/crypto.py: "id:key,id:key", the first encrypts
 
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://localhost:{PORT}").rstrip("/")  # in e-mails and OAuth return addresses
-_public = urlsplit(PUBLIC_URL)
-if _public.scheme not in ("http", "https") or not _public.hostname or _public.path or _public.query:
+try:
+    _public = urlsplit(PUBLIC_URL)
+    _is_address = _public.scheme in ("http", "https") and _public.hostname and _public.port != 0 and not _public.path and not _public.query
+except ValueError:
+    _is_address = False
+if not _is_address:
     raise ImproperlyConfigured(f"PUBLIC_URL must be an address such as https://hub.example.com, without a path, not {PUBLIC_URL!r}.")
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=sorted({_public.hostname, "localhost", "127.0.0.1", "[::1]"}))
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[PUBLIC_URL])
@@ -224,7 +230,7 @@ TEMPLATES = [
 
 STORAGE_IS_OWN = "STORAGE_URL" not in os.environ  # a folder that other machines do not see
 STORAGE_URL = env.str("STORAGE_URL", default=f"file://{DATA_DIR / 'storage'}")
-if not STORAGE_URL.startswith("file://"):
+if not STORAGE_URL.startswith("file:///"):
     raise ImproperlyConfigured("STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage.")
 STORAGES = {
     "default": {"BACKEND": "integration_hub.core.storage.DurableFileStorage", "OPTIONS": {"location": STORAGE_URL.removeprefix("file://")}},
@@ -252,6 +258,11 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_DEFAULT_QUEUE = "bulk"
 _scheme = BROKER_URL.partition("://")[0]
+try:
+    for _address in BROKER_URL.split(";"):  # one behind the other is asked where the first is away
+        urlsplit(_address).port  # noqa: B018 raises where it is no number
+except ValueError:
+    _scheme = ""
 # No second try: what could not be sent the sweep sends, and no request waits six seconds for a broker that is away.
 _once = {"max_retries": 0}
 if _scheme in ("redis", "rediss", "redis+socket"):

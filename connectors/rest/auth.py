@@ -148,19 +148,22 @@ class ByTokenCall(Renewed):
 
 
 def expiry(value: Any, written_as: str) -> float | None:
-    """The Unix time a token expires at, from how the system says it; None for nonsense."""
+    """The Unix time a token expires at, from how the system says it; None for nonsense, such as a list, infinity or the year 20,000."""
     try:
         match written_as:
             case "epoch_seconds":
-                return float(value)
+                at = float(value)
             case "epoch_milliseconds":
-                return float(value) / 1000
+                at = float(value) / 1000
             case "iso":
                 moment = dt.datetime.fromisoformat(str(value))
-                return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
-        return time.time() + float(value)
-    except ValueError:
+                at = (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
+            case _:
+                at = time.time() + float(value)
+        dt.datetime.fromtimestamp(at, dt.UTC)
+    except (TypeError, ValueError, OverflowError, OSError):
         return None
+    return at
 
 
 class OAuth(Renewed):

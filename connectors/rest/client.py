@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import random
 import threading
 import time
@@ -269,7 +270,7 @@ class Client(Verdicts):
 
     async def beside(self, act: Callable[..., Returned], *arguments: Any) -> Returned:
         """Run something of the host that may wait, on the one thread kept for that, while requests go on."""
-        return await asyncio.get_running_loop().run_in_executor(self._hub, act, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._hub, contextvars.copy_context().run, act, *arguments)
 
     async def _clear_behind_proxy(self, host: str) -> None:
         """A proxy opens the connection for us, so the guard looks at what we would ask it for; a name only it knows is its own to judge."""

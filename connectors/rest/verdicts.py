@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import random
 import time
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,7 @@ from connectors.rest.templates import as_text
 REASON_LENGTH = 500
 PATIENCE_SECONDS = 2.0  # a longer wait is the caller's, who frees the worker for it
 LONGEST_WAIT = 60.0  # where the system does not say how long
+LONGEST_ASKED = 86_400.0  # whatever it says: after a day it is asked again
 COMMON_ERROR_PATHS = (
     "error.message.value",
     "error.message",
@@ -124,10 +126,6 @@ class Verdicts:
     def note_wait(self, answer: Answer) -> SystemBusy:
         """Remember that the system asked us to wait; no request goes out before that."""
         wait = retry_after(answer.headers.get("Retry-After"))
-        if (
-            wait is not None and wait > PATIENCE_SECONDS and time.monotonic() + wait > self._closed_until + 1.0
-        ):  # of many in flight, one tells the others
-            self.host.asked_to_wait(wait)
         if wait is None and (left := self._closed_until - time.monotonic()) > 0:  # of many in flight, each is told; that is one time
             wait = left
         if wait is None:  # longer each time, with jitter, so that many workers do not come back at once
@@ -150,14 +148,14 @@ class Verdicts:
 
 
 def retry_after(header: str | None) -> float | None:
-    """Seconds a Retry-After header asks for, given as seconds or as a date; None for none or nonsense."""
+    """Seconds a Retry-After header asks for, given as seconds or as a date, a day at most; None for none or nonsense."""
     if not header:
         return None
     try:
-        return max(0.0, float(header))
+        wait = float(header)
     except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - dt.datetime.now(dt.UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None
+        try:
+            wait = (parsedate_to_datetime(header) - dt.datetime.now(dt.UTC)).total_seconds()
+        except (TypeError, ValueError, OverflowError):
+            return None
+    return min(max(0.0, wait), LONGEST_ASKED) if math.isfinite(wait) else None

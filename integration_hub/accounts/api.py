@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
@@ -38,6 +39,7 @@ class TokenViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vie
     permission = "tokens.own"
     serializer_class = TokenSerializer
     queryset = Token.objects.none()
+    filterset_fields = {"name": ["exact", "startswith"], "user__username": ["exact"], "revoked_at": ["isnull"], "expires_at": ["isnull", "gte", "lt"]}
 
     def get_queryset(self) -> Any:
         return Token.objects.visible_to(self.by).select_related("user")
@@ -80,11 +82,13 @@ class PersonViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     serializer_class = PersonSerializer
     queryset = User.objects.all()
     order = ("username", "pk")
+    filterset_fields = {"username": ["exact", "startswith"], "role": ["exact"], "is_active": ["exact"]}
 
     def create(self, request: Request) -> Response:
         given = PersonSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        given.validated_data.pop("is_active", None)
+        if not given.validated_data.pop("is_active", True):
+            raise serializers.ValidationError({"is_active": _("A new person may sign in. Take that away from them afterwards.")})
         person = services.create_person(by=self.by, **given.validated_data)
         return Response(PersonSerializer(person).data, status=status.HTTP_201_CREATED)
 
@@ -92,7 +96,8 @@ class PersonViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         person = self.get_object()
         given = PersonSerializer(person, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
-        given.validated_data.pop("username", None)  # a name is for good: the audit log names people by it
+        if given.validated_data.pop("username", person.username) != person.username:
+            raise serializers.ValidationError({"username": _("A person keeps their name, for the audit log names them by it.")})
         return Response(PersonSerializer(services.change_person(person, by=self.by, **given.validated_data)).data)
 
     @extend_schema(responses=PersonSerializer)

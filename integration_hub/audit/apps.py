@@ -17,5 +17,6 @@ class AuditConfig(AppConfig):
         recorders.register("audit", services.record)
         recorders.register("command", services.record_command)
         event_texts.register("hub.backed_up", gettext_noop("made a backup of the hub"))
+        event_texts.register("hub.keys_rotated", gettext_noop("re-encrypted the credentials with the first key"))
         event_texts.register("hub.restored", gettext_noop("restored the hub from a backup"))
         overview.changes.register("audit", recent_changes)

@@ -6,6 +6,7 @@ from django.db import models
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit.models import Entry
+from integration_hub.core.models import Installation
 
 
 def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, Any] | None = None, note: str = "") -> Entry:
@@ -26,6 +27,11 @@ def record(event: str, subject: models.Model, *, by: Actor, changes: dict[str, A
     )
 
 
-def record_command(event: str, subject: models.Model, *, changes: dict[str, Any]) -> Entry:
-    """Write down what somebody does at the command line of the hub's machine, in the caller's transaction."""
-    return record(event, subject, by=Actor.command(), changes=changes)
+def record_command(event: str, subject: models.Model | None = None, **more: Any) -> Entry:
+    """As `record`, of what somebody does at the command line of the hub's machine; without a subject it is the hub that it is done to."""
+    return record(event, subject or _hub(), by=Actor.command(), **more)
+
+
+def _hub() -> Installation:
+    hub, __ = Installation.objects.get_or_create(pk=1)
+    return hub

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections.abc import Iterable, Iterator
@@ -42,7 +43,7 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
                 close()
             connections.close_all()
 
-    maker = threading.Thread(target=make, name="ahead", daemon=True)
+    maker = threading.Thread(target=contextvars.copy_context().run, args=(make,), name="ahead", daemon=True)  # with the ids of its log lines
     maker.start()
     try:
         while (page := ready.get()) is not _END:

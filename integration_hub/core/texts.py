@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, gettext_noop, pgettext
 
-from connectors.base import Text
+from connectors.base import FieldType, Text
+
+FIELD_TYPES = (
+    gettext_noop("text"), gettext_noop("integer"), gettext_noop("number"), gettext_noop("decimal"), gettext_noop("boolean"), gettext_noop("date"),
+    gettext_noop("time"), gettext_noop("datetime"), gettext_noop("json"), gettext_noop("binary"),
+)  # fmt: skip
 
 
 def stored(text: Text) -> dict[str, Any]:
@@ -23,6 +28,11 @@ def render(text: Text | Mapping[str, Any] | None) -> str:
     if not template:
         return ""
     return gettext(template).format_map({name: render(value) if isinstance(value, Mapping | Text) else value for name, value in values.items()})
+
+
+def type_word(type_: FieldType) -> str:
+    """What a field's type is called."""
+    return gettext(type_)
 
 
 def listed(names: Iterable[str]) -> str:

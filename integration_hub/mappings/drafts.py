@@ -1,4 +1,4 @@
-"""Editing by several people: a draft is saved only over the one that was seen, and taken over from a version; and what stands against deleting."""
+"""Editing by several people: a draft is saved only over the one that was seen, and taken over from a version."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import hashlib
 import json
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import ProtectedError
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
-from integration_hub.core.registry import uses_of
 from integration_hub.mappings import services
 from integration_hub.mappings.models import Mapping, MappingVersion
 
@@ -59,20 +54,3 @@ def rename_mapping(mapping: Mapping, *, name: str, by: Actor) -> Mapping:
         Mapping.objects.filter(pk=mapping.pk).update(name=name)  # not save(): the draft is another matter, and changed_at is the draft's
         audit.record("mapping.renamed", mapping, by=by, changes={"name": [before, name]})
     return mapping
-
-
-def delete_unused(mapping: Mapping, *, by: Actor) -> None:
-    """Delete a mapping. Raises ValidationError while something uses it, or a run is kept that did."""
-    by.require("mappings.delete", mapping)
-    users = uses_of(mapping)
-    if users:
-        names = ", ".join(str(use) for use in users[:5])
-        text = ngettext(
-            "{name} is used by {users}. Give it another mapping first.", "{name} is used by {users}. Give them another mapping first.", len(users)
-        )
-        raise ValidationError(text.format(name=mapping.name, users=names))
-    try:
-        services.delete_mapping(mapping, by=by)
-    except ProtectedError:
-        text = _("{name} stays: a sync uses it, or runs are kept that used it, and their history must remain readable.")
-        raise ValidationError(text.format(name=mapping.name)) from None

@@ -79,4 +79,4 @@ def _read_otherwise(definition: Json, old: Schema, new: Schema) -> Iterator[str]
     for field in new.fields:
         was = old.field(field.name)
         if was and was.type != field.type and field.name in used:
-            yield _("{field} is read as {type} now and still can be mapped.").format(field=field.name, type=field.type.value)
+            yield _("{field} is read as {type} now and still can be mapped.").format(field=field.name, type=texts.type_word(field.type))

@@ -379,7 +379,7 @@ class DeleteMapping(HubAction):
     def act(self, request: HttpRequest, pk: int) -> str:
         mapping = get_object_or_404(Mapping.objects.visible_to(self.by), pk=pk)
         name = mapping.name
-        drafts.delete_unused(mapping, by=self.by)
+        services.delete_mapping(mapping, by=self.by)
         self.is_gone = True
         return _("{name} was deleted.").format(name=name)
 

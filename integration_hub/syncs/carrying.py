@@ -59,13 +59,18 @@ def carry_partition(partition_id: int) -> None:
     if partition is None or lease is None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
+    with logs.context(run=partition.run_id, partition=partition_id):
+        _carry_under(lease, partition_id)
+
+
+def _carry_under(lease: Lease, partition_id: int) -> None:
     with lease:
         partition = Partition.objects.select_related(
             "run__sync", "run__pair", "run__mapping_version", "run__applies__plan", "run__applies__decision"
         ).get(pk=partition_id)
         run = partition.run
         if run.state not in LIVE:
-            log.info("nothing to carry", extra={"partition": partition_id})
+            log.info("nothing to carry")
         elif partition.lost_leases >= LOST_AT_MOST:
             fail(
                 run,
@@ -104,9 +109,9 @@ def carry(partition: Partition, lease: Lease) -> None:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
         lease.fence(state=state, not_before=None, sent_at=None, error=None)
     except LeaseLost:
-        log.warning("stopped: the lease is lost", extra={"run": run.pk, "partition": partition.pk})
+        log.warning("stopped: the lease is lost")
     except (Stopped, Aborted):
-        log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+        log.warning("stopped: the lease is over")
         give_back(partition, lease)
     except DefinitionError as error:
         fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text}))
@@ -124,7 +129,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         if space.is_full(error):
             wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
             return
-        log.exception("carrying failed", extra={"run": run.pk, "partition": partition.pk})
+        log.exception("carrying failed")
         let_go(error)
         wait_or_fail(
             partition,
@@ -192,7 +197,7 @@ def give_back(partition: Partition, lease: Lease) -> None:
     try:
         lease.fence(state=PartitionState.WAITING, not_before=None, sent_at=None)
     except LeaseLost:
-        log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
+        log.warning("stopped: the lease is lost")
 
 
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:
@@ -220,7 +225,7 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
     try:
         lease.fence(position=partition.start, read_done=False, restarts=F("restarts") + 1)
     except LeaseLost:
-        log.warning("stopped: the lease is lost", extra={"run": partition.run_id, "partition": partition.pk})
+        log.warning("stopped: the lease is lost")
         return
     wait_or_fail(partition, lease, error)
 
@@ -250,7 +255,7 @@ def wait_or_fail(partition: Partition, lease: Lease, error: ConnectorError) -> N
             failures=failures,
         )
     except LeaseLost:
-        log.warning("stopped: the lease is over", extra={"run": run.pk, "partition": partition.pk})
+        log.warning("stopped: the lease is over")
 
 
 def resting(run: Run) -> bool:
@@ -267,4 +272,4 @@ def fail(run: Run, lease: Lease, reason: Text) -> None:
             stages.say(run, "{problem}", "error", problem=reason)
             lease.fence(state=PartitionState.FAILED, error=texts.stored(reason))
     except LeaseLost:
-        log.warning("stopped: the lease is over", extra={"run": run.pk})
+        log.warning("stopped: the lease is over")

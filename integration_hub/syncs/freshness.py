@@ -21,6 +21,7 @@ STATES = {  # as core.parts colours them
     Freshness.INCOMPLETE: "warn",
     Freshness.LATE: "warn",
     Freshness.FAILED: "bad",
+    Freshness.UNBALANCED: "bad",
     Freshness.STUCK: "bad",
     Freshness.PAUSED: "idle",
     Freshness.FIRST_RUN: "run",
@@ -92,7 +93,7 @@ def last_runs(syncs: Iterable[Sync], count: int = SHOWN_RUNS) -> dict[int, list[
     wanted = [Q(sync=pk, pk__gte=begin or 0) for pk, begin, any_run in begins.values_list("pk", "thirtieth", "newest") if any_run]
     found: dict[int, list[Run]] = {}
     if wanted:
-        columns = ("sync_id", "name", "state", "dry", "trigger", "made_at", "started_at", "ended_at", "last_is_whole")
+        columns = ("sync_id", "name", "state", "cancel_at", "dry", "trigger", "made_at", "started_at", "ended_at", "balanced", "last_is_whole")
         runs = Run.objects.filter(reduce(or_, wanted)).annotate(last_is_whole=WHOLE).only(*columns[:-1])
         for run in sorted(runs, key=lambda run: -run.pk):  # not ordered by the database, which would read all runs in that order
             found.setdefault(run.sync_id or 0, []).append(run)
@@ -118,6 +119,8 @@ def _freshness(sync: Sync, last: Run | None, live: Run | None, open_rows: int) -
         return Freshness.STUCK
     if last is not None and last.state == RunState.FAILED:
         return Freshness.FAILED
+    if last is not None and last.balanced is False:
+        return Freshness.UNBALANCED
     if sync.last_success_at is None:
         return Freshness.FIRST_RUN if live else Freshness.LATE if is_late(sync) else Freshness.NEVER_RAN
     if is_late(sync):

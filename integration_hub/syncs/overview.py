@@ -41,7 +41,7 @@ SLOTS = 48
 
 
 def syncs_badge(by: Any) -> Badge | None:
-    """Syncs whose last run failed."""
+    """Syncs whose last run failed, or whose books do not balance."""
     n = Sync.objects.failing()[: CAP + 1].count()
     return Badge(capped(n), "bad") if n else None
 
@@ -100,11 +100,17 @@ def failed(syncs: Sequence[Sync], by: Any) -> list[Problem]:
         run = runs.get(ids.get(sync.pk) or 0)
         if run is None:
             continue
+        cause, why = _("{name} failed"), texts.render(run.error) or _("The run ended without saying why.")
+        if run.state != RunState.FAILED:
+            cause, why = (
+                _("The books of {name} do not balance"),
+                _("Somebody has to find out what became of its records. The run says which sum differs."),
+            )
         found.append(
             Problem(
                 "bad",
-                _("{name} failed").format(name=sync.name),
-                texts.render(run.error) or _("The run ended without saying why."),
+                cause.format(name=sync.name),
+                why,
                 run.ended_at or run.made_at,
                 Act(_("Open run"), href=run.get_absolute_url()),
                 holds=from_to(sync),
@@ -206,10 +212,18 @@ def running(by: Any) -> list[Running]:
             run.get_absolute_url(),
             f"{_('Run {number}').format(number=number(run.pk))} · {run.get_state_display()}",
             shares.get(run.pk),
-            _("{n}/s").format(n=number(round(rate))) if (rate := reading_rate(run)) else "",
+            _("{n}/s").format(n=number(round(rate))) if rate else "",
+            _left_seconds(run, shares.get(run.pk), rate),
         )
-        for run in runs
+        for run, rate in ((run, reading_rate(run)) for run in runs)
     ]
+
+
+def _left_seconds(run: Run, share: float | None, rate: float | None) -> float | None:
+    """How long the reading will still take; None where it is through, or nobody knows."""
+    if share is None or share >= 100 or not rate or not run.expected_count:
+        return None
+    return run.expected_count * (1 - share / 100) / rate
 
 
 def day(by: Any) -> list[Day]:

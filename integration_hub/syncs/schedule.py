@@ -56,16 +56,16 @@ def problems(sync: Sync, prefix: str = "") -> dict[str, str]:
         found[named[0]] = _("The shortest interval is 5 seconds.")
     if zone not in available_timezones():
         found[named[2]] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=zone)
-    elif crontab and (wrong := _wrong_with(sync, prefix, crontab)):
+    if crontab and (wrong := _wrong_with(crontab)):
         found[named[1]] = wrong
     return found
 
 
-def _wrong_with(sync: Sync, prefix: str, crontab: str) -> str:
+def _wrong_with(crontab: str) -> str:
     """What is wrong with its crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
     if len(crontab.split()) == 5:
         try:
-            next_due(sync, prefix)
+            next(CronSim(crontab, timezone.now()))
         except (CronSimError, StopIteration) as error:
             if part := _PARTS.get(str(error)):
                 return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(crontab=crontab, part=_(part))
@@ -102,8 +102,11 @@ def cursor_value(sync: Sync, text: str) -> str:
         if field.type == FieldType.INTEGER:
             return str(int(text))
         if field.type in (FieldType.NUMBER, FieldType.DECIMAL):
-            return format(Decimal(text).normalize(), "f")
-    except (ValueError, InvalidOperation):
+            number = Decimal(text)
+            if not number.is_finite():
+                raise ValueError(text)
+            return format(number.normalize(), "f")
+    except (ValueError, OverflowError, InvalidOperation):
         raise ValidationError({"value": _(_WANTED[field.type]).format(value=text)}) from None
     return text
 

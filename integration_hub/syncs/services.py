@@ -184,7 +184,7 @@ def cancel_run(run: Run, *, by: Actor) -> None:
                 raise NotPossible(_("Run {number} has ended already: {state}.").format(number=run.pk, state=run.get_state_display()))
             return
         audit.record("run.cancelled", run, by=by)
-        stages.say(run, "{name} asked to cancel it", "warning", name=by.name)
+        stages.say(run, gettext_noop("{name} asked to cancel it"), "warning", name=by.name)
         _advance_later(run)
 
 
@@ -195,7 +195,7 @@ def pause_run(run: Run, *, by: Actor) -> None:
         if not Run.objects.filter(pk=run.pk, state__in=LIVE, cancel_at=None).update(paused_from=F("state"), state=RunState.PAUSED):
             raise NotPossible(gettext_noop("Only a run that is going can be paused."))
         audit.record("run.paused", run, by=by)
-        stages.say(run, "{name} paused it", "warning", name=by.name)
+        stages.say(run, gettext_noop("{name} paused it"), "warning", name=by.name)
 
 
 def resume_run(run: Run, *, by: Actor) -> None:
@@ -204,7 +204,7 @@ def resume_run(run: Run, *, by: Actor) -> None:
         if not Run.objects.filter(pk=run.pk, state=RunState.PAUSED).update(state=F("paused_from"), paused_from=""):
             raise NotPossible(gettext_noop("Only a paused run can be resumed."))
         audit.record("run.resumed", run, by=by)
-        stages.say(run, "{name} resumed it", name=by.name)
+        stages.say(run, gettext_noop("{name} resumed it"), name=by.name)
         run.partitions.filter(state=PartitionState.WAITING).update(sent_at=None)
         stages.feed(run.pk)
 

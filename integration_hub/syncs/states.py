@@ -69,6 +69,7 @@ class Freshness(models.TextChoices):
     INCOMPLETE = "incomplete", _("Fresh, not complete")
     LATE = "late", _("Late")
     FAILED = "failed", _("Failed")
+    UNBALANCED = "unbalanced", _("Books do not balance")
     STUCK = "stuck", _("Cannot run")
     PAUSED = "paused", _("Paused")
     FIRST_RUN = "first_run", _("First run")

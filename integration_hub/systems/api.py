@@ -129,7 +129,7 @@ class SystemViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     lookup_field = "slug"
     lookup_value_regex = r"[-\w]+"
     order = ("name", "pk")
-    filterset_fields = ("state", "connector")
+    filterset_fields = {"name": ["exact", "startswith"], "state": ["exact"], "connector": ["exact"]}
 
     def get_queryset(self) -> Any:
         return System.objects.visible_to(self.by).select_related("owner")
@@ -146,7 +146,7 @@ class SystemViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         given = SystemSerializer(system, data=request.data, partial=True)
         given.is_valid(raise_exception=True)
         if given.validated_data.pop("connector", system.connector) != system.connector:
-            raise serializers.ValidationError({"connector": "A system keeps its connector. Register another system."})
+            raise serializers.ValidationError({"connector": _("A system keeps its connector. Register another system.")})
         return Response(SystemSerializer(services.change_system(system, by=self.by, **given.validated_data)).data)
 
     @extend_schema(responses={204: None})

@@ -24,7 +24,7 @@ def schema_changes(old: Entity, new: Entity) -> list[SchemaChange]:
     """Removed fields first, for they may stop a mapping; then changed, then added ones."""
     removed = [SchemaChange("removed", f.name, Text(_("{field} is gone"), {"field": f.name})) for f in old.fields if not new.field(f.name)]
     added = [
-        SchemaChange("added", f.name, Text(_("{field} is new, {type}"), {"field": f.name, "type": f.type.value}))
+        SchemaChange("added", f.name, Text(_("{field} is new, {type}"), {"field": f.name, "type": Text(f.type)}))
         for f in new.fields
         if not old.field(f.name)
     ]
@@ -37,7 +37,7 @@ def _field_changes(old: Field, new: Field) -> Iterator[SchemaChange]:
         return SchemaChange("changed", new.name, Text(template, {"field": new.name, **values}))
 
     if old.type != new.type:
-        yield change(_("{field} was {before} and is now {after}"), before=old.type.value, after=new.type.value)
+        yield change(_("{field} was {before} and is now {after}"), before=Text(old.type), after=Text(new.type))
     if old.required != new.required:
         yield change(_("{field} is now required") if new.required else _("{field} is no longer required"))
     if old.read_only != new.read_only:

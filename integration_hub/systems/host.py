@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -140,7 +141,7 @@ class SystemHost(GuardedHost):
         with self._starting:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"host-{self._row.slug}")
-        return self._thread.submit(work).result()
+        return self._thread.submit(contextvars.copy_context().run, work).result()
 
 
 def _in_event_loop() -> bool:

@@ -92,8 +92,9 @@ class System(models.Model):
         problems = {}
         if self.check_interval_seconds is not None and self.check_interval_seconds < 10:
             problems["check_interval_seconds"] = gettext("A system is asked every 10 seconds at the most.")
-        if self.requests_per_second is not None and self.requests_per_second <= 0:
-            problems["requests_per_second"] = gettext("It is more than 0; leave it empty for no limit.")
+        for limit in ("requests_per_second", "requests_per_minute", "requests_per_day"):
+            if getattr(self, limit) is not None and getattr(self, limit) <= 0:
+                problems[limit] = gettext("It is more than 0; leave it empty for no limit.")
         if problems:
             raise ValidationError(problems)
 

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_noop
 
 from connectors.base import Connector, Misfit, SettingsError, Text
 from connectors.base import Entity as Schema
-from connectors.registry import UnknownConnector, connector_class
+from connectors.registry import UnknownConnector, connector_class, kinds
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import User
 from integration_hub.audit import services as audit
@@ -191,8 +191,9 @@ def try_settings(*, connector: str, settings: Mapping[str, Any], by: Actor, syst
 def _kind(connector: str) -> type[Connector]:
     try:
         return connector_class(connector)
-    except UnknownConnector as error:
-        raise ValidationError({"connector": str(error)}) from None
+    except UnknownConnector:
+        told = _("There is no connector “{kind}”. Installed are: {kinds}.").format(kind=connector, kinds=texts.listed(kinds()))
+        raise ValidationError({"connector": told}) from None
 
 
 def _free_slug(name: str) -> str:

@@ -83,6 +83,7 @@ class Tokens:
         refresh = row.sealed.reveal().get("refresh") if row.sealed else None
         try:
             token = fetch(refresh)
+            self._in_database(lambda: self._save(row, token, token.refresh or refresh))
         except SettingsError as error:
             self._in_database(lambda: self._release(row))
             if refresh is not None:
@@ -91,7 +92,6 @@ class Tokens:
         except BaseException:
             self._in_database(lambda: self._release(row))
             raise
-        self._in_database(lambda: self._save(row, token, token.refresh or refresh))
         return token.value
 
     def _save(self, row: Credential, token: Token, refresh: str | None) -> None:

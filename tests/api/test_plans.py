@@ -75,6 +75,24 @@ def test_a_run_is_undone(few, users_sync, run_now, api, operator, approver):
     assert client.post(f"{V1}/runs/{plan.pk}/undo/", {}, content_type=JSON).status_code == 409
 
 
+@pytest.mark.parametrize("launch", ["apply a plan", "undo a run", "undo a version"])
+def test_what_is_launched_twice_under_one_key_is_launched_once(few, users_sync, run_now, api, operator, approver, launch):
+    run, client = run_now(users_sync, dry=launch == "apply a plan"), api(operator)
+    if launch == "apply a plan":
+        approver.post(f"{V1}/runs/{run.pk}/approve/", {"reason": "Checked"}, content_type=JSON)
+    address, body = {
+        "apply a plan": (f"{V1}/runs/{run.pk}/apply/", {}),
+        "undo a run": (f"{V1}/runs/{run.pk}/undo/", {}),
+        "undo a version": (f"{V1}/syncs/{users_sync.pk}/undo/", {"version": 1, "since": "2020-01-01T00:00:00Z"}),
+    }[launch]
+
+    first, again = (client.post(address, body, content_type=JSON, headers={"Idempotency-Key": "k1"}) for _ in range(2))
+
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert again["Idempotent-Replayed"] == "true"
+    assert Run.objects.count() == 2
+
+
 def test_a_version_is_undone(few, users_sync, run_now, api, operator):
     run, client, address = run_now(users_sync), api(operator), f"{V1}/syncs/{users_sync.pk}/undo/"
 

@@ -187,6 +187,14 @@ def test_a_cursor_is_not_set_without_a_reason_or_to_what_is_none(api, integrator
     assert not users_sync.cursors.exists()
 
 
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00"])
+def test_a_cursor_beyond_the_calendar_is_refused(api, integrator, users_sync, value):
+    answer = api(integrator).put(f"{V1}/syncs/{users_sync.pk}/cursor/", {"value": value, "note": "once more"}, content_type=JSON)
+
+    assert answer.status_code == 400, answer.content
+    assert answer.json()["errors"][0]["detail"] == f"“{value}” is not a date and time, such as 2026-11-22T08:00:00Z."
+
+
 def test_a_launch_under_a_key_takes_effect_once_and_a_busy_pair_is_a_conflict(api, operator, users_sync):
     client, address = api(operator), f"{V1}/syncs/{users_sync.pk}/run/"
 

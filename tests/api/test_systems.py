@@ -38,6 +38,17 @@ def test_a_change_keeps_secrets_that_are_left_out(api, integrator, make_system):
     assert (system.settings["auth"]["user"], system.secrets.reveal(), system.requests_per_second) == ("bob", {"auth/password": "pw"}, 5)
 
 
+@pytest.mark.parametrize("limit", ["requests_per_second", "requests_per_minute", "requests_per_day"])
+def test_a_limit_allows_at_least_something(api, integrator, make_system, limit):
+    make_system()
+
+    answer = api(integrator).patch(f"{SYSTEMS}crm/", {limit: 0}, content_type="application/json")
+
+    assert answer.status_code == 400, answer.content
+    assert answer.json()["errors"] == [{"detail": "It is more than 0; leave it empty for no limit.", "pointer": f"#/{limit}"}]
+    assert getattr(System.objects.get(), limit) is None
+
+
 def test_a_connector_cannot_be_exchanged(api, integrator, make_system):
     make_system()
 

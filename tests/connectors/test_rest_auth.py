@@ -181,6 +181,20 @@ def test_expiry_is_told_to_the_host(shop: Shop, connect):
         assert host.seen.expires_at == pytest.approx(time.time() + seconds, abs=5)
 
 
+@pytest.mark.parametrize("value", [{"at": 1}, [3600], "soon", "inf", "nan", 1e300, -1e300], ids=str)
+@pytest.mark.parametrize("written_as", ["seconds", "epoch_seconds", "epoch_milliseconds", "iso"])
+def test_an_expiry_that_is_no_time_is_a_token_whose_end_nobody_knows(shop: Shop, connect, value, written_as):
+    shop.has(1)
+    shop.tokens = ["tok-tok"]
+    shop.answers["/token"] = (200, {"access_token": "tok-tok", "until": value})
+    host = Remembering()
+
+    read(connect(auth={**TOKEN_CALL, "prefix": "Bearer ", "expires_path": "until", "expires_as": written_as}, entity=SECURED, host=host))
+
+    assert host.fetched == [None]
+    assert host._token == Token("tok-tok")
+
+
 # --- the Connect button ---
 
 CODE = {**CLIENT, "type": "oauth2_authorization_code", "authorization_url": "{url}/authorize?prompt=consent", "scope": "read write"}

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from connectors.base import BadAnswer, ConnectorError, Cursor, PositionExpired, SettingsError, SystemBusy, SystemDown
+from connectors.base import BadAnswer, ConnectorError, Cursor, FreeHost, PositionExpired, SettingsError, SystemBusy, SystemDown
 from tests.connectors.conftest import contacts
 from tests.connectors.shop import Shop, answer, contact, fails, raw
 
@@ -332,6 +332,35 @@ def test_a_short_wait_is_waited_and_a_long_one_handed_on(shop: Shop, connect, mo
         with pytest.raises(SystemBusy, match="has asked us to wait"):  # and nobody asks before that
             read(connector)
         assert len(shop.asked) == asked
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("120", [120]),
+        ("1", []),
+        ("1e9", [86_400]),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", [86_400]),
+        ("-5", []),
+        ("inf", []),
+        ("nan", []),
+        ("1e400", []),
+        ("soon", []),
+    ],
+)
+def test_a_wait_is_told_to_the_hub_once_and_is_a_day_at_most(shop: Shop, connect, header, told):
+    class Host(FreeHost):
+        def asked_to_wait(self, seconds):
+            self.told.append(seconds)
+
+    host = Host("Shop")
+    host.told = []
+    shop.answers["/contacts"] = (429, {}, {"Retry-After": header})
+
+    with pytest.raises(SystemBusy):
+        read(connect(**listing(), connection={"tries": 1}, host=host))
+
+    assert host.told == pytest.approx(told, abs=2)
 
 
 def test_a_code_in_the_body_can_mean_wait(shop: Shop, connect):

@@ -7,6 +7,7 @@ from django.core import serializers
 from django.core.exceptions import FieldError, ImproperlyConfigured
 from django.core.management import CommandError, call_command
 
+from integration_hub.audit.models import Entry
 from integration_hub.core.crypto import CannotDecrypt, Keyring
 from integration_hub.core.fields import Sealed
 from integration_hub.systems.models import System
@@ -118,6 +119,8 @@ def test_rotation_encrypts_again_what_older_keys_encrypted(system, settings):
         "1 credentials are now encrypted with the key new.",
     ]
     assert System.objects.get().secrets.reveal() == {"password": "hunter2 密码"}
+    (entry,) = Entry.objects.all()
+    assert (entry.event, entry.changes, entry.note) == ("hub.keys_rotated", {"credentials": ["", 1]}, "new")
 
 
 def test_rotation_names_what_it_cannot_open_and_leaves_it(system, settings):
@@ -128,6 +131,7 @@ def test_rotation_names_what_it_cannot_open_and_leaves_it(system, settings):
     with pytest.raises(CommandError, match="1 of 1 credentials could not be decrypted"):
         call_command("rotate_keys", stderr=errors)
 
+    assert not Entry.objects.exists()
     assert f"systems.System {system.pk}: A credential is encrypted with the key k1" in errors.getvalue()
     assert System.objects.get().secrets.ciphertext == before
 

@@ -29,6 +29,7 @@ WRONG = [
     ("PORT", "http", "PORT must be a number from 1 to 65535, not 'http'."),
     ("PORT", "70000", "PORT must be a number from 1 to 65535, not '70000'."),
     ("DATA_DIR", "/proc/hub", "DATA_DIR is /proc/hub, a folder that cannot be written to: No such file or directory."),
+    ("DATA_DIR", "", f"DATA_DIR is empty. Set it to a folder, or leave it out for {ROOT / 'data'}."),
     ("SECRET_KEY", "short", "SECRET_KEY is too short or too plain: it needs 50 random characters or more."),
     ("SECRET_KEY", "x" * 60, "SECRET_KEY is too short or too plain: it needs 50 random characters or more."),
     ("DATABASE_URL", "nonsense", "DATABASE_URL is not an address such as postgres://user:password@host:5432/hub."),
@@ -37,6 +38,13 @@ WRONG = [
     ("DATABASE_URL", "postgres://hub@db", "DATABASE_URL names no database; it must be one that several processes can open."),
     ("DATABASE_URL", "sqlite://:memory:", "DATABASE_URL names no database; it must be one that several processes can open."),
     ("STORAGE_URL", "s3://bucket", "STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage."),
+    ("STORAGE_URL", "file://", "STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage."),
+    ("STORAGE_URL", "file://storage", "STORAGE_URL must be a folder such as file:///var/lib/integration-hub/storage."),
+    (
+        "BROKER_URL",
+        "redis://host:notaport/0",
+        "BROKER_URL must be an address of Redis, Valkey or RabbitMQ, such as redis://host:6379/0 or amqp://user:password@host:5672//.",
+    ),
     (
         "BROKER_URL",
         "localhost:6379",
@@ -55,6 +63,8 @@ WRONG = [
     ("ALLOWED_NETWORKS", "10.0.0.1/8", "ALLOWED_NETWORKS is not a list of networks such as 10.0.0.0/8,192.168.1.0/24: 10.0.0.1/8 has host bits set."),
     ("PUBLIC_URL", "hub.example.com", "PUBLIC_URL must be an address such as https://hub.example.com, without a path, not 'hub.example.com'."),
     ("PUBLIC_URL", "https://h/x", "PUBLIC_URL must be an address such as https://hub.example.com, without a path, not 'https://h/x'."),
+    ("PUBLIC_URL", "http://[bad", "PUBLIC_URL must be an address such as https://hub.example.com, without a path, not 'http://[bad'."),
+    ("PUBLIC_URL", "http://h:x", "PUBLIC_URL must be an address such as https://hub.example.com, without a path, not 'http://h:x'."),
     ("CSRF_TRUSTED_ORIGINS", "hub", "CSRF_TRUSTED_ORIGINS must be a list of addresses such as https://hub.example.com, not 'hub'."),
     ("EMAIL_URL", "pigeon://x", "EMAIL_URL must be the address of a mail server, such as smtp+tls://user:password@mail.example.com:587."),
     ("TIME_ZONE", "Mars/Olympus", "TIME_ZONE must be the name of a time zone such as Europe/Berlin or Asia/Shanghai, not 'Mars/Olympus'."),
@@ -156,6 +166,35 @@ def test_a_database_that_cannot_be_used_is_one_sentence(tmp_path):
         assert ended.stderr.startswith(sentence)
         assert ended.stderr.count("\n") == 1
         assert "s3cret" not in ended.stderr
+
+
+@pytest.mark.parametrize("database", ["away", "missing", "not set up"])
+@pytest.mark.parametrize(
+    "command",
+    ["migrate", "sync list", "config export", "demo install --url http://127.0.0.1:1", "backup", "rotate_keys"],
+    ids=lambda line: line.split()[0],
+)
+def test_no_command_answers_a_database_that_cannot_be_used_with_a_traceback(command, database, tmp_path):
+    url, sentence = {
+        "away": ("postgres://hub:s3cret@127.0.0.1:1/hub", "DATABASE_URL: the database hub at 127.0.0.1:1 cannot be used: connection failed: "),
+        "missing": (
+            f"sqlite:///{tmp_path}/nowhere/hub",
+            f"DATABASE_URL: the database {tmp_path}/nowhere/hub cannot be used: unable to open database ",
+        ),
+        "not set up": (f"sqlite:///{tmp_path}/hub", "The database lacks "),
+    }[database]
+    if (database, command) == ("not set up", "migrate"):
+        pytest.skip("this is what sets it up")
+    environ = {**PRODUCTION, "DATA_DIR": str(tmp_path), "DATABASE_URL": url, "PATH": os.environ["PATH"]}
+
+    ended = subprocess.run(
+        [sys.executable, "manage.py", *command.split()], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert ended.returncode != 0
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert "s3cret" not in ended.stderr
 
 
 @pytest.mark.parametrize("door", [DOORS[2], DOORS[4], DOORS[5]], ids=["web", "worker", "scheduler"])

@@ -1,6 +1,8 @@
 import pytest
 from django.core.management import call_command
 
+from integration_hub.audit.models import Entry
+
 pytestmark = pytest.mark.django_db
 
 
@@ -20,6 +22,9 @@ def test_the_first_administrator_is_told_once(capsys, django_user_model):
     admin = django_user_model.objects.get()
     assert admin.check_password(password)
     assert admin.role == "administrator"
+    (entry,) = Entry.objects.all()
+    assert (entry.event, entry.subject_name, entry.changes) == ("person.created", str(admin), {"role": ["", "administrator"]})
+    assert password not in str(vars(entry))
 
 
 def test_where_there_is_somebody_nobody_is_added(capsys, person, django_user_model):

@@ -94,10 +94,10 @@ def kill_at_random(hub, users, kills, seed):
             hub.kill_program("bulk")
         before = progress(hub, run)  # a commit may have come in between
         taken, went_on = goes_on(hub, run, killed_at, lease, before)
-        times.append(taken)
+        times.append(went_on)
         print(f"kill {number + 1} of {'the worker' if whole else 'the child'}: taken over after {taken:.1f} s, went on after {went_on:.1f} s")
     hub.wait_for(lambda: has_ended(hub, run), seconds=600, what="the run to end")
-    print(f"{len(times)} kills; taken over after {statistics.median(times):.1f} s in the median, {max(times):.1f} s at most")
+    print(f"{len(times)} kills; went on after {statistics.median(times):.1f} s in the median, {max(times):.1f} s at most")
     assert_as_undisturbed(hub, run)
     assert max(times) <= HALF_A_MINUTE
     return times
@@ -112,7 +112,7 @@ def die_at(hub, users, points):
         killed_at, before = time.monotonic(), progress(hub, run)
         taken, went_on = goes_on(hub, run, killed_at, max(lease, lease_number(hub, run)), before)
         print(f"died {point}: taken over after {taken:.1f} s, went on after {went_on:.1f} s")
-        assert taken <= HALF_A_MINUTE
+        assert went_on <= HALF_A_MINUTE
     hub.wait_for(lambda: has_ended(hub, run), seconds=300, what="the run to end")
     assert_as_undisturbed(hub, run)
 

@@ -13,6 +13,7 @@ from integration_hub.core.models import Heartbeat
 from integration_hub.syncs.management.commands import sync as command
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.services import change_sync, pause_sync, start_run
+from integration_hub.systems.models import System
 from tests.syncs.conftest import finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -129,6 +130,15 @@ def test_wrong_usage(users_sync, manage, words):
     assert manage(*words)[0] == 2
 
 
+@pytest.mark.parametrize("stands", [{"read_only": True}, {"state": "maintenance"}], ids=["read-only", "maintenance"])
+def test_what_stands_in_the_way_of_a_run_is_no_wrong_usage(users_sync, manage, stands):
+    System.objects.filter(name="CRM").update(**stands)
+
+    code, said = manage("run", NAME)
+
+    assert (code, "CRM" in said) == (1, True)
+
+
 def test_status_and_cancel(users_sync, manage, by):
     run = start_run(users_sync, by=by)
 
@@ -138,7 +148,7 @@ def test_status_and_cancel(users_sync, manage, by):
 
     code, said = manage("status", str(run.pk), "--json")
     assert (code, json.loads(said)["state"]) == (1, "cancelled")
-    assert manage("cancel", str(run.pk))[0] == 2
+    assert manage("cancel", str(run.pk))[0] == 1
 
 
 def test_the_list_tells_how_syncs_stand(users_sync, manage, run_now, by):
@@ -171,17 +181,17 @@ def test_a_plan_is_applied_from_the_command_line(few, users_sync, manage, worker
     code, said = manage("apply", str(plan), "--reason", "Checked", "--only", "create", "--wait")
 
     assert (code, "75 created" in said) == (0, True)
-    assert manage("apply", str(plan), "--reason", "Again")[0] == 2
+    assert manage("apply", str(plan), "--reason", "Again")[0] == 1
 
 
 def test_a_plan_that_cannot_be_applied_says_why(few, users_sync, manage, run_now):
     run, plan = run_now(users_sync), run_now(users_sync, dry=True, full=True)
 
     assert manage("apply", str(run.pk), "--reason", "Checked") == (
-        2,
+        1,
         f"Run {run.pk} is no plan: only a dry run that went through and would write something is one.",
     )
-    assert manage("apply", str(plan.pk), "--reason", "Checked")[0] == 2
+    assert manage("apply", str(plan.pk), "--reason", "Checked")[0] == 1
     assert manage("apply", "9999", "--reason", "Checked")[0] == 2
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from integration_hub.core.overview import problems
+from integration_hub.core.overview import problems, running
 from integration_hub.core.palette import find
 from integration_hub.syncs import services
-from integration_hub.syncs.models import OpenRow, Sync
+from integration_hub.syncs.models import OpenRow, PageRow, Run, Sync
 from tests.syncs.conftest import ended
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,6 +28,24 @@ def test_the_overview_tells_of_failed_late_and_waiting_syncs(users_sync, run_now
     assert f"{users_sync.name} is late" not in causes
 
 
+def test_books_that_do_not_balance_are_red_wherever_their_sync_is_told_of(users_sync, run_now, viewer, person, client):
+    run_now(users_sync)
+    run = ended(users_sync, "succeeded", balanced=False)
+    client.force_login(person("operator"))
+
+    (problem,) = [problem for problem in problems["syncs"](viewer) if problem.state == "bad"]
+    page = client.get(users_sync.get_absolute_url())
+
+    assert (problem.cause, problem.act.href) == (f"The books of {users_sync.name} do not balance", run.get_absolute_url())
+    assert list(Sync.objects.failing()) == [users_sync]
+    assert (page.context["verdict"].state, page.context["verdict"].word) == ("bad", "Books do not balance")
+    assert page.context["verdict"].next[0].href == run.get_absolute_url()
+    assert page.context["bars"].bars[-1].state == "bad"
+    assert "Books do not balance" in page.context["bars"].bars[-1].title
+    assert ("bad", "Books do not balance 1") in page.context["legend"]
+    assert not [words for _state, words in page.context["legend"] if words.startswith("Succeeded")]
+
+
 def test_a_run_that_nobody_takes_is_a_problem(users_sync, viewer, by):
     run = services.start_run(users_sync, by=by)
     run.partitions.update(sent_at=timezone.now() - timedelta(minutes=5))
@@ -35,6 +53,19 @@ def test_a_run_that_nobody_takes_is_a_problem(users_sync, viewer, by):
     causes = [problem.cause for problem in problems["syncs"](viewer)]
 
     assert causes == ["No worker is running", f"Run {run.pk} stands still"]
+
+
+def test_a_run_that_goes_on_tells_how_long_it_will_take(users_sync, viewer, by):
+    run = services.start_run(users_sync, by=by)
+    Run.objects.update(state="writing", expected_count=300, started_at=timezone.now() - timedelta(seconds=10))
+    (partition,) = run.partitions.all()
+    PageRow.objects.create(partition=partition, number=0, read=100)
+    run.partitions.update(read_count=100)
+
+    (shown,) = running["syncs"](viewer)
+
+    assert (shown.share, shown.rate) == (pytest.approx(100 / 3), "10/s")
+    assert shown.left_seconds == pytest.approx(20, rel=0.2)
 
 
 def test_the_palette_finds_syncs_by_name_and_runs_by_number(users_sync, run_now, viewer):

@@ -6,8 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from connectors.base import Field, FieldType
 from integration_hub.syncs import schedule, services
-from integration_hub.syncs.models import Run, Sync
+from integration_hub.syncs.models import Pair, Run, Sync
+from integration_hub.systems.models import Entity, System
+from tests.fakes import CONTACTS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.broker]
 
@@ -102,3 +105,19 @@ def test_a_sync_that_cannot_run_waits_for_its_next_time(late):
 
     assert not Run.objects.exists()
     assert not Sync.objects.due().exists()
+
+
+def test_a_wrong_crontab_is_told_beside_a_wrong_time_zone():
+    found = schedule.problems(Sync(crontab="61 * * * *", time_zone="Mars/Olympus"))
+
+    assert set(found) == {"crontab", "time_zone"}
+
+
+@pytest.mark.parametrize("type_", [FieldType.NUMBER, FieldType.DECIMAL])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-inf", "sNaN"])
+def test_a_cursor_of_numbers_is_a_finite_one(type_, value):
+    schema = CONTACTS.model_copy(update={"fields": (Field(name="n", type=type_),), "cursor_field": "n", "key": ("n",)})
+    side = Entity(name="numbers", schema=schema.model_dump(mode="json"), system=System(name="CRM"))
+
+    with pytest.raises(ValidationError, match="is not a number"):
+        schedule.cursor_value(Sync(pair=Pair(a=side, b=side)), value)

@@ -1,5 +1,6 @@
 import pytest
 from django.core.exceptions import ValidationError
+from django.urls import reverse
 
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden
@@ -204,6 +205,18 @@ def test_discovering_again_shows_what_changed_before_it_is_accepted(crm, contact
     assert [f.name for f in accepted.as_schema().fields] == ["vip", "name", "city"]
     assert not Entity.objects.get().has_drift
     assert Entry.objects.get(event="entity.schema_accepted").changes["city"] == ["", "city is new, text"]
+
+
+def test_an_accepted_schema_is_among_the_changes_on_the_page_of_the_system(crm, contacts, integrator, person, client):
+    shows(fields=(*CONTACTS.fields, Field(name="city")))
+    services.discover_entities(crm, by=integrator)
+    services.accept_schema(Entity.objects.get(), by=integrator)
+    client.force_login(person("viewer"))
+
+    told = client.get(reverse("systems:detail", args=[crm.slug])).context["changes"]
+
+    assert [each["entry"].event for each in told][:2] == ["entity.schema_accepted", "system.discovered"]
+    assert told[0]["how"] == "city: city is new, text"
 
 
 def test_drift_that_goes_away_needs_no_acceptance(crm, contacts, integrator):

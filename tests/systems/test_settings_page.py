@@ -62,7 +62,7 @@ def test_what_is_wrong_is_told_in_the_readers_language(browser, posted, english,
 
 
 def test_all_that_is_wrong_is_told_at_once(browser):
-    limits = {"check_interval_seconds": "5", "requests_per_second": "0", "requests_per_day": "-1"}
+    limits = {"check_interval_seconds": "5", "requests_per_second": "0", "requests_per_minute": "0", "requests_per_day": "-1"}
     posted = {"name": "", "base_url": "", "connection/tries": "99", "entities/0/create/body": '["id"', **limits}
 
     answer = browser.post(ADDRESS, SHOP | posted)

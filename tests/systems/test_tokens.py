@@ -125,6 +125,15 @@ def test_a_failed_renewal_frees_the_lease_for_the_next(make_system):
     assert host.token(provider.fetch) == "t1"
 
 
+def test_a_token_that_cannot_be_saved_frees_the_lease_for_the_next(make_system):
+    system = make_system()
+
+    with pytest.raises(OverflowError):
+        token_of(system, Provider(life=float("inf")))
+
+    assert token_of(system, Provider()) == "t1"
+
+
 def test_a_lease_whose_holder_died_is_taken_over(make_system):
     system, provider = make_system(), Provider()
     Credential.objects.create(system=system, lease_number=7, lease_until="2020-01-01T00:00:00Z")

@@ -20,6 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
+from connectors.base import FieldType
 from integration_hub.core import texts
 from integration_hub.core.parts import Act, hidden_values
 
@@ -66,6 +67,12 @@ def live(context: Context, region: str, every: int = 2, on: Any = True) -> str:
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
+
+
+@register.filter
+def type_word(type_: FieldType) -> str:
+    """decimal → 小数"""
+    return texts.type_word(type_)
 
 
 @register.filter

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from integration_hub.core import texts
+from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.core.rest.output import HasFields
 from integration_hub.core.rest.paging import KeyPaging
 from integration_hub.core.rest.views import HubApi
@@ -219,6 +220,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
 
     @extend_schema(request=None, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def apply(self, request: Request, pk: str) -> Response:
         """Start the run that writes what was approved of its plan. Refused (409) where that is old, out of date, applied or not approved."""
         run = plans.apply_plan(plans.approved(self.get_object()), by=self.by, trigger="api")
@@ -226,6 +228,7 @@ class RunViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, views
 
     @extend_schema(request=UndoingSerializer, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def undo(self, request: Request, pk: str) -> Response:
         """Pause the pair's syncs and plan what undoes it, or some of its records. The answer is the run that plans; then approve and apply it."""
         asked = UndoingSerializer(data=request.data)

@@ -225,6 +225,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
 
     @extend_schema(request=UndoingVersionSerializer, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def undo(self, request: Request, pk: str) -> Response:
         """Pause the pair's syncs and plan what undoes all runs by a version of the mapping since a time. The answer is the run that plans."""
         asked, sync = UndoingVersionSerializer(data=request.data), self.get_object()
@@ -288,6 +289,7 @@ class PairViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     permissions = {"destroy": "syncs.delete"}
     serializer_class = PairSerializer
     queryset = Pair.objects.select_related("a__system", "b__system").prefetch_related("syncs")
+    filterset_fields = {"a__system__slug": ["exact"], "a__name": ["exact"], "b__system__slug": ["exact"], "b__name": ["exact"]}
     lookup_value_regex = r"\d{1,18}"
     order = ("pk",)
 

@@ -8,7 +8,7 @@ from typing import Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import ExpressionWrapper, F, OuterRef, Subquery, Value
+from django.db.models import ExpressionWrapper, F, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Cast, Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -37,11 +37,15 @@ class SyncQuerySet(VisibleQuerySet):
         return late
 
     def failing(self) -> SyncQuerySet:
-        """Those whose last run failed, unless they are paused; dry runs, runs over named records and cancelled ones say nothing of that."""
+        """Those whose last run failed, or whose books do not balance, unless they are paused; dry runs, runs over named records and cancelled ones
+        say nothing of that."""
         from integration_hub.syncs.models.runs import Run  # which know their syncs
 
-        last = Run.objects.decisive().filter(sync=OuterRef("pk")).values("state")[:1]
-        failing: SyncQuerySet = self.filter(paused_at=None).annotate(last_state=Subquery(last)).filter(last_state=RunState.FAILED)
+        last = Run.objects.decisive().filter(sync=OuterRef("pk"))
+        told = self.filter(paused_at=None).annotate(
+            last_state=Subquery(last.values("state")[:1]), last_balanced=Subquery(last.values("balanced")[:1])
+        )
+        failing: SyncQuerySet = told.filter(Q(last_state=RunState.FAILED) | Q(last_balanced=False))
         return failing
 
 

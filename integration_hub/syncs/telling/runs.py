@@ -43,6 +43,11 @@ def run_state(run: Run) -> str:
     return "bad" if run.balanced is False else RUN_STATES[RunState(run.state)]
 
 
+def run_word(run: Run) -> str:
+    """How it stands or ended, in a word."""
+    return _("Books do not balance") if run.balanced is False else _state_word(run)
+
+
 def run_verdict(run: Run, counts: dict[str, int], headway: Headway | None, partitions: Sequence[Partition], acts: Sequence[Any] = ()) -> Verdict:
     """Did all of it arrive; if not, what do I do?"""
     state, icon = run_state(run), RUN_ICONS.get(RunState(run.state), "")
@@ -56,8 +61,7 @@ def run_verdict(run: Run, counts: dict[str, int], headway: Headway | None, parti
         sentence, following, asks = _TELL_ENDED[RunState(run.state)](run, counts)
         if state == "ok" and absent_words(run, counts):
             state = "warn"
-    word = _("Books do not balance") if run.balanced is False else _state_word(run)
-    return Verdict(state, word, sentence, icon=icon, since=[_run_times(run)], next=following, asks=asks, acts=acts)
+    return Verdict(state, run_word(run), sentence, icon=icon, since=[_run_times(run)], next=following, asks=asks, acts=acts)
 
 
 def _state_word(run: Run) -> str:

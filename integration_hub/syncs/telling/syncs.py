@@ -20,7 +20,7 @@ from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.policies import sees_deletes
 from integration_hub.syncs.states import DeletePolicy, Freshness, LeftFilter, Mode, RunState
 from integration_hub.syncs.telling.names import Words, from_to, href, mode_words, schedule_words, version_words
-from integration_hub.syncs.telling.runs import RUN_STATES
+from integration_hub.syncs.telling.runs import run_state, run_word
 
 
 def sync_words(sync: Sync) -> list[str | Link]:
@@ -122,6 +122,14 @@ def late_because(standing: Standing) -> str:
     return _("It runs too seldom for its objective.")
 
 
+def _tell_unbalanced(standing: Standing) -> Words:
+    run = standing.last
+    said = _("It is not known whether all of it has come to {target}: the books of the last run do not balance.").format(
+        target=standing.sync.target.system.name
+    )
+    return said, [Link(_("see which sum of run {number} differs.").format(number=number(run.pk)), run.get_absolute_url())] if run else [], True
+
+
 def _tell_failed(standing: Standing) -> Words:
     sync, run = standing.sync, standing.last
     as_of = (
@@ -177,6 +185,7 @@ _TELL_SYNC = {
     Freshness.INCOMPLETE: _tell_incomplete,
     Freshness.LATE: _tell_late,
     Freshness.FAILED: _tell_failed,
+    Freshness.UNBALANCED: _tell_unbalanced,
     Freshness.STUCK: _tell_stuck,
     Freshness.PAUSED: _tell_paused,
     Freshness.FIRST_RUN: _tell_first_run,
@@ -284,21 +293,25 @@ def run_bars(runs: Sequence[Run]) -> Bars:
     for place, run in enumerate(oldest_first):
         seconds = ((run.ended_at or timezone.now()) - (run.started_at or run.made_at)).total_seconds()
         title = _("Run {number}, {when}: {state}, {duration}").format(
-            number=number(run.pk), when=clock(run.made_at), state=run.get_state_display(), duration=duration(seconds)
+            number=number(run.pk), when=clock(run.made_at), state=run_word(run), duration=duration(seconds)
         )
         ticked = place == len(oldest_first) - 1 or (place % 6 == 0 and place < len(oldest_first) - 3)
-        bars.append(Bar(max(0.0, seconds), RUN_STATES[RunState(run.state)], title, run.get_absolute_url(), clock(run.made_at) if ticked else ""))
+        bars.append(Bar(max(0.0, seconds), run_state(run), title, run.get_absolute_url(), clock(run.made_at) if ticked else ""))
     return Bars(_("Last {n} runs: how long each took and how it ended").format(n=len(runs)), bars)
 
 
 def bars_legend(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Colour and sentence for each outcome that occurs, and what the height means."""
-    groups = (
+    groups = (  # a run whose books do not balance is red, however it ended
         ("ok", _("Succeeded"), (RunState.SUCCEEDED,)),
         ("warn", _("With rejects"), (RunState.WITH_REJECTS, RunState.AWAITING_DECISION)),
         ("bad", _("Failed"), (RunState.FAILED,)),
         ("idle", _("Cancelled"), (RunState.CANCELLED,)),
     )
-    found = [(state, f"{word} {n}") for state, word, states in groups if (n := sum(run.state in states for run in runs))]
+    found = [
+        (state, f"{word} {n}") for state, word, states in groups if (n := sum(run.state in states and run.balanced is not False for run in runs))
+    ]
+    if unbalanced := sum(run.balanced is False for run in runs):
+        found.append(("bad", f"{_('Books do not balance')} {unbalanced}"))
     longest = max((run.ended_at - run.started_at for run in runs if run.ended_at and run.started_at), default=None)
     return [*found, ("", _("Height: duration, longest {time}").format(time=duration(longest)))] if longest is not None else found

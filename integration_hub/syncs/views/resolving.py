@@ -45,7 +45,7 @@ class MendForm(forms.Form):
             long = len(text or "") > 80 or "\n" in (text or "")
             self.fields[_name(field.name)] = forms.CharField(
                 label=f"{field.label} ({field.name})" if field.label and field.label != field.name else field.name,
-                required=False, strip=False, initial=text or "", help_text=_help(field.type.value, told, text),
+                required=False, strip=False, initial=text or "", help_text=_help(texts.type_word(field.type), told, text),
                 widget=forms.Textarea(attrs={"rows": 3}) if long else forms.TextInput(),
             )  # fmt: skip
         self.order_fields([*(_name(name) for name in self.taken), "note"])

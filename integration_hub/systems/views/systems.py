@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
@@ -202,7 +202,10 @@ class SystemPage(OfSystem):
 
 
 def _entries(system: System, entities: list[Entity]) -> list[Entry]:
-    return list(Entry.objects.filter(subject_type="systems.system", subject_id=str(system.pk)).order_by("-pk")[:10])
+    """The last changes of the system and of the entities that are worked with."""
+    own = Q(subject_type="systems.system", subject_id=str(system.pk))
+    of_entities = Q(subject_type="systems.entity", subject_id__in=[str(entity.pk) for entity in entities])
+    return list(Entry.objects.filter(own | of_entities).order_by("-pk")[:10])
 
 
 class CheckSystem(HubAction):

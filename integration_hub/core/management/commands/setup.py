@@ -10,13 +10,13 @@ import urllib.request
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
-from django.db import OperationalError, connection
+from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from integration_hub.core.installation import mark_storage
+from integration_hub.core.registry import recorders
 from integration_hub.core.release import missing_migrations
 
 
@@ -31,8 +31,8 @@ class Command(BaseCommand):
         parser.add_argument("--demo", metavar="URL", help="install the demo, whose systems answer under URL")
 
     def handle(self, *args: Any, demo: str | None, take_storage: bool, **options: Any) -> None:
-        if missing := self._missing_migrations():
-            self._tell(f"bringing the database up to date ({missing} migrations)")
+        if missing := missing_migrations():
+            self._tell(f"bringing the database up to date ({len(missing)} migrations)")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
         mark_storage(anew=take_storage)
         self._tell("collecting static files")
@@ -41,21 +41,14 @@ class Command(BaseCommand):
         if demo and "demo" in get_commands():
             self._install_demo(demo)
 
-    def _missing_migrations(self) -> int:
-        try:
-            return len(missing_migrations())
-        except OperationalError as error:
-            used = connection.settings_dict
-            place = f" at {used['HOST']}:{used['PORT'] or 5432}" if used["HOST"] else ""
-            said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise ImproperlyConfigured(f"DATABASE_URL: the database {used['NAME']}{place} cannot be used: {said}.") from None
-
     def _create_first_administrator(self) -> None:
         """Only where there is nobody yet. The password is random and told this once."""
         people = get_user_model().objects
         if not people.exists():
             password = secrets.token_urlsafe(12)
-            people.create_superuser("admin", "", password, role="administrator")
+            with transaction.atomic():
+                admin = people.create_superuser("admin", "", password, role="administrator")
+                recorders["command"]("person.created", admin, changes={"role": ["", admin.role]})
             self.stdout.write(f"Sign in as admin with the password {password} (it is shown only now).")
 
     def _install_demo(self, url: str) -> None:

@@ -109,6 +109,8 @@ class Command(BaseCommand):
 
     def _run(self, options: dict[str, Any]) -> int:
         sync = self._find_sync(options["name"])
+        if options["keys"] is not None and not "".join(options["keys"]).strip():
+            raise CommandError(_("Name at least one record by its key."), returncode=WRONG)
         with _refusals():
             run = services.start_run(
                 sync,
@@ -175,7 +177,7 @@ class Command(BaseCommand):
         try:
             GROUP_ACTS[options["act"]](group, by=self.by)
         except services.NotPossible as error:
-            raise CommandError(str(error), returncode=WRONG) from None
+            raise CommandError(str(error), returncode=FAILED) from None
         group = groups.group_named(group.name, self.by) or group
         if self.as_json:
             from integration_hub.syncs.api.groups import GroupSerializer
@@ -196,7 +198,7 @@ class Command(BaseCommand):
         try:
             services.cancel_run(run, by=self.by)
         except services.NotPossible as error:
-            raise CommandError(str(error), returncode=WRONG) from None
+            raise CommandError(str(error), returncode=FAILED) from None
         run.refresh_from_db()
         if self.as_json:
             self._print_run(run)
@@ -272,10 +274,8 @@ def _refusals() -> Iterator[None]:
     """What is refused, as the command ends with it."""
     try:
         yield
-    except services.PairBusy as busy:
-        raise CommandError(str(busy), returncode=FAILED) from None
-    except services.NotPossible as error:
-        raise CommandError(str(error), returncode=WRONG) from None
+    except (services.PairBusy, services.NotPossible) as error:
+        raise CommandError(str(error), returncode=FAILED) from None
     except ValidationError as error:
         raise CommandError(" ".join(error.messages), returncode=WRONG) from None
 
