@@ -287,7 +287,17 @@ def test_what_the_file_cannot_hold_is_refused_and_not_altered(style, values, fie
     assert f"{field} = " in str(next(o.reason for o in outcomes if o.row == 1))
 
 
-@pytest.mark.parametrize("style", [{"encoding": "gb18030", "separator": ";"}, {"encoding": "utf-16", "separator": "\\t"}, {"decimal_mark": ","}])
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"encoding": "gb18030", "separator": ";"},
+        {"encoding": "utf-16", "separator": "\\t"},
+        {"decimal_mark": ","},
+        {"quote": "'"},
+        {"quote": "|", "encoding": "utf-16"},
+        {"quote": "%", "separator": '"'},
+    ],
+)
 def test_a_file_keeps_its_dialect(style, there):
     style = {"type": "csv", "zone": "Asia/Shanghai", "date": "%Y/%m/%d", **style}
     entity = entity_of(there, format=style)
@@ -300,7 +310,24 @@ def test_a_file_keeps_its_dialect(style, there):
         rows = whole(connector.read(entity)).drop("file_modified").rows()
 
     assert rows == [(n, "王", Decimal("1234.5"), moment) for n in range(2)]
-    assert "王" in there.content("out.csv").decode(style.get("encoding", "utf-8"))
+    assert "王".join(style.get("quote", '"') * 2) in there.content("out.csv").decode(style.get("encoding", "utf-8"))
+
+
+@pytest.mark.parametrize("quote", ["'", "|", "`"])
+def test_texts_and_names_come_back_whatever_the_quote(quote, there):
+    style, fields = {"type": "csv", "quote": quote}, [*FIELDS, {"name": f'its "{quote}name{quote}'}]
+    values = [*VALUES, quote, f"{quote}a{quote}", f'"{quote}{quote}, "']
+    entity = entity_of(there, format=style, fields=fields)
+    for number in range(2):  # a new file, then one that was there
+        with target(there, format=style, fields=fields) as connector:
+            rows = [created(number * 100 + n, name=v) for n, v in enumerate(values)]
+            assert not [o for o in connector.write(entity, changes(entity, rows)) if o.result != Result.WRITTEN]
+
+    with target(there, format=style, fields=fields) as connector:
+        read = whole(connector.read(entity)).sort("id")["name"].to_list()
+
+    assert read == values * 2
+    assert there.content("out.csv").startswith(quote.encode())
 
 
 def test_a_mark_at_the_start_of_the_file_is_kept(there):
