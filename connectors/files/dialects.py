@@ -11,6 +11,11 @@ from connectors.files.settings import Csv
 SEPARATORS = ",;\t|"
 SAMPLE_LINES = 20
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+OTHER = re.compile(r"[^\x00-\x7f]")
+WESTERN = re.compile(  # what would be one character in GB18030, as Western texts have it
+    rb"[\x81-\xfe][a-z]|[\x81-\xde][A-Z]"  # é and a letter, but not one in another case than é
+    rb"|(?<![\x80-\xff])[\xc0-\xff][\xdf-\xff](?=[A-Za-z])|(?<=[A-Za-z])[\xdf-\xff]{2}(?![\x80-\xff])"  # two accented letters in a word
+)
 WIDE = {"utf-16": "utf-16-le", "utf-16le": "utf-16-le", "utf-16be": "utf-16-be"}
 
 
@@ -58,13 +63,15 @@ def _encoding(head: bytes) -> str:
     beyond, broken = len(text) - len(text.encode("ascii", "ignore")), text.count("\ufffd")
     if broken <= beyond // 10:  # some broken bytes do not make it another encoding: they are told
         return "utf-8"
-    return "gb18030" if _looks_chinese(head) else "cp1252"
+    return "gb18030" if _is_chinese(head) else "cp1252"
 
 
-def _looks_chinese(head: bytes) -> bool:
-    """Chinese characters are pairs of high bytes; the accented letters of a Western text mostly stand alone."""
-    high = re.findall(rb"[\x80-\xff]+", head)
-    return sum(len(run) for run in high if len(run) % 2 == 0) > sum(len(run) for run in high) / 2
+def _is_chinese(sample: bytes) -> bool:
+    """Whether it is GB18030 and not Western. Nearly every text in cp1252 holds bytes that are none in GB18030, an é before a space; where few are,
+    its letters show: accented ones stand alone among those of ASCII, so that they would be characters with an ASCII letter as their second byte."""
+    text = codecs.getincrementaldecoder("gb18030")("replace").decode(sample)
+    characters, broken = len(OTHER.findall(text)), text.count("\ufffd")
+    return broken <= characters // 10 and len(WESTERN.findall(sample)) * 2 <= characters
 
 
 def _separator(text: str, newline: str, settings: Csv) -> str:

@@ -18,6 +18,8 @@ from connectors.base import AddressRefused, BadAnswer, Cursor, FreeHost, Positio
 from connectors.canonical import canonical_text
 from connectors.conformance.frames import keys_of, whole
 from connectors.files import FilesConnector
+from connectors.files.dialects import found_out
+from connectors.files.settings import Csv
 from connectors.guard import AddressPolicy
 from tests.connectors.file_places import fresh
 
@@ -99,10 +101,34 @@ def test_a_broken_byte_does_not_make_it_another_encoding(read):
     assert list(told) == [(19, "name")]
 
 
-def test_western_letters_are_not_taken_for_chinese(read):
-    frame, told = read("id;name\n1;Müller\n2;Jürgen Größe, Café\n".encode("cp1252"))
+EASTERN = (
+    "張學友 劉德華 郭富城 黎明 張國榮 梅豔芳 朱镕基 镕基 陶喆 李昇基 王喆 张堃 王珺 臺灣積體電路製造股份有限公司 国泰航空有限公司 上海 “李”四，上海 A股 T恤 "
+    "iPhone手机壳 李明Tom 中 第A组 X光 鎔基 廣東省 華為 龍騰 鄧麗君 €价格 ㈱公司 㐀㐁 𠮷野家 訂單編號 國華 赵 "
+)
+WESTERN = (
+    "Müller Größe Café été étés Hélène Hämäläinen Jyväskylä Sää Übung für Öl naïve Noël Zoë "
+    "façade Niño São João informações Smørrebrød Ærø Århus Æøå Þórður créée Müßig Strauß MÜLLER "
+    "GRÖSSE £100 €100 25°C µm ½in don’t “Hello” A–B ©Acme Acme®Pro cœur Žižek Šárka ¿Qué? "
+    "¡Hola! Mª n° Ñandú ÑANDÚ Él ÉCOLE Île Björk Süßwasser Weiß Curaçao déjà 10×20 a·b •Item "
+    "x…y Malmö "
+)
 
-    assert frame["name"].to_list() == ["Müller", "Jürgen Größe, Café"]
+
+@pytest.mark.parametrize("count", [1, 300])
+@pytest.mark.parametrize(("encoding", "names"), [("gb18030", EASTERN), ("cp1252", WESTERN)])
+def test_chinese_and_western_letters_are_told_apart_however_few(encoding, names, count):
+    files = {name: "id;name\n" + "".join(f"{n};{name}\n" for n in range(count)) for name in names.split()}
+
+    found = {name: found_out(text.encode(encoding), Csv()).encoding for name, text in files.items()}
+
+    assert {name: other for name, other in found.items() if other != encoding} == {}
+
+
+@pytest.mark.parametrize(("encoding", "names"), [("gb18030", EASTERN), ("cp1252", WESTERN)])
+def test_a_file_with_many_names_is_read_in_its_encoding(encoding, names, read):
+    frame, told = read(("id;name\n" + "".join(f"{n};{name}\n" for n, name in enumerate(names.split()))).encode(encoding))
+
+    assert frame["name"].to_list() == names.split()
     assert not told
 
 
