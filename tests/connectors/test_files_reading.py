@@ -132,6 +132,42 @@ def test_a_file_with_many_names_is_read_in_its_encoding(encoding, names, read):
     assert not told
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "cp1252"])
+@pytest.mark.parametrize("plain", [10_000, 200_000], ids=["in the first block", "behind the first block"])
+def test_the_first_letters_that_are_not_ascii_tell_the_encoding_wherever_they_stand(encoding, plain, there, connect):
+    names = (WESTERN if encoding == "cp1252" else EASTERN).split()
+    rows = "".join(f"{n},plain name {n}\n" for n in range(plain)) + "".join(f"{plain + n},{name}\n" for n, name in enumerate(names))
+    there.put("in.csv", f"id,name\n{rows}".encode(encoding))
+    connector = connect({**there.of("in.csv"), "connection": {"page_rows": 40_000}})
+
+    pages = list(connector.read(connector.discover()[0]))
+
+    assert not [m for page in pages for m in page.misfits]
+    assert whole(iter(pages))["name"].to_list()[plain:] == names
+
+
+def test_who_goes_on_reading_keeps_to_the_encoding_that_was_found_out(there, connect):
+    """車 alone is a letter in UTF-8 too."""
+    plain = "".join(f"{n},plain name {n}\n" for n in range(100_000))
+    content = f"id,name\n{plain}100000,{'王小明' * 5}\n{plain}200000,車\n".encode("gb18030")
+    there.put("in.csv", content)
+    connector = connect({**there.of("in.csv"), "connection": {"page_rows": 50_000}})
+    entity = connector.discover()[0]
+
+    pages = list(connector.read(entity))
+
+    assert pages[-2].position["at"]["encoding"] == "gb18030"
+    assert whole(connector.read(entity, position=pages[-2].position))["name"].to_list()[-1] == "車"
+
+
+def test_bytes_that_are_no_text_in_the_encoding_that_was_found_out_say_what_to_do(read):
+    names = "".join(f"{n},王小明\n" for n in range(1, 20))
+
+    _frame, told = read(f"id,name\n{names}".encode() + b"20,\xff\n")
+
+    assert told[19, "name"][1].endswith("encoding utf-8, which was found out. Set the encoding of the file in the system's settings")
+
+
 @pytest.mark.parametrize(
     ("texts", "type_"),
     [

@@ -330,6 +330,16 @@ def test_texts_and_names_come_back_whatever_the_quote(quote, there):
     assert there.content("out.csv").startswith(quote.encode())
 
 
+def test_a_file_whose_encoding_shows_late_keeps_it(there):
+    plain = "".join(f"{n},plain name {n},,\n" for n in range(80_000))
+    there.put("out.csv", f"id,name,price,at\n{plain}80000,王小明,,\n".encode("gb18030"))
+    entity = entity_of(there)
+    with target(there) as connector:
+        connector.write(entity, changes(entity, [created(80_001, name="李四")]))
+
+    assert '80000,"王小明",,\n80001,"李四","1.5",\n' in there.content("out.csv").decode("gb18030")
+
+
 def test_a_mark_at_the_start_of_the_file_is_kept(there):
     there.put("out.csv", b"\xef\xbb\xbfid;name;price;at\n1;a;;\n")
     entity = entity_of(there)
