@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,13 @@ def test_the_page_links_to_what_is_there_and_sets_what_the_hub_reads():
         assert (ROOT / "docs" / link).exists(), link
     assert set(re.findall(r"\b([A-Z_]{4,})=", page)) - {"RELEASE", "CONCURRENCY"} <= known
     assert set(compose["x-hub"]["environment"]) <= known
+
+
+def test_the_page_installs_the_release_that_it_comes_with():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert re.findall(r"^RELEASE=(.+)$", page, re.MULTILINE) == [project["version"]]
 
 
 def test_a_backup_can_be_made_in_the_containers():
