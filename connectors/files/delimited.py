@@ -26,6 +26,7 @@ from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader
 from connectors.files.records import is_open, whole_records
 from connectors.files.settings import Csv, FileSettings
 from connectors.files.values import LARGEST_VALUE, Column, inferred, shown
+from connectors.formulas import as_it_was
 
 BLOCK_BYTES = 1024 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
@@ -76,6 +77,8 @@ class CsvReader(Reader):
             declared = [f.name for f in self.declared.fields]
             return declared if len(declared) == len(row) else [f"column_{n + 1}" for n in range(len(row))], start, self.style.skip_lines + 1
         names = [name.strip() or f"column_{n + 1}" for n, name in enumerate(row)]
+        if self.declared.write and self.style.formulas == "neutralise":
+            names = [as_it_was(name) for name in names]
         if twice := {n for n in names if names.count(n) > 1}:
             raise self.not_what_it_claims(Text(_("two of its columns are called {name}"), {"name": min(twice)}))
         body = start + self._raw_lines(head[start:], first.line_num)

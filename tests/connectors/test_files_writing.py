@@ -235,7 +235,7 @@ def test_whose_time_is_over_leaves_what_was_written_to_the_next(there):
 
 VALUES = [
     "", " ", "plain", "a, b", 'say "hi"', "two\nlines", "two\r\nlines", "=SUM(A1)", "+43 1 234", "-5", "@here", "\tx", "'=quoted", "''-5", "'plain",
-    "汉字 é 🙂", "NULL", "true", "007", "x" * 5000, ",", '"', "'",
+    "\n=1", "\r-1", "＝1", "＠here", "汉字 é 🙂", "NULL", "true", "007", "x" * 5000, ",", '"', "'",
 ]  # fmt: skip
 
 
@@ -254,15 +254,21 @@ def test_texts_come_back_as_they_were_sent(form, formulas, there):
     assert read == [*VALUES, None]
 
 
-def test_no_text_in_a_csv_file_is_run_by_a_spreadsheet(there):
-    entity = entity_of(there)
-    with target(there) as connector:
-        connector.write(entity, changes(entity, [created(n, name=v) for n, v in enumerate(VALUES)]))
+def test_no_text_and_no_name_in_a_csv_file_is_run_by_a_spreadsheet(there):
+    fields = [*FIELDS, {"name": "=cmd"}, {"name": "'@x"}]
+    entity = entity_of(there, fields=fields)
+    for number in range(2):  # a new file, then one that was there
+        with target(there, fields=fields) as connector:
+            connector.write(entity, changes(entity, [created(number * 100 + n, name=v) for n, v in enumerate(VALUES)]))
 
-    cells = pl.read_csv(there.content("out.csv"), infer_schema=False)["name"].to_list()
+    frame = pl.read_csv(there.content("out.csv"), infer_schema=False)
+    cells = frame["name"].to_list()
 
-    assert not [cell for cell in cells if cell and cell[0] in "=+-@\t\r"]
+    assert not [cell for cell in cells if cell and cell[0] in "=+-@\t\r\n＝＋－＠"]
     assert "'=SUM(A1)" in cells
+    assert frame.columns == ["id", "name", "price", "at", "'=cmd", "''@x"]
+    with target(there, fields=fields) as connector:
+        assert [f.name for f in connector.discover()[0].fields] == ["id", "name", "price", "at", "=cmd", "'@x", "file_modified"]
 
 
 @pytest.mark.parametrize(
