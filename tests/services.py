@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from glob import glob
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -61,10 +62,15 @@ def missing(name: str) -> str:
 def require(name: str) -> str:
     """The service's address. Without it the test is skipped, or fails where services are required."""
     if why := missing(name):
-        if os.environ.get("HUB_REQUIRE_SERVICES") == "1":
-            pytest.fail(f"{why} It is required here (HUB_REQUIRE_SERVICES).", pytrace=False)
-        pytest.skip(why)
+        go_without(why)
     return address(name)
+
+
+def go_without(why: str) -> NoReturn:
+    """Skip the test, or fail it where services are required."""
+    if os.environ.get("HUB_REQUIRE_SERVICES") == "1":
+        pytest.fail(f"{why} It is required here (HUB_REQUIRE_SERVICES).", pytrace=False)
+    pytest.skip(why)
 
 
 if __name__ == "__main__":  # for scripts/test.sh: prints the address, or fails with the reason

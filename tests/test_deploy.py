@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,25 @@ def test_the_page_links_to_what_is_there_and_sets_what_the_hub_reads():
         assert (ROOT / "docs" / link).exists(), link
     assert set(re.findall(r"\b([A-Z_]{4,})=", page)) - {"RELEASE", "CONCURRENCY"} <= known
     assert set(compose["x-hub"]["environment"]) <= known
+
+
+def test_the_page_installs_the_release_that_it_comes_with():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert re.findall(r"^RELEASE=(.+)$", page, re.MULTILINE) == [project["version"]]
+
+
+def test_a_backup_can_be_made_in_the_containers():
+    """With programs of the database's version, which those of Debian are as long as the image is built on this release of it."""
+    image = (ROOT / "deploy" / "Dockerfile").read_text()
+    services = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    of_debian = {"bookworm": "15", "trixie": "17"}[re.search(r"^FROM python:\S+-slim-(\w+)$", image, re.MULTILINE)[1]]
+
+    assert re.search(r"^RUN apt-get update && apt-get install .*\bpostgresql-client\b", image, re.MULTILINE)
+    assert services["database"]["image"] == f"postgres:{of_debian}"
+    assert f"--uid {re.search(r'user of the image, number ([0-9]+)', page)[1]} " in image
+    assert set(re.findall(r" ([a-z]+) python manage.py (?:backup|restore) ", page)) == {"web"}
+    [stopped] = re.findall(r"^# .*compose.yaml stop (.+)$", page, re.MULTILINE)
+    assert set(stopped.split()) == {name for name, service in services.items() if service["image"] == "integration-hub"} - {"setup"}

@@ -13,6 +13,7 @@ from django.utils.html import escape
 from integration_hub.accounts import services as accounts
 from integration_hub.accounts.actor import Actor
 from integration_hub.accounts.models import Token, User
+from integration_hub.core.exports import csv_answer
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models import Pair, Sync
 from integration_hub.systems.models import Entity
@@ -62,6 +63,14 @@ def test_a_list_is_exported_as_it_is_filtered(lists, shown):
     assert [row[column] for row in rows_of(lists, export)][:2] == [first, second]
     assert [row[column] for row in rows_of(lists, export, **query)] == [first]
     assert rows_of(lists, export, q="nobody is called so") == []
+
+
+def test_neither_names_nor_texts_of_an_export_are_run():
+    rows = [["\n=1", "＝1"], ["\t-1", "'=1"], ["plain", -5]]
+
+    lines = b"".join(csv_answer("list", ["=cmd", "name"], rows).streaming_content).decode().removeprefix("\ufeff")
+
+    assert list(csv.reader(io.StringIO(lines, newline=""))) == [["'=cmd", "name"], ["'\n=1", "'＝1"], ["'\t-1", "''=1"], ["plain", "-5"]]
 
 
 @pytest.mark.parametrize("export", [export for export, *_more in LISTS.values()])

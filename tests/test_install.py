@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.services import go_without
+
 ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("start")]  # packages are fetched and unpacked
 
@@ -38,7 +40,7 @@ class Copy:
             with contextlib.suppress(PermissionError):
                 if self.run(python, "-c", asked).returncode == 0:
                     return python
-        pytest.skip("A plain user cannot run any Python of 3.11 or newer here.")
+        return go_without("A plain user cannot run any Python of 3.11 or newer with venv here.")
 
     def run(self, *command: str, **environ: str) -> subprocess.CompletedProcess[str]:
         inherited = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG") or name.startswith("PIP_")}
@@ -47,6 +49,14 @@ class Copy:
 
     def install(self, *parts: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return self.run(self.find_python(), "scripts/install.py", *parts, **environ)
+
+
+def test_where_services_are_required_no_python_is_a_failure(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HUB_REQUIRE_SERVICES", "1")
+
+    with pytest.raises(pytest.fail.Exception, match="cannot run any Python"):
+        Copy.find_python(Copy.__new__(Copy))
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 What is empty and not quoted is null, what is quoted and empty is an empty text; a column that a file does not have cannot be absent from some records
 only. A line with too few or too many columns, or one that opens a quote which nothing closes, is a misfit with its line number, behind the good
-records of its block. A place in a file is {"byte": of a block, "line": its number, "skip": records of the block that were read}.
+records of its block. A place in a file is {"byte": of a block, "line": its number, "skip": records of the block that were read,
+"encoding": once it is known}.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,11 +21,12 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from connectors.base import BadAnswer, Field, Misfit, Text, _
-from connectors.files.dialects import Dialect, found_out
+from connectors.files.dialects import Dialect, encoding_of, found_out
 from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader
 from connectors.files.records import is_open, whole_records
 from connectors.files.settings import Csv, FileSettings
 from connectors.files.values import LARGEST_VALUE, Column, inferred, shown
+from connectors.formulas import as_it_was
 
 BLOCK_BYTES = 1024 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
@@ -75,6 +77,8 @@ class CsvReader(Reader):
             declared = [f.name for f in self.declared.fields]
             return declared if len(declared) == len(row) else [f"column_{n + 1}" for n in range(len(row))], start, self.style.skip_lines + 1
         names = [name.strip() or f"column_{n + 1}" for n, name in enumerate(row)]
+        if self.declared.write and self.style.formulas == "neutralise":
+            names = [as_it_was(name) for name in names]
         if twice := {n for n in names if names.count(n) > 1}:
             raise self.not_what_it_claims(Text(_("two of its columns are called {name}"), {"name": min(twice)}))
         body = start + self._raw_lines(head[start:], first.line_num)
@@ -108,6 +112,8 @@ class CsvReader(Reader):
             if not raw:
                 return
             is_end = byte + len(raw) >= self.file.size
+            if self.dialect.is_open and not raw.isascii():
+                self.dialect = replace(self.dialect, encoding=encoding_of(raw), is_open=False)
             used, text = self._whole(raw)
             if not used and not is_end and wanted < LONGEST_RECORD:
                 wanted *= 2
@@ -149,15 +155,18 @@ class CsvReader(Reader):
     # --- records ---
 
     def parts(self, fields: Sequence[Field], at: Mapping[str, Any]) -> Iterator[Part]:
-        columns = [Column(field, self.style, self.dialect.encoding) for field in fields]
-        for column in columns:
-            if column.field.name not in self.names:
-                self.no_field(column.field.name, self.names)
+        for field in fields:
+            if field.name not in self.names:
+                self.no_field(field.name, self.names)
+        if "encoding" in at:
+            self.dialect = replace(self.dialect, encoding=at["encoding"], is_open=False)
         skip = at.get("skip", 0)
         for block in self._blocks(at.get("byte", self._body), at.get("line", self._body_line)):
             ends = block.next_byte >= self.file.size
-            behind = None if ends else {"byte": block.next_byte, "line": block.next_line, "skip": 0}
-            raw, broken = self._parsed(block, [c.field.name for c in columns])
+            encoding = {} if self.dialect.is_open else {"encoding": self.dialect.encoding}
+            behind = None if ends else {"byte": block.next_byte, "line": block.next_line, "skip": 0, **encoding}
+            columns = [Column(field, self.style, self.dialect.encoding) for field in fields]
+            raw, broken = self._parsed(block, [field.name for field in fields])
             series, misfits = [], []
             is_plain = len(block.text) <= LARGEST_VALUE and b"\0" not in block.text
             for column in columns:
@@ -165,7 +174,7 @@ class CsvReader(Reader):
                 series.append(made)
                 misfits += wrong
             frame = pl.DataFrame(series) if series else pl.DataFrame({"": pl.Series([None] * raw.height)})
-            here = {"byte": block.byte, "line": block.line}
+            here = {"byte": block.byte, "line": block.line, **encoding}
             yield from self._paged(frame, misfits, broken, skip, here, behind)
             skip = 0
 

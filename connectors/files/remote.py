@@ -1,4 +1,8 @@
-"""What places on other machines share: an event loop of their own, on which every request is cut at the deadline or when it takes too long."""
+"""What places on other machines share: an event loop of their own, on which every request is cut at the deadline or when it takes too long.
+
+S3 is spoken by aiobotocore and SFTP by asyncssh, not both through fsspec, which dials by itself where the host's guard must see each address, replaces a
+file whoever has changed it meanwhile, and reads a path without holding on to the version that was found there.
+"""
 
 from __future__ import annotations
 

@@ -127,7 +127,6 @@ class Table:
         with self._place.open(file) as opened:
             reader = reader_of(opened, self._declared, system=self._place.system, page_rows=100_000)
             self._refuse_others(reader)
-            self._writer = writer_of(self._declared, self._fields, reader)
             frames = [pl.DataFrame(schema=schema)]
             for part in reader.parts(self._fields, {}):
                 if part.misfits:
@@ -140,6 +139,7 @@ class Table:
                         **values,
                     )
                 frames.append(part.frame)
+            self._writer = writer_of(self._declared, self._fields, reader)  # by now it knows the encoding
         records = self._writer.undone(pl.concat(frames))
         records = records.with_columns(keys_of(records, self._entity.key).alias(KEY))
         self._has_twins = bool((records[KEY].is_duplicated() & records[KEY].is_not_null()).any())

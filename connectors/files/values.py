@@ -94,8 +94,13 @@ class Column:
         return naive.dt.replace_time_zone(self.texts.zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
     def _reason(self, value: str | bytes, is_no_text: bool) -> Text:
-        if is_no_text:
+        if is_no_text and self.texts.encoding:
             return Text(_("holds bytes that are no text in the encoding {encoding}"), {"encoding": self.encoding})
+        if is_no_text:
+            reason = _(
+                "holds bytes that are no text in the encoding {encoding}, which was found out. Set the encoding of the file in the system's settings"
+            )
+            return Text(reason, {"encoding": self.encoding})
         if len(value) > LARGEST_VALUE // 4:
             return Text(_("is larger than a value may be ({limit} bytes)"), {"limit": LARGEST_VALUE})
         match self.field.type:

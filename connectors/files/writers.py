@@ -18,11 +18,11 @@ from connectors.files.dialects import found_out
 from connectors.files.readers import Reader
 from connectors.files.settings import Csv, FileSettings, JsonLines
 from connectors.files.values import Column, shown
+from connectors.formulas import RUN, harmless
 from connectors.rest.records import encoded, nested
 from connectors.rest.values import Form
 
 SLICE_ROWS = 50_000
-RUN = r"^'*[=+\-@\t\r]"  # what a spreadsheet runs, with the apostrophes that stand before it
 
 
 class Writer(abc.ABC):
@@ -48,30 +48,45 @@ class CsvWriter(Writer):
     def __init__(self, fields: Sequence[Field], style: Csv, reader: CsvReader | None) -> None:
         super().__init__(fields)
         self._style, self._dialect = style, reader.dialect if reader else found_out(b"", style)
+        self._swap = str.maketrans('"' + self._dialect.quote, self._dialect.quote + '"')
         self._columns = {f.name: Column(f, style) for f in fields}
         self._order = reader.names if reader else [f.name for f in fields]
+        self._titles = {name: harmless(name) if style.formulas == "neutralise" else name for name in self._order}
         self._guarded = [f.name for f in fields if f.type in (FieldType.TEXT, FieldType.JSON)] if style.formulas == "neutralise" else []
 
     def write(self, records: pl.DataFrame, out: BinaryIO) -> None:
         marks = {"utf-16-le": codecs.BOM_UTF16_LE, "utf-16-be": codecs.BOM_UTF16_BE, "utf-8": codecs.BOM_UTF8}
+        quote, separator = self._dialect.quote.encode(), self._dialect.separator.translate(self._swap)
         out.write(marks[self._dialect.encoding] if self._dialect.mark or self._dialect.is_wide else b"")
         for number, some in enumerate(records.iter_slices(SLICE_ROWS) if records.height else [records]):
-            texts = pl.DataFrame([self._guard(name, self._columns[name].text(some[name])) for name in self._order])
+            texts = self._swapped(
+                pl.DataFrame([self._guard(name, self._columns[name].text(some[name])).alias(self._titles[name]) for name in self._order])
+            )
             buffer = pa.BufferOutputStream()
-            options = pa_csv.WriteOptions(include_header=self._style.header and not number, delimiter=self._dialect.separator, quoting_style="needed")
+            options = pa_csv.WriteOptions(include_header=self._style.header and not number, delimiter=separator, quoting_style="needed")
             pa_csv.write_csv(texts.to_arrow(), buffer, options)
             text = buffer.getvalue().to_pybytes()
+            text = text if quote == b'"' else text.translate(bytes.maketrans(b'"' + quote, quote + b'"'))
             out.write(text if self._dialect.encoding == "utf-8" else text.decode().encode(self._dialect.encoding))
+
+    def _swapped(self, texts: pl.DataFrame) -> pl.DataFrame:
+        """Texts and names with " for the file's quote and the other way round; pyarrow, which knows no other quote, sets and doubles ",
+        and swapping all that it wrote makes of it what was meant."""
+        if self._dialect.quote == '"':
+            return texts
+        before, after = ['"', self._dialect.quote], [self._dialect.quote, '"']
+        swapped = texts.with_columns(pl.col(pl.String).str.replace_many(before, after))
+        return swapped.rename({name: name.translate(self._swap) for name in texts.columns})
 
     def undone(self, records: pl.DataFrame) -> pl.DataFrame:
         return records.with_columns(
-            pl.when(pl.col(n).str.contains(RUN)).then(pl.col(n).str.strip_prefix("'")).otherwise(pl.col(n)).alias(n) for n in self._guarded
+            pl.when(pl.col(n).str.contains(RUN.pattern)).then(pl.col(n).str.strip_prefix("'")).otherwise(pl.col(n)).alias(n) for n in self._guarded
         )
 
     def _guard(self, name: str, texts: pl.Series) -> pl.Series:
         if name not in self._guarded:
             return texts
-        return pl.select(pl.when(texts.str.contains(RUN)).then("'" + texts).otherwise(texts).alias(name)).to_series()
+        return pl.select(pl.when(texts.str.contains(RUN.pattern)).then("'" + texts).otherwise(texts).alias(name)).to_series()
 
     def unwritable(self, rows: pl.DataFrame) -> dict[int, Text]:
         """What would be read as something else than was written."""

@@ -1,4 +1,4 @@
-"""Relational databases: PostgreSQL, MySQL and MariaDB, SQLite; SQL Server and Oracle through their drivers."""
+"""Relational databases: PostgreSQL, MariaDB and SQLite; MySQL, and through their drivers SQL Server and Oracle, which were never run."""
 
 from connectors.sql.connector import SqlConnector
 from connectors.sql.settings import SqlSettings

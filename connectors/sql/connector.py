@@ -16,7 +16,7 @@ from connectors.sql.databases import Database
 from connectors.sql.kinds import database_of
 from connectors.sql.looking_up import looked_up
 from connectors.sql.reading import Reading, newest_cursor
-from connectors.sql.settings import SqlSettings
+from connectors.sql.settings import Oracle, SQLServer, SqlSettings
 from connectors.sql.staging import Staged
 from connectors.sql.tables import Table, Tables
 from connectors.sql.writing_by_rows import WritingByRows
@@ -28,7 +28,9 @@ class SqlConnector(Connector):
 
     kind: ClassVar[str] = "sql"
     title: ClassVar[str] = _("Database")
-    description: ClassVar[str] = _("PostgreSQL, MySQL and MariaDB, SQLite; SQL Server and Oracle with their drivers.")
+    description: ClassVar[str] = _(
+        "PostgreSQL, MariaDB and SQLite. MySQL, and with their drivers SQL Server and Oracle, are offered too, but were never run."
+    )
     Settings: ClassVar[type[BaseModel]] = SqlSettings
 
     def __init__(self, settings: BaseModel, host: Host) -> None:
@@ -56,6 +58,18 @@ class SqlConnector(Connector):
         if self._opened is not None:
             kept.keep(self._opened)
             self._opened = None
+
+    @classmethod
+    def advice(cls, settings: BaseModel) -> list[Text]:
+        if not isinstance(settings, SqlSettings) or not isinstance(settings.database, SQLServer | Oracle):
+            return []
+        names = {"database": "Oracle" if isinstance(settings.database, Oracle) else "SQL Server"}
+        return [
+            Text(_("The hub was never run with {database}. Try it on a copy first."), names),
+            Text(
+                _("Only the rights of its user keep the hub from writing while it reads {database}. Give it none where it is to read alone."), names
+            ),
+        ]
 
     def check(self) -> Text:
         self._database.close()  # what is open already would not show that the settings still let us in

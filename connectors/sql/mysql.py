@@ -1,4 +1,5 @@
-"""MySQL 8 and MariaDB 10.6 or newer. A portion goes into a temporary table as one bound JSON text, which JSON_TABLE takes apart in the server.
+"""MariaDB 10.6 or newer, and MySQL 8, with which it was never run. A portion goes into a temporary table as one bound JSON text, which JSON_TABLE
+takes apart in the server.
 
 Not by LOAD DATA LOCAL, which lets a server ask for any file of the machine that runs the hub:
 https://dev.mysql.com/doc/refman/8.4/en/load-data-local-security.html

@@ -1,5 +1,6 @@
 """SQL Server and Oracle, through SQLAlchemy's dialects and their own drivers, which are not part of the hub: `pip install pyodbc` (and Microsoft's
-ODBC driver), `pip install oracledb`. No such server has been spoken to yet, and nothing of this module or of `writing_by_rows` is tested."""
+ODBC driver), `pip install oracledb`. No such server has been spoken to yet, and nothing of this module or of `writing_by_rows` is tested. Their
+readers could write: SQL Server has no read-only sessions (ApplicationIntent chooses a replica), and Oracle read-only transactions alone."""
 
 from __future__ import annotations
 

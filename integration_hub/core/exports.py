@@ -13,6 +13,8 @@ from xml.sax.saxutils import escape
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
+from connectors import formulas
+
 
 class _Echo:
     def write(self, line: str) -> str:
@@ -28,14 +30,14 @@ def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) ->
 
 def _lines(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
     writer = csv.writer(_Echo())
-    yield "\ufeff" + writer.writerow(head)
+    yield "\ufeff" + writer.writerow([harmless(cell) for cell in head])
     for row in rows:
         yield writer.writerow([harmless(cell) for cell in row])
 
 
 def harmless(cell: Any) -> Any:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it. Source: OWASP, CSV Injection."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r\n" and cell else cell
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return formulas.harmless(cell) if isinstance(cell, str) else cell
 
 
 # --- Excel ------------------------------------------------------------------------------------------------------------

@@ -106,7 +106,10 @@ class SyncForm(forms.Form):
         max_value=604_800,
         initial=60,
         required=False,
-        help_text=gettext_lazy("Incremental runs begin so far before the cursor, in case records were saved late. What is unchanged costs nothing."),
+        help_text=gettext_lazy(
+            "Incremental runs begin so far before the cursor, in case records were saved late; by numbers, where the source stood so long before the "
+            "last run. What is unchanged costs nothing."
+        ),
     )
     compare_first = forms.BooleanField(
         label=gettext_lazy("Compare everything before writing"),

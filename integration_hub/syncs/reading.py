@@ -58,7 +58,8 @@ def read(work: Work) -> Iterator[tuple[Page, int | None]]:
 
 
 def since(work: Work) -> Cursor | None:
-    """Where an incremental run starts: at its cursor less the lookback, which costs nothing, since what is unchanged is recognised."""
+    """Where an incremental run starts: at its cursor less the lookback, which costs nothing, since what is unchanged is recognised.
+    A run by numbers was given its place when it was made (see `lookback`)."""
     if not work.run.since_value:
         return None
     value = work.run.since_value

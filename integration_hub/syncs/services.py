@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import drift, guards, order, policies, schedule, stages
+from integration_hub.syncs import drift, guards, lookback, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -87,9 +87,10 @@ def start_run(
             raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
     if keys is not None:
         keys = _checked_keys(sync, keys)
-    cursor = None
+    begin = None
     if sync.mode == Mode.INCREMENTAL and not full and keys is None and not keys_only and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
+        begin = lookback.begins_at(sync, cursor) if cursor else None
     with transaction.atomic():
         if sync.refusal:
             Sync.objects.filter(pk=sync.pk).update(refusal=None)
@@ -99,12 +100,12 @@ def start_run(
             by=by,
             keys=keys,
             keys_only=keys_only,
-            mode=Mode.INCREMENTAL if cursor else Mode.FULL,
+            mode=Mode.INCREMENTAL if begin else Mode.FULL,
             settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
-            since_value=cursor.value if cursor else "",
-            since_key=cursor.key if cursor else "",
+            since_value=begin[0] if begin else "",
+            since_key=begin[1] if begin else "",
         )
 
 

@@ -19,8 +19,10 @@ from typing import Any
 
 import asyncssh
 import botocore.session
+import pytest
 
-KINDS = ("folder", "s3", "sftp")
+KINDS = ("folder", "s3", "sftp", "openssh")
+OPENSSH = ("/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server", "/usr/lib/ssh/sftp-server", "/usr/libexec/sftp-server")
 KEYS = {"aws_access_key_id": "hub", "aws_secret_access_key": "s3cret-key-of-hub"}
 
 
@@ -64,18 +66,18 @@ class Place:
 def fresh(kind: str, folder: Path, servers: Servers) -> Place:
     if kind == "s3":
         return servers.bucket()
-    if kind == "sftp":
-        return servers.home(folder)
+    if kind in ("sftp", "openssh"):
+        return servers.home(folder, kind)
     return Place("folder", {"type": "folder", "folder": str(folder)}, folder)
 
 
 class Servers:
-    """An S3-compatible server and an SFTP server, each started when it is first needed."""
+    """An S3-compatible server and two SFTP servers, each started when it is first needed: what they answer is asyncssh's, or OpenSSH's own."""
 
     def __init__(self) -> None:
         self._stack = contextlib.ExitStack()
         self._s3: Any = None
-        self._sftp: dict[str, Any] | None = None
+        self._sftp: dict[str, dict[str, Any]] = {}
 
     def close(self) -> None:
         self._stack.close()
@@ -89,10 +91,10 @@ class Servers:
         way = {"type": "s3", "endpoint": url, "bucket": name, "access_key": KEYS["aws_access_key_id"], "secret_key": KEYS["aws_secret_access_key"]}
         return Place("s3", way, bucket=client)
 
-    def home(self, folder: Path) -> Place:
-        if self._sftp is None:
-            self._sftp = self._stack.enter_context(_sftp_server())
-        return Place("sftp", {**self._sftp, "folder": str(folder)}, folder)
+    def home(self, folder: Path, kind: str) -> Place:
+        if kind not in self._sftp:
+            self._sftp[kind] = self._stack.enter_context(_sftp_server(_OpenSSHDoorman if kind == "openssh" else _Doorman))
+        return Place("sftp", {**self._sftp[kind], "folder": str(folder)}, folder)
 
 
 @contextlib.contextmanager
@@ -127,13 +129,58 @@ class _Doorman(asyncssh.SSHServer):
         return (username, password) == ("hub", "s3cret-password")
 
 
+def _openssh() -> str:
+    program = next((path for path in (os.environ.get("TEST_SFTP_SERVER", ""), *OPENSSH) if path and Path(path).exists()), None)
+    return program or pytest.skip("OpenSSH's sftp-server is not installed; TEST_SFTP_SERVER names another place.")
+
+
+class _OpenSSHDoorman(_Doorman):
+    """Lets OpenSSH's own program answer those who were let in."""
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        self._connection = conn
+
+    def session_requested(self) -> tuple[asyncssh.SSHServerChannel, asyncssh.SSHServerSession]:
+        return self._connection.create_server_channel(encoding=None), _OpenSSHSession()
+
+
+class _OpenSSHSession(asyncssh.SSHServerSession):
+    def connection_made(self, chan: asyncssh.SSHServerChannel) -> None:
+        self._channel = chan
+
+    def subsystem_requested(self, subsystem: str) -> bool:
+        return subsystem == "sftp"
+
+    def session_started(self) -> None:
+        self._program = subprocess.Popen([_openssh()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        threading.Thread(target=self._answer, args=(asyncio.get_running_loop(), self._program.stdout), daemon=True).start()
+
+    def _answer(self, loop: asyncio.AbstractEventLoop, answers: Any) -> None:
+        with contextlib.suppress(RuntimeError, ValueError):  # the loop, or the pipe, is closed
+            while some := answers.read(65_536):
+                loop.call_soon_threadsafe(self._channel.write, some)
+
+    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
+        sent = memoryview(data)
+        while sent:
+            sent = sent[self._program.stdin.write(sent) :]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._program.stdin.close()
+        self._program.terminate()
+        self._program.wait()
+        self._program.stdout.close()
+
+
 @contextlib.contextmanager
-def _sftp_server() -> Iterator[dict[str, Any]]:
+def _sftp_server(doorman: type[_Doorman]) -> Iterator[dict[str, Any]]:
+    if doorman is _OpenSSHDoorman:
+        _openssh()
     key = asyncssh.generate_private_key("ssh-ed25519")
     loop = asyncio.new_event_loop()
 
     async def listen() -> asyncssh.SSHAcceptor:
-        return await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], server_factory=_Doorman, sftp_factory=asyncssh.SFTPServer)
+        return await asyncssh.listen("127.0.0.1", 0, server_host_keys=[key], server_factory=doorman, sftp_factory=asyncssh.SFTPServer)
 
     server = loop.run_until_complete(listen())
     thread = threading.Thread(target=loop.run_forever, daemon=True)

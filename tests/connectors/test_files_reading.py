@@ -18,6 +18,8 @@ from connectors.base import AddressRefused, BadAnswer, Cursor, FreeHost, Positio
 from connectors.canonical import canonical_text
 from connectors.conformance.frames import keys_of, whole
 from connectors.files import FilesConnector
+from connectors.files.dialects import found_out
+from connectors.files.settings import Csv
 from connectors.guard import AddressPolicy
 from tests.connectors.file_places import fresh
 
@@ -99,11 +101,71 @@ def test_a_broken_byte_does_not_make_it_another_encoding(read):
     assert list(told) == [(19, "name")]
 
 
-def test_western_letters_are_not_taken_for_chinese(read):
-    frame, told = read("id;name\n1;Müller\n2;Jürgen Größe, Café\n".encode("cp1252"))
+EASTERN = (
+    "張學友 劉德華 郭富城 黎明 張國榮 梅豔芳 朱镕基 镕基 陶喆 李昇基 王喆 张堃 王珺 臺灣積體電路製造股份有限公司 国泰航空有限公司 上海 “李”四，上海 A股 T恤 "
+    "iPhone手机壳 李明Tom 中 第A组 X光 鎔基 廣東省 華為 龍騰 鄧麗君 €价格 ㈱公司 㐀㐁 𠮷野家 訂單編號 國華 赵 "
+)
+WESTERN = (
+    "Müller Größe Café été étés Hélène Hämäläinen Jyväskylä Sää Übung für Öl naïve Noël Zoë "
+    "façade Niño São João informações Smørrebrød Ærø Århus Æøå Þórður créée Müßig Strauß MÜLLER "
+    "GRÖSSE £100 €100 25°C µm ½in don’t “Hello” A–B ©Acme Acme®Pro cœur Žižek Šárka ¿Qué? "
+    "¡Hola! Mª n° Ñandú ÑANDÚ Él ÉCOLE Île Björk Süßwasser Weiß Curaçao déjà 10×20 a·b •Item "
+    "x…y Malmö "
+)
 
-    assert frame["name"].to_list() == ["Müller", "Jürgen Größe, Café"]
+
+@pytest.mark.parametrize("count", [1, 300])
+@pytest.mark.parametrize(("encoding", "names"), [("gb18030", EASTERN), ("cp1252", WESTERN)])
+def test_chinese_and_western_letters_are_told_apart_however_few(encoding, names, count):
+    files = {name: "id;name\n" + "".join(f"{n};{name}\n" for n in range(count)) for name in names.split()}
+
+    found = {name: found_out(text.encode(encoding), Csv()).encoding for name, text in files.items()}
+
+    assert {name: other for name, other in found.items() if other != encoding} == {}
+
+
+@pytest.mark.parametrize(("encoding", "names"), [("gb18030", EASTERN), ("cp1252", WESTERN)])
+def test_a_file_with_many_names_is_read_in_its_encoding(encoding, names, read):
+    frame, told = read(("id;name\n" + "".join(f"{n};{name}\n" for n, name in enumerate(names.split()))).encode(encoding))
+
+    assert frame["name"].to_list() == names.split()
     assert not told
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030", "cp1252"])
+@pytest.mark.parametrize("plain", [10_000, 200_000], ids=["in the first block", "behind the first block"])
+def test_the_first_letters_that_are_not_ascii_tell_the_encoding_wherever_they_stand(encoding, plain, there, connect):
+    names = (WESTERN if encoding == "cp1252" else EASTERN).split()
+    rows = "".join(f"{n},plain name {n}\n" for n in range(plain)) + "".join(f"{plain + n},{name}\n" for n, name in enumerate(names))
+    there.put("in.csv", f"id,name\n{rows}".encode(encoding))
+    connector = connect({**there.of("in.csv"), "connection": {"page_rows": 40_000}})
+
+    pages = list(connector.read(connector.discover()[0]))
+
+    assert not [m for page in pages for m in page.misfits]
+    assert whole(iter(pages))["name"].to_list()[plain:] == names
+
+
+def test_who_goes_on_reading_keeps_to_the_encoding_that_was_found_out(there, connect):
+    """車 alone is a letter in UTF-8 too."""
+    plain = "".join(f"{n},plain name {n}\n" for n in range(100_000))
+    content = f"id,name\n{plain}100000,{'王小明' * 5}\n{plain}200000,車\n".encode("gb18030")
+    there.put("in.csv", content)
+    connector = connect({**there.of("in.csv"), "connection": {"page_rows": 50_000}})
+    entity = connector.discover()[0]
+
+    pages = list(connector.read(entity))
+
+    assert pages[-2].position["at"]["encoding"] == "gb18030"
+    assert whole(connector.read(entity, position=pages[-2].position))["name"].to_list()[-1] == "車"
+
+
+def test_bytes_that_are_no_text_in_the_encoding_that_was_found_out_say_what_to_do(read):
+    names = "".join(f"{n},王小明\n" for n in range(1, 20))
+
+    _frame, told = read(f"id,name\n{names}".encode() + b"20,\xff\n")
+
+    assert told[19, "name"][1].endswith("encoding utf-8, which was found out. Set the encoding of the file in the system's settings")
 
 
 @pytest.mark.parametrize(

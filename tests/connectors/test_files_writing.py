@@ -235,7 +235,7 @@ def test_whose_time_is_over_leaves_what_was_written_to_the_next(there):
 
 VALUES = [
     "", " ", "plain", "a, b", 'say "hi"', "two\nlines", "two\r\nlines", "=SUM(A1)", "+43 1 234", "-5", "@here", "\tx", "'=quoted", "''-5", "'plain",
-    "汉字 é 🙂", "NULL", "true", "007", "x" * 5000, ",", '"', "'",
+    "\n=1", "\r-1", "＝1", "＠here", "汉字 é 🙂", "NULL", "true", "007", "x" * 5000, ",", '"', "'",
 ]  # fmt: skip
 
 
@@ -254,15 +254,21 @@ def test_texts_come_back_as_they_were_sent(form, formulas, there):
     assert read == [*VALUES, None]
 
 
-def test_no_text_in_a_csv_file_is_run_by_a_spreadsheet(there):
-    entity = entity_of(there)
-    with target(there) as connector:
-        connector.write(entity, changes(entity, [created(n, name=v) for n, v in enumerate(VALUES)]))
+def test_no_text_and_no_name_in_a_csv_file_is_run_by_a_spreadsheet(there):
+    fields = [*FIELDS, {"name": "=cmd"}, {"name": "'@x"}]
+    entity = entity_of(there, fields=fields)
+    for number in range(2):  # a new file, then one that was there
+        with target(there, fields=fields) as connector:
+            connector.write(entity, changes(entity, [created(number * 100 + n, name=v) for n, v in enumerate(VALUES)]))
 
-    cells = pl.read_csv(there.content("out.csv"), infer_schema=False)["name"].to_list()
+    frame = pl.read_csv(there.content("out.csv"), infer_schema=False)
+    cells = frame["name"].to_list()
 
-    assert not [cell for cell in cells if cell and cell[0] in "=+-@\t\r"]
+    assert not [cell for cell in cells if cell and cell[0] in "=+-@\t\r\n＝＋－＠"]
     assert "'=SUM(A1)" in cells
+    assert frame.columns == ["id", "name", "price", "at", "'=cmd", "''@x"]
+    with target(there, fields=fields) as connector:
+        assert [f.name for f in connector.discover()[0].fields] == ["id", "name", "price", "at", "=cmd", "'@x", "file_modified"]
 
 
 @pytest.mark.parametrize(
@@ -287,7 +293,17 @@ def test_what_the_file_cannot_hold_is_refused_and_not_altered(style, values, fie
     assert f"{field} = " in str(next(o.reason for o in outcomes if o.row == 1))
 
 
-@pytest.mark.parametrize("style", [{"encoding": "gb18030", "separator": ";"}, {"encoding": "utf-16", "separator": "\\t"}, {"decimal_mark": ","}])
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"encoding": "gb18030", "separator": ";"},
+        {"encoding": "utf-16", "separator": "\\t"},
+        {"decimal_mark": ","},
+        {"quote": "'"},
+        {"quote": "|", "encoding": "utf-16"},
+        {"quote": "%", "separator": '"'},
+    ],
+)
 def test_a_file_keeps_its_dialect(style, there):
     style = {"type": "csv", "zone": "Asia/Shanghai", "date": "%Y/%m/%d", **style}
     entity = entity_of(there, format=style)
@@ -300,7 +316,34 @@ def test_a_file_keeps_its_dialect(style, there):
         rows = whole(connector.read(entity)).drop("file_modified").rows()
 
     assert rows == [(n, "王", Decimal("1234.5"), moment) for n in range(2)]
-    assert "王" in there.content("out.csv").decode(style.get("encoding", "utf-8"))
+    assert "王".join(style.get("quote", '"') * 2) in there.content("out.csv").decode(style.get("encoding", "utf-8"))
+
+
+@pytest.mark.parametrize("quote", ["'", "|", "`"])
+def test_texts_and_names_come_back_whatever_the_quote(quote, there):
+    style, fields = {"type": "csv", "quote": quote}, [*FIELDS, {"name": f'its "{quote}name{quote}'}]
+    values = [*VALUES, quote, f"{quote}a{quote}", f'"{quote}{quote}, "']
+    entity = entity_of(there, format=style, fields=fields)
+    for number in range(2):  # a new file, then one that was there
+        with target(there, format=style, fields=fields) as connector:
+            rows = [created(number * 100 + n, name=v) for n, v in enumerate(values)]
+            assert not [o for o in connector.write(entity, changes(entity, rows)) if o.result != Result.WRITTEN]
+
+    with target(there, format=style, fields=fields) as connector:
+        read = whole(connector.read(entity)).sort("id")["name"].to_list()
+
+    assert read == values * 2
+    assert there.content("out.csv").startswith(quote.encode())
+
+
+def test_a_file_whose_encoding_shows_late_keeps_it(there):
+    plain = "".join(f"{n},plain name {n},,\n" for n in range(80_000))
+    there.put("out.csv", f"id,name,price,at\n{plain}80000,王小明,,\n".encode("gb18030"))
+    entity = entity_of(there)
+    with target(there) as connector:
+        connector.write(entity, changes(entity, [created(80_001, name="李四")]))
+
+    assert '80000,"王小明",,\n80001,"李四","1.5",\n' in there.content("out.csv").decode("gb18030")
 
 
 def test_a_mark_at_the_start_of_the_file_is_kept(there):

@@ -39,6 +39,23 @@ def connect():
         connector.close()
 
 
+@pytest.mark.parametrize(
+    ("type_", "said"),
+    [
+        ("postgresql", []),
+        ("mysql", []),
+        ("sqlserver", ["The hub was never run with SQL Server.", "Only the rights of its user keep the hub from writing while it reads SQL Server."]),
+        ("oracle", ["The hub was never run with Oracle.", "Only the rights of its user keep the hub from writing while it reads Oracle."]),
+    ],
+)
+def test_a_database_that_was_never_tried_says_so(type_, said):
+    settings = {"database": {"type": type_, "host": "db.example.com", "database": "shop", "user": "hub"}}
+
+    advice = SqlConnector.advice(SqlConnector.Settings.model_validate(settings))
+
+    assert [str(text).partition(". ")[0] + "." for text in advice] == said
+
+
 def entity_of(connector, name):
     return next(e for e in connector.discover() if e.name == name)
 

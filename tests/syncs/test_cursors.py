@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -17,6 +18,7 @@ from integration_hub.syncs import services, stages
 from integration_hub.syncs.models import Link, Run, SyncCursor
 from tests.syncs.equal import assert_books, assert_equal
 from tests.syncs.people import MOMENT, kind, people
+from tests.syncs.views.conftest import shown
 
 __all__ = ["kind", "people"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,6 +77,61 @@ def test_what_was_saved_late_is_met_within_the_time_that_is_read_again_and_by_a_
     run_now(sync, full=True)
     assert target.people == source.people
     assert SyncCursor.objects.get().value == "2026-01-02T10:00:00.000000Z"
+
+
+def test_by_numbers_what_was_saved_late_is_met_by_the_next_run(kind, people, run_now):
+    """Numbers are given in order, and saved in another: 95 after 100 was read."""
+
+    def an_hour_passes():
+        Run.objects.update(started_at=F("started_at") - timedelta(hours=1))
+
+    source, target, sync = people(kind, "integer")
+    for number in range(1, 11):
+        source.put(number * 10, number)
+    run_now(sync)
+    source.put(95, 100)
+
+    second = run_now(sync)  # no run is old enough to tell where the source stood before the first
+    assert (second.mode, second.counts["created"]) == ("full", 1)
+
+    Run.objects.exclude(pk=second.pk).update(started_at=F("started_at") - timedelta(hours=1))
+    an_hour_passes()
+    source.put(110, 101)
+    third = run_now(sync)
+    assert (third.mode, third.since_value, third.counts["read"]) == ("incremental", "100", 2)
+    source.put(120, 102)
+    source.put(105, 103)
+    an_hour_passes()
+    fourth = run_now(sync)
+    source.put(115, 104)
+    fifth = run_now(sync)
+
+    assert [run.mode for run in (fourth, fifth)] == ["incremental"] * 2
+    assert target.people == source.people
+    for run in (second, third, fourth, fifth):
+        assert_books(run)
+
+
+def test_by_numbers_nothing_is_read_again_where_that_is_not_wanted(kind, people, run_now):
+    source, _target, sync = people(kind, "integer", lookback_seconds=0)
+    source.put(10, *range(20))
+    source.put(20, *range(20, 25))
+    run_now(sync)
+
+    run = run_now(sync)
+
+    assert (run.mode, run.since_value, run.counts["read"]) == ("incremental", "20", 5)
+
+
+@pytest.mark.parametrize("kind", ["sqlite"])
+@pytest.mark.parametrize(
+    ("type_", "said"), [("datetime", "the last 60 seconds before the cursor"), ("integer", "what was numbered since 60 seconds before the last run")]
+)
+def test_the_page_of_a_sync_says_what_is_read_again(kind, type_, said, people, client, person):
+    _source, _target, sync = people(kind, type_)
+    client.force_login(person("integrator"))
+
+    assert said in shown(client, "syncs:detail", sync.pk)
 
 
 def test_a_clock_that_was_set_back_hides_changes_until_a_full_run_or_until_it_has_caught_up(kind, people, run_now):

@@ -136,6 +136,7 @@ def test_pages_call_it_the_systems_own(people_sync, run_now, client, person):
     client.force_login(person("integrator"))
 
     assert "the system's own, of" in shown(client, "syncs:detail", people_sync.pk)
+    assert "Reads again" not in shown(client, "syncs:detail", people_sync.pk)
     assert "The cursor stands at" not in shown(client, "syncs:cursor", people_sync.pk)
     assert "Read from a cursor of the system's own" in shown(client, "runs:detail", run.pk)
     assert "a cursor of the system's own" in shown(client, "systems:entity", people_sync.source.system.slug, "people")

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, pgettext
 
+from connectors.base import FieldType
 from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.exports import csv_answer
@@ -25,6 +26,7 @@ from integration_hub.mappings.references import entities_pointed_to
 from integration_hub.syncs import groups, guards, policies, schedule, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
+from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.models import Link as RecordLink
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
@@ -310,9 +312,8 @@ class SyncPage(OfSync):
         ]
         if schedule.is_set(sync, schedule.ROSTER):
             rows.append({"name": _("Looks for deletes"), "value": rosters_told(sync)})
-        if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
-            again = ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", sync.lookback_seconds)
-            rows.insert(2, {"name": _("Reads again"), "value": again.format(n=sync.lookback_seconds)})
+        if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds and (again := _reads_again(sync)):
+            rows.insert(2, {"name": _("Reads again"), "value": again})
         if others := [str(other) for other in sync.after.all()]:
             rows.append({"name": _("Runs after"), "value": texts.listed(others)})
         if sync.group:
@@ -323,6 +324,24 @@ class SyncPage(OfSync):
             waits = ngettext("{n} day for records of {entities}", "{n} days for records of {entities}", sync.parked_days)
             rows.append({"name": _("Waits for links"), "value": waits.format(n=sync.parked_days, entities=texts.listed(pointed_to))})
         return rows
+
+
+def _reads_again(sync: Sync) -> str:
+    """What of a source is read again for what was saved late; "" where its cursor is of another kind."""
+    schema, n = sync.source.as_schema(), sync.lookback_seconds
+    field = schema.field(schema.cursor_field or "")
+    if field is None or schema.capabilities.own_cursor:
+        return ""
+    if field.type == FieldType.DATETIME:
+        return ngettext("the last {n} second before the cursor", "the last {n} seconds before the cursor", n).format(n=n)
+    if field.type in NUMBERS:
+        again = ngettext(
+            "what was numbered since {n} second before the last run; everything, where no run is older",
+            "what was numbered since {n} seconds before the last run; everything, where no run is older",
+            n,
+        )
+        return again.format(n=n)
+    return ""
 
 
 def decisions_about(sync: Sync, by: Any) -> list[Decision]:
