@@ -10,7 +10,7 @@ committed. A file has a row a changed record:
 
 "adopt" writes nothing: the target already is as it should be, and only the link or its print changes. "delete" and "mark" (an update of one field) are of
 a record that is gone in the source, and end its link; "unlink" too, where the target no longer has it either. Of those, source holds the key alone, and
-found_by says how it was missed (see `roster`).
+found_by says how it was missed (see `roster`). Of a create that undoes a delete, found_by is the key that the record had in the target.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Closing a run: what is gone in the source is deleted in the target, marked, or just no longer linked there.
+"""Closing a run: what is gone in the source is deleted in the target, marked, or just no longer linked there, and its open row ends.
 
 Gone is what the source told as deleted, what left the filter where that is taken for deleted, and, after a reading of all, the links whose record is in
 no roster. Each is looked up once more. What is left becomes change sets like others, one for each part of the links, planned before any of them is
@@ -17,7 +17,7 @@ from connectors.base import KEY, Connector, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, guards, pipeline, roster, stages
+from integration_hub.syncs import changesets, guards, openrows, pipeline, roster, stages
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.missing import is_complete, second_look
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 LINKS_AT_ONCE = 10_000
+ROWS_AT_ONCE = 2_000  # open ones
 Gone = dict[str, str]  # source key → why (see `roster`)
 
 
@@ -49,10 +50,14 @@ def carry(work: Work, lease: Lease) -> bool:
 def plan(work: Work, lease: Lease) -> None:
     """Plan all deletes, part by part; then the guard counts them."""
     files = roster.pages_of(work.run)
-    proven = roster.reads_all(work.run) and is_complete(work, files)
-    if roster.reads_all(work.run) and not proven and work.partition.position is None:
+    reads_all = roster.follows(work.run) and roster.reads_all(work.run)
+    proven = reads_all and is_complete(work, files)
+    if reads_all and not proven and work.partition.position is None:
         text = _("does not follow deletes: {entity} cannot be asked for single records, and its order is not stable or not every key could be read")
         stages.say(work.run, text, "warning", entity=str(work.run.source))
+    position = work.partition.position or {"row": 0}
+    if "row" in position and openrows.may_be_gone(work.run) and not close_rows(work, lease, files, proven=proven, after=position["row"]):
+        return
     with work.open("source") as source, work.open("target") as target:
         for gone, position in missing(work, files, proven=proven):
             plan_part(work, lease, source, target, gone, position)
@@ -63,12 +68,39 @@ def plan(work: Work, lease: Lease) -> None:
         lease.fence(read_done=True)
 
 
+def close_rows(work: Work, lease: Lease, files: list[str], *, proven: bool, after: int) -> bool:
+    """Close the open rows behind the one with this number whose record is gone, part by part, before any delete is planned. False: the turn is over."""
+    with work.open("source") as source:
+        while rows := list(openrows.unmet(work.run).filter(pk__gt=after).order_by("pk").values_list("pk", "key")[:ROWS_AT_ONCE]):
+            gone, after = no_longer_there(work, source, [key for __, key in rows], files, proven=proven), rows[-1][0]
+            with transaction.atomic():
+                openrows.close_gone(work.run, gone)
+                lease.fence(position={"row": after})
+            if work.turn_is_over():
+                return False
+    return True
+
+
+def no_longer_there(work: Work, source: Connector, keys: list[str], files: list[str], *, proven: bool) -> list[str]:
+    """Which of these records the source no longer has. Where it cannot be asked, they are in no roster of a reading that is `proven` complete; where it
+    says that it holds nothing although some are linked, that is not believed."""
+    if roster.read_nothing(work.run) and Link.objects.live(work.run.pair_id).exists():
+        return []
+    if work.source.capabilities.lookup_by_key:
+        there = set(canonical_key(look_up(work, source, work.source, KEY, keys, []), work.source.key))
+        return [key for key in keys if key not in there]
+    if not proven:
+        return []
+    count = roster.buckets_of(work.run)
+    return [key for number in range(count) for key in roster.unseen(keys, roster.bucket(files, number, count), number, count)]
+
+
 def missing(work: Work, files: list[str], *, proven: bool) -> Iterator[tuple[Gone, dict[str, Any]]]:
     """Source keys that are gone, part by part, each with the position behind it: those that were told, and where the reading is `proven` complete, those
     that are in no roster."""
-    position = work.partition.position or {"page": 0}
-    if "page" in position:
-        for place in range(position["page"], len(files)):
+    position = work.partition.position or {}
+    if "bucket" not in position:
+        for place in range(position.get("page", 0), len(files)):
             if told := _told_on(work, files, place):
                 yield told, {"page": place + 1}
     if not proven:

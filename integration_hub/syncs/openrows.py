@@ -11,12 +11,13 @@ from typing import Any
 
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from integration_hub.core import texts
-from integration_hub.syncs import mends
+from integration_hub.syncs import mends, roster
 from integration_hub.syncs.kept import packed_record
-from integration_hub.syncs.models import OpenRow, Run, Sync
-from integration_hub.syncs.states import Closed, OpenState
+from integration_hub.syncs.models import OpenRow, OpenRowQuerySet, Run, Sync
+from integration_hub.syncs.states import Closed, OpenState, Trigger
 from integration_hub.syncs.work import NO_KEY, Left, Wait
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
@@ -108,6 +109,26 @@ def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = N
         now = at or timezone.now()
         rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, closed_note=note, last_at=now, tries=F("tries") + 1)
         rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, closed_note=note, last_at=now, tries=F("tries") + 1)
+
+
+def close_gone(run: Run, keys: Iterable[str]) -> None:
+    """The source has been asked and no longer has these records: nothing is left to do for their open rows, which end in the caller's transaction."""
+    if run.sync is not None:
+        close(run.sync, run.source_side, keys, note=_("The source no longer has this record."))
+
+
+def unmet(run: Run) -> OpenRowQuerySet:
+    """The open rows whose record a run over everything may not have met, because the source no longer has it. Not those that say what is to become of
+    the target's record, which nobody can tell of or whose delete waits: they are not settled by what the source has."""
+    rows: OpenRowQuerySet = OpenRow.objects.open().filter(sync=run.sync, side=run.source_side).exclude(run=run)
+    return rows.exclude(state=OpenState.UNKNOWN).exclude(step="delete").exclude(key__regex=NO_KEY)
+
+
+def may_be_gone(run: Run) -> bool:
+    """Whether a run over everything may tell that the record of an open row is gone: it has not met some, and can ask for them or keeps a roster."""
+    if run.dry or run.trigger == Trigger.DECISION or not roster.reads_all(run):
+        return False
+    return (run.source.as_schema().capabilities.lookup_by_key or roster.follows(run)) and unmet(run).exists()
 
 
 def close_without_key(run: Run) -> None:

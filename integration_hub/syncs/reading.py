@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.utils.translation import gettext as _
-
 from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text, Unreadable
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import mends, openrows, waiting
@@ -163,7 +161,7 @@ def asked_for(work: Work, source: Connector, keys: list[str]) -> Page:
         return unreadable(work, keys[0], error)
     gone = sorted(set(keys) - set(canonical_key(frame, work.source.key)))
     if not work.run.dry and gone:
-        openrows.close(work.sync, work.run.source_side, gone, note=_("The source no longer has this record."))
+        openrows.close_gone(work.run, gone)
     return Page(frame, position=None, deleted=gone)
 
 

@@ -80,7 +80,7 @@ def _start_writing(run: Run) -> None:
 
 def _start_closing(run: Run) -> bool:
     """Have the first partition look for deletes, where there may be some. False: there is nothing left to do but to end the run."""
-    if not roster.may_tell_deletes(run):
+    if not (roster.may_tell_deletes(run) or openrows.may_be_gone(run)):
         return False
     with transaction.atomic():
         if Run.objects.filter(pk=run.pk, state=run.state).update(state=RunState.CLOSING):

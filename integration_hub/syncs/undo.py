@@ -38,10 +38,15 @@ def plan_undo(run: Run, *, by: Actor, keys: Sequence[str] | None = None, trigger
 
 
 def plan_undo_of_version(sync: Sync, version: MappingVersion, *, since: datetime, by: Actor, trigger: str = "hand") -> Run:
-    """The same for all runs of a sync by this mapping version that were started since then."""
+    """The same for all runs of a sync by this mapping version that were started since then, and for those that have undone some of these: together they
+    left what the target holds."""
     by.require("plans.undo", sync)
     runs = Run.objects.filter(sync=sync, mapping_version=version, direction=sync.direction, dry=False, made_at__gte=since, ended_at__isnull=False)
-    wrote = [run.pk for run in runs.select_related("applies__plan").order_by("pk") if may_undo(run) and not run.is_undo]
+    wrote: list[int] = []
+    for run in runs.select_related("applies__plan").order_by("pk"):
+        undid = run.applies.plan.undoes["runs"] if run.applies is not None and run.is_undo else ()
+        if may_undo(run) and set(undid) <= set(wrote):
+            wrote.append(run.pk)
     if not wrote:
         raise NotPossible(gettext_noop("No run of {name} by this version has written anything since then."), name=sync.name)
     return _start(sync, version, sync.direction, wrote, None, by=by, trigger=trigger)

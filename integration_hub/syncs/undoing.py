@@ -1,8 +1,8 @@
 """Planning what undoes: the way back is in the change sets, which hold every record as it was before.
 
 Of each record the chosen changes are taken together: it is set to the before of the oldest, if the target still holds the after of the newest. What a
-chosen change created is deleted, what it deleted is created again. What cannot be undone stands in the plan too, as "keep" with the reason: the target
-has moved on, it cannot delete, or nobody looked what was there before.
+chosen change created is deleted, what it deleted is created again, and is the same record then under the key that it got. What cannot be undone stands
+in the plan too, as "keep" with the reason: the target has moved on, it cannot delete, or nobody looked what was there before.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ def chosen_changes(work: Work) -> pl.DataFrame:
         parts.append(frame.drop("send").hstack(sent.select(names)).with_columns(set=pl.lit(change_set.pk, pl.Int64)))
     empty = {"row": pl.UInt32, "operation": pl.String, "source_key": pl.String, "target_key": pl.String, "set": pl.Int64}
     whole = pl.concat([pl.DataFrame(schema={**empty, **dict.fromkeys(work.fields, pl.Boolean)}), *parts], how="diagonal_relaxed")
+    again = created_again(work)
+    whole = whole.with_columns(target_key=whole["target_key"].replace(again)) if again else whole
     return whole.group_by("target_key", maintain_order=True).agg(
         source_key=pl.col("source_key").last(),
         oldest_set=pl.col("set").first(),
@@ -92,6 +94,18 @@ def chosen_changes(work: Work) -> pl.DataFrame:
         newest=pl.col("operation").last(),
         **{f"sent {name}": pl.col(name).any() for name in work.fields},
     )
+
+
+def created_again(work: Work) -> dict[str, str]:
+    """The key of each record that was deleted and that an undo has created again since the chosen runs → the key that it has now."""
+    undid = {"run__direction": work.run.direction, "run__applies__plan__undoes__isnull": False, "run__gt": min((work.run.undoes or {})["runs"])}
+    again: dict[str, str] = {}
+    for change_set in ChangeSet.objects.filter(run__pair=work.run.pair_id, created__gt=0, **undid).order_by("-pk").iterator(chunk_size=8):
+        frame = changesets.frame_of(change_set, columns=["row", "operation", "target_key", "found_by"])
+        frame = frame.filter((frame["row"] < change_set.settled) & (frame["operation"] == "create") & frame["found_by"].is_not_null())
+        created = _as_written(change_set, frame).select("found_by", "target_key")
+        again |= {old: again.get(new, new) for old, new in created.iter_rows()}
+    return again
 
 
 def _as_written(change_set: ChangeSet, frame: pl.DataFrame) -> pl.DataFrame:
@@ -285,7 +299,7 @@ def _frame(work: Work, rows: pl.DataFrame, sides: _Sides, operations: pl.Series,
             "part": none.fill_null(""),
             "target_key": rows["target_key"].to_frame("k").select(pl.when(~creates).then(pl.col("k"))).to_series(),
             "match": changesets.match_column({fields: values.to_list() for fields, values in match.items()}, rows.height),
-            "found_by": none,
+            "found_by": rows["target_key"].to_frame("k").select(pl.when(creates).then(pl.col("k"))).to_series(),
             "link_id": pl.Series([link[0] for link in found], dtype=pl.Int64),
             "link_change_set": pl.Series([link[1] for link in found], dtype=pl.Int64),
             "link_change_row": pl.Series([link[2] for link in found], dtype=pl.Int64),

@@ -77,7 +77,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.source)
     @rule(data=some.data())
     def remove(self, data):
-        id = data.draw(some.sampled_from(sorted(self.source)))
+        self.delete(data.draw(some.sampled_from(sorted(self.source))))
+
+    def delete(self, id):
         self.company.run("CRM", "DELETE FROM accounts WHERE id = ?", (id,))
         del self.source[id]
 
@@ -216,6 +218,38 @@ def test_a_sync_under_everything_that_may_happen(tmp_path, by, settings):
 @pytest.mark.faults
 def test_a_sync_under_everything_that_may_happen_at_length(tmp_path, by, settings):
     run_state_machine_as_test(machine(tmp_path, by, settings), settings=long)
+
+
+# What it has found, step by step.
+
+
+@pytest.fixture
+def sync_under_test(tmp_path, by, settings):
+    begun = machine(tmp_path, by, settings)()
+    begun.begin()
+    return begun
+
+
+def test_a_reject_whose_record_is_deleted_in_the_source(sync_under_test):
+    sync_under_test.put(1, "a name too long for the target")
+    sync_under_test.run_it(full=False)
+    sync_under_test.delete(1)
+
+    sync_under_test.teardown()
+
+
+def test_a_record_that_two_runs_have_created_and_a_later_version_has_deleted(sync_under_test):
+    sync_under_test.publish(1)
+    sync_under_test.put(7, "Dora")
+    sync_under_test.run_it(full=True)
+    sync_under_test.undo_the_last()
+    sync_under_test.run_it_with_a_worker_that_dies((write, "write", False))
+    sync_under_test.publish(0)
+    sync_under_test.put(3, "Ada")
+    sync_under_test.publish(1)
+    sync_under_test.delete(7)
+
+    sync_under_test.teardown()
 
 
 short = settings(max_examples=8, stateful_step_count=10, **UNHURRIED)

@@ -219,3 +219,68 @@ def test_a_run_whose_changes_are_no_longer_kept_cannot_be_undone(few, users_sync
         assert texts.render(refused.value.text) == f"The record changes of run {run.pk} are no longer kept."
     users_sync.refresh_from_db()
     assert users_sync.paused_at is None
+
+
+@pytest.fixture
+def versions(users_sync, by):
+    """A sync that follows deletes, and a way to publish another version of its mapping: how it writes names."""
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="delete", most_deletes_percent=None)
+
+    def publish(step):
+        fields = [dict(field) for field in USERS_TO_USERS["fields"]]
+        fields[1]["steps"] = [{"transform": step}]
+        entities = {"source_schema": sync.source.schema, "target_schema": sync.target.schema}
+        number = sync.mapping.versions.count() + 1
+        return MappingVersion.objects.create(mapping=sync.mapping, number=number, definition={**USERS_TO_USERS, "fields": fields}, **entities)
+
+    return sync, publish
+
+
+def undone_version(sync, version, since, by, apply):
+    return apply(finish(undo.plan_undo_of_version(sync, version, since=since, by=by)))
+
+
+def test_a_record_that_an_undo_created_again_is_the_one_that_an_earlier_version_had_created(few, versions, run_now, by, apply):
+    (sync, publish), before, since = versions, crm_users(few), timezone.now()
+    first, gone = sync.mapping.latest, few.records("oa", "user")[30]["userId"]
+    run_now(sync)
+    second = publish("upper")
+    few.oa.delete("user", gone)
+    run_now(sync)
+    assert gone not in crm_users(few)
+
+    undone_version(sync, second, since, by, apply)
+    assert gone in crm_users(few), "as the first version had left it, under a new key"
+    done = undone_version(sync, first, since, by, apply)
+
+    assert (done.balanced, done.counts["deleted"]) == (True, 75)
+    assert crm_users(few) == before
+    assert not Link.objects.filter(a_key=gone, ended_at=None).exists()
+
+
+def test_what_one_undo_has_set_back_does_not_keep_its_version_from_being_undone(few, versions, run_now, by, apply):
+    (sync, publish), before, since = versions, crm_users(few), timezone.now()
+    first, changed = sync.mapping.latest, few.records("oa", "user")[30]["userId"]
+    run_now(sync)
+    few.oa.change("user", changed, name="Renamed")
+    apply(finish(undo.plan_undo(run_now(sync), by=by)))
+    second = publish("upper")
+    run_now(sync)
+    assert crm_users(few)[changed][0] == "RENAMED"
+
+    undone_version(sync, second, since, by, apply)
+    done = undone_version(sync, first, since, by, apply)
+
+    assert (done.balanced, done.counts["deleted"]) == (True, 75)
+    assert crm_users(few) == before
+
+
+def test_an_undo_of_an_earlier_run_is_not_undone_with_a_version_since_a_time(few, versions, run_now, by, apply):
+    (sync, __), before = versions, crm_users(few)
+    first = run_now(sync)
+    since = timezone.now()
+    apply(finish(undo.plan_undo(first, by=by)))
+
+    with pytest.raises(NotPossible):
+        undo.plan_undo_of_version(sync, first.mapping_version, since=since, by=by)
+    assert crm_users(few) == before
