@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -37,7 +38,7 @@ from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
-from integration_hub.syncs.models import Link, Pair, Partition, Run
+from integration_hub.syncs.models import TURN_SECONDS, Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
@@ -45,20 +46,23 @@ from integration_hub.systems.models import System
 
 log = logging.getLogger(__name__)
 
-SLICE_SECONDS = 30.0
+SLICE_SECONDS = TURN_SECONDS
 RESTARTS_AT_MOST = 5  # of a reading whose position the source did not keep
 LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
 TRIES = {SystemBusy: 60, SystemDown: 10, BadAnswer: 4}  # in a row, without progress; being told to wait is hardly a failure, but not for ever
 WAIT_AT_MOST = 60.0
 
 
-def carry_partition(partition_id: int) -> None:
-    """Take a partition and work on it. A message that came twice, or late, finds nothing to do."""
-    partition = Partition.objects.to_carry().filter(pk=partition_id).first()
+def carry_partition(partition_id: int, sending: int | None = None) -> None:
+    """Take a partition and work on it for a turn. A message, which `sending` is the number of, finds nothing to do where it came twice, or late: after a
+    newer one, or when its turn is over."""
+    partitions = Partition.objects.to_carry() if sending is None else Partition.objects.to_carry().filter(sending=sending, sent_at__isnull=False)
+    partition = partitions.filter(pk=partition_id).first()
     lease = leases.take(partition) if partition is not None else None
     if partition is None or lease is None:
         log.info("nothing to carry", extra={"partition": partition_id})
         return
+    began = time.monotonic()
     with lease:
         partition = Partition.objects.select_related("run__sync", "run__pair", "run__mapping_version", "run__applies__plan").get(pk=partition_id)
         run = partition.run
@@ -76,8 +80,9 @@ def carry_partition(partition_id: int) -> None:
         else:
             Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
             carry(partition, lease)
-    stages.feed(run.pk)  # only now, for whoever takes it must find it free
+        Partition.objects.filter(pk=partition.pk).update(busy_seconds=F("busy_seconds") + time.monotonic() - began)
     stages.advance(run.pk)
+    stages.feed()  # only now, for whoever takes it must find it free
 
 
 def carry(partition: Partition, lease: Lease) -> None:
