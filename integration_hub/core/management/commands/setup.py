@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import OperationalError, connection
 from django.utils.translation import gettext_noop
 
-from integration_hub.core.installation import mark_storage
+from integration_hub.core.installation import mark_storage, unshared
 from integration_hub.core.release import missing_migrations
 
 
@@ -34,6 +34,8 @@ class Command(BaseCommand):
         if missing := self._missing_migrations():
             self._tell(f"bringing the database up to date ({missing} migrations)")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+        if why := unshared():  # neither web server nor workers would start
+            raise ImproperlyConfigured(why)
         mark_storage(anew=take_storage)
         self._tell("collecting static files")
         call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
