@@ -29,6 +29,7 @@ from connectors.base import (
     Text,
     _,
 )
+from connectors.versions import Versions
 from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
@@ -181,11 +182,13 @@ def is_empty(target: Connector, entity: base.Entity) -> bool:
 
 
 def opener(run: Run, lease: Lease) -> Any:
-    """Connectors for the steps of this run, each of its own, with the lease as their deadline."""
+    """Connectors for the steps of this run, each of its own, with the lease as their deadline. They share what they know of the records' versions, so
+    that what was changed between comparing and writing is not overwritten."""
+    versions = {"source": Versions(), "target": Versions()}
 
     def open(which: str) -> AbstractContextManager[Connector]:
         entity = run.source if which == "source" else run.target
-        return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline)
+        return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline, versions=versions[which])
 
     return open
 

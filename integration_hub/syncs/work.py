@@ -52,6 +52,7 @@ class Work:
     ends_at: float  # time.monotonic() after which the partition goes back to the queue, so that others get a turn
     in_flight: InFlight = field(default_factory=lambda: InFlight())  # of the pass that writes now
     read_from: datetime = field(default_factory=timezone.now)  # replays that were asked for later have not been read yet
+    began: datetime = field(default_factory=timezone.now)
     _asked: float = 0.0
     _stopped: bool = False
 
