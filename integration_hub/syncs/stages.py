@@ -119,6 +119,7 @@ def close(run: Run, state: str) -> None:
         if not run.dry:
             _drop_unsent(run)
             waiting.release_linked(run)
+            openrows.close_unlinked(run)
         books = books_of(run, ended=True)
         counts = books.counts
         waits = guards.ask(run)  # whatever came of it: what it withheld, and what it no longer withholds
