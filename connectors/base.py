@@ -17,6 +17,8 @@ import polars as pl
 from pydantic import BaseModel
 from pydantic_core import PydanticCustomError
 
+from connectors.versions import Versions
+
 # --- what is said to people -------------------------------------------------------------------------------------------
 
 
@@ -361,6 +363,7 @@ class Host(Protocol):
     """The hub as a connector sees it. Every method may be called from any thread; those that may wait for a database are marked."""
 
     system: str  # its name, for messages
+    versions: Versions  # of records that were looked up, by this connector or another that works on the same part of a run
 
     def permit(self, wanted: int = 1) -> tuple[int, float]:
         """Draw up to `wanted` request permits: (granted, seconds until more may be had). Touches the database at most once a second; never sleeps."""
@@ -401,6 +404,7 @@ class FreeHost:
 
     def __init__(self, system: str = "system") -> None:
         self.system = system
+        self.versions = Versions()
         self._token: Token | None = None
 
     def permit(self, wanted: int = 1) -> tuple[int, float]:
@@ -446,6 +450,7 @@ class Connector(abc.ABC):
     title: ClassVar[str]
     description: ClassVar[str] = ""
     version: ClassVar[int] = 1
+    keeps_versions: ClassVar[bool] = False  # lookups note records' versions in `host.versions`, and what has another by then is not overwritten
     Settings: ClassVar[type[BaseModel]]
 
     def __init__(self, settings: BaseModel, host: Host) -> None:

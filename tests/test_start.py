@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -166,3 +167,17 @@ def test_a_taken_port_is_one_sentence(tmp_path):
 
     assert ended.stderr == f"Port {port} is taken. Choose another one: make run PORT={port + 1}\n"
     assert ended.returncode == 1
+
+
+def test_a_folder_of_its_own_beside_another_machine_is_one_sentence_and_no_endless_start(tmp_path):
+    place = environ(tmp_path)
+    subprocess.run([sys.executable, "manage.py", "setup"], cwd=ROOT, env=place, capture_output=True, check=True, timeout=120)
+    with sqlite3.connect(tmp_path / "hub.sqlite3") as database:
+        beat = "INSERT INTO core_heartbeat (name, kind, host, queues, slots, version, seen_at) VALUES (?, 'worker', ?, '[\"bulk\"]', 2, '1', ?)"
+        database.execute(beat, ("bulk@elsewhere", "elsewhere", "2999-01-01 00:00:00"))
+
+    ended = subprocess.run([sys.executable, "manage.py", "start"], cwd=ROOT, env=place, capture_output=True, text=True, timeout=120)
+
+    assert ended.returncode == 1
+    assert ended.stdout.count("STORAGE_URL is not set, and elsewhere works for this hub too: set it to a folder that all machines share.") == 1
+    assert "starts again" not in ended.stdout

@@ -13,7 +13,6 @@ from connectors.odata import services
 from connectors.odata.csdl import Service
 from connectors.odata.delta import Following
 from connectors.odata.entitysets import EntitySet, entity_set, entity_sets
-from connectors.odata.etags import ETags
 from connectors.odata.looking_up import LookingUp
 from connectors.odata.reading import Reading
 from connectors.odata.settings import ODataSettings
@@ -31,6 +30,7 @@ class ODataConnector(AsksPerson, Connector):
     kind: ClassVar[str] = "odata"
     title: ClassVar[str] = _("OData")
     description: ClassVar[str] = _("Services of OData 4, for reading and writing, and of OData 2, for reading.")
+    keeps_versions: ClassVar[bool] = True
     Settings: ClassVar[type[BaseModel]] = ODataSettings
 
     def __init__(self, settings: BaseModel, host: Host) -> None:
@@ -40,7 +40,6 @@ class ODataConnector(AsksPerson, Connector):
         self.odata = settings
         self.auth, self.client = settings.auth, Client(settings.http, host, credentials_of(settings.auth))
         self._places: dict[str, EntitySet] = {}
-        self._etags = ETags()
 
     @classmethod
     def advice(cls, settings: BaseModel) -> list[Text]:
@@ -104,11 +103,11 @@ class ODataConnector(AsksPerson, Connector):
             yield from reading.pages(position)
 
     def lookup(self, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None = None) -> pl.DataFrame:
-        looking = LookingUp(self.client, self._place(entity), self.odata.lists, entity, by, fields, self._etags)
+        looking = LookingUp(self.client, self._place(entity), self.odata.lists, entity, by, fields, self.host.versions)
         return self.client.run(looking.all(values))
 
     def write(self, entity: Entity, changes: Changes) -> Sequence[Outcome]:
-        writing = Writing(self.client, self._place(entity), self.odata, entity, changes, self._etags)
+        writing = Writing(self.client, self._place(entity), self.odata, entity, changes, self.host.versions)
         return self.client.run(writing.send_all())
 
     def _place(self, entity: Entity) -> EntitySet:

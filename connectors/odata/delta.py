@@ -12,7 +12,6 @@ import polars as pl
 from connectors.base import KEY, BadAnswer, Cursor, Entity, Misfit, Page, PositionExpired, SettingsError, _
 from connectors.canonical import canonical_key
 from connectors.odata.entitysets import EntitySet
-from connectors.odata.etags import ETags
 from connectors.odata.looking_up import LookingUp
 from connectors.odata.reading import Reading
 from connectors.odata.settings import Lists
@@ -22,6 +21,7 @@ from connectors.rest.pages import without
 from connectors.rest.pagination import Step
 from connectors.rest.parsing import Unfit
 from connectors.rest.records import Decoder
+from connectors.versions import Versions
 
 SIGNS = (b"@removed", b"@odata.removed", b"$deletedEntity", b"/$link", b"/$deletedLink")  # without one of them, all entries are records
 
@@ -108,7 +108,7 @@ class Following(Reading):
         if not partly.any():
             return page
         kept = without(page, partly, self._entity.key)
-        looking = LookingUp(self._client, self._place, self._lists, self._entity, KEY, self._read, ETags())
+        looking = LookingUp(self._client, self._place, self._lists, self._entity, KEY, self._read, Versions())
         for records, _answer in await looking.records(kept.deleted):
             kept.misfits += [Misfit(m.row + kept.frame.height, m.field, m.text, m.reason) for m in records.misfits]
             kept.frame = kept.frame.vstack(records.frame.select(kept.frame.columns))

@@ -9,12 +9,12 @@ import polars as pl
 from connectors.base import KEY, BadAnswer, Entity, _
 from connectors.canonical import canonical_key, key_parts
 from connectors.odata.entitysets import EntitySet
-from connectors.odata.etags import ETags
 from connectors.odata.settings import Lists
 from connectors.rest.answers import Answer
 from connectors.rest.client import Call, Client, together
 from connectors.rest.looking_up import check_fit, check_found
 from connectors.rest.records import Decoder, Records
+from connectors.versions import Versions
 
 LONGEST_FILTER = 1100  # characters, percent-encoded: some servers take no more than 2048 of a whole query
 MOST_PAGES = 1000  # of one lookup's answer
@@ -22,10 +22,12 @@ MISSING = (404, 410)
 
 
 class LookingUp:
-    """One lookup; what it finds tells the records' ETags."""
+    """One lookup; what it finds tells the records' versions: their ETags (OData Protocol 4.01, section 11.4.1.1)."""
 
-    def __init__(self, client: Client, place: EntitySet, lists: Lists, entity: Entity, by: str, fields: Sequence[str] | None, etags: ETags) -> None:
-        self._client, self._place, self._lists, self._entity, self._etags = client, place, lists, entity, etags
+    def __init__(
+        self, client: Client, place: EntitySet, lists: Lists, entity: Entity, by: str, fields: Sequence[str] | None, versions: Versions
+    ) -> None:
+        self._client, self._place, self._lists, self._entity, self._versions = client, place, lists, entity, versions
         self._by = entity.key if by == KEY else (by,)
         self._wanted = [f.name for f in entity.fields if fields is None or f.name in set(fields)]
         self._read = list(dict.fromkeys([*self._wanted, *self._by, *place.own_key]))
@@ -116,4 +118,4 @@ class LookingUp:
         rows = answer.value("value") if self._is_filtered else [answer.tree()]
         for row, key in zip(rows, frame.select(self._place.own_key).iter_rows(), strict=True):
             if etag := row.get("@odata.etag") or row.get("@etag"):
-                self._etags.note(self._entity.name, canonical_key(key), etag)
+                self._versions.note(self._entity.name, canonical_key(key), etag)

@@ -11,7 +11,6 @@ import orjson
 from connectors.base import BadAnswer, Changes, Entity, Outcome, Result, SettingsError, Text, _
 from connectors.canonical import canonical_key
 from connectors.odata.entitysets import EntitySet
-from connectors.odata.etags import ANY, ETags
 from connectors.odata.requests import Batch, JsonBatch, MultipartBatch, Request
 from connectors.odata.settings import ODataSettings
 from connectors.rest.answers import Answer
@@ -20,17 +19,19 @@ from connectors.rest.endpoints import Malformed, Row, rows_of
 from connectors.rest.records import nested
 from connectors.rest.sending import Sending
 from connectors.rest.writing import flattened
+from connectors.versions import Versions
 
 BATCHES: dict[str, type[JsonBatch] | type[MultipartBatch]] = {"json": JsonBatch, "multipart": MultipartBatch}
 GONE = (404, 410)
 CHANGED = 412  # a precondition failed
+ANY = "*"  # whatever version it is, as long as it is there
 
 
 class Writing(Sending[Batch | None]):
     """One portion on its way: None is a request of one record."""
 
-    def __init__(self, client: Client, place: EntitySet, settings: ODataSettings, entity: Entity, changes: Changes, etags: ETags) -> None:
-        self._place, self._settings, self._entity, self._etags = place, settings, entity, etags
+    def __init__(self, client: Client, place: EntitySet, settings: ODataSettings, entity: Entity, changes: Changes, versions: Versions) -> None:
+        self._place, self._settings, self._entity, self._versions = place, settings, entity, versions
         self._forms = place.forms(entity, [name for name in changes.values.columns if entity.field(name)])
         self._all_forms = place.forms(entity, [f.name for f in entity.fields])
         self._operations: dict[int, str] = {}
@@ -78,7 +79,7 @@ class Writing(Sending[Batch | None]):
                 return Request("POST", self._place.path, headers, self._body(row))
             return Request("PATCH", self._address(self._own_key(row)), headers, self._body(row))
         assert row.key is not None  # noqa: S101
-        headers["If-Match"] = self._etags.of(self._entity.name, row.key)
+        headers["If-Match"] = self._versions.of(self._entity.name, row.key) or ANY
         address = self._address(row.key)
         return Request("DELETE", address, headers) if operation == "delete" else Request("PATCH", address, headers, self._body(row))
 
@@ -141,7 +142,7 @@ class Writing(Sending[Batch | None]):
 
     def _is_missing(self, row: Row, answer: Answer) -> bool:
         """We asked for no version in particular, so it is not there at all."""
-        return answer.status == CHANGED and row.key is not None and self._etags.of(self._entity.name, row.key) == ANY
+        return answer.status == CHANGED and row.key is not None and self._versions.of(self._entity.name, row.key) is None
 
     def _refused_unmatched(self, row: Row, answer: Answer) -> None:
         names = {"system": self.client.host.system, "reason": self.client.reason(answer)}
@@ -156,7 +157,7 @@ class Writing(Sending[Batch | None]):
             found = answer.value("")
             record = flattened(found, self._all_forms) if isinstance(found, dict) else None
         if row.key is not None:
-            self._etags.forget(self._entity.name, row.key)
+            self._versions.forget(self._entity.name, row.key)
             self.outcomes.append(Outcome(row.row, Result.WRITTEN, None, record))
             return
         key = self._told_key(row, answer, record)

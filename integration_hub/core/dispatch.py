@@ -10,12 +10,12 @@ from django.db import transaction
 log = logging.getLogger(__name__)
 
 
-def send(task: Any, row_id: int, *, queue: str = "bulk") -> None:
-    """Send `task(row_id)` to `queue` after the commit. Never raises: a broker that is away delays the work until the next sweep."""
+def send(task: Any, row_id: int, *more: int, queue: str = "bulk") -> None:
+    """Send `task(row_id, *more)` to `queue` after the commit. Never raises: a broker that is away delays the work until the next sweep."""
 
     def deliver() -> None:
         try:
-            task.apply_async((row_id,), queue=queue, retry=False)
+            task.apply_async((row_id, *more), queue=queue, retry=False)
         except Exception as error:  # whatever the transport raises; kombu wraps only some of it
             log.warning("not sent, the sweep will", extra={"task": task.name, "row": row_id, "error": type(error).__name__})
 

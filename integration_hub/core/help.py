@@ -115,7 +115,8 @@ def words(by: Any) -> dict[str, Any]:
             (
                 _("Parked"),
                 _(
-                    "A record that refers to another one which the target does not have yet. It waits for that one’s link, and then goes on by itself."
+                    "A record that refers to another one which the target does not have yet. It waits for that one’s link, and then goes on by itself. "
+                    "Records that wait for one another are created without the reference, and then get it."
                 ),
             ),
             (

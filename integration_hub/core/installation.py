@@ -28,12 +28,23 @@ def misfit() -> str:
     """Why this machine must not work with its storage; "" where it may. Raises DatabaseError."""
     if _mark() == RESTORING:
         return _not_marked()
-    other = Heartbeat.objects.working().exclude(host=socket.gethostname()).values_list("host", flat=True).first()
-    if other and settings.STORAGE_IS_OWN:
-        return f"STORAGE_URL is not set, and {other} works for this hub too: set it to a folder that all machines share."
+    if why := unshared():
+        return why
     known = Installation.objects.first()
     is_proven = known is not None and _mark() == str(known)
-    return "" if is_proven or not (known or other) else _not_marked()
+    return "" if is_proven or not (known or _other_machine()) else _not_marked()
+
+
+def unshared() -> str:
+    """Why this machine's storage, whatever it holds, cannot be that of a hub that works on another machine too; "" where it can."""
+    other = _other_machine()
+    if other and settings.STORAGE_IS_OWN:
+        return f"STORAGE_URL is not set, and {other} works for this hub too: set it to a folder that all machines share."
+    return ""
+
+
+def _other_machine() -> str | None:
+    return Heartbeat.objects.working().exclude(host=socket.gethostname()).values_list("host", flat=True).first()
 
 
 def mark_storage(*, anew: bool) -> None:

@@ -53,13 +53,15 @@ class Mapped:
     that not every record sends; None: all send all. `match`: the records' match keys, as `match.match_keys` gives them.
     `rejected`: row, field, step, transform, value, template, values (JSON); one row a record, its first failure. `field` is the target field
     and `step` counts its steps from 1, what is checked after them included; step 0: the source field could not be read. `waits_for`: the whole key
-    whose link the record is to wait for; null: it is not to wait.
+    whose link the record is to wait for; null: it is not to wait. `unlinked`: row, field, step and value of each reference in `frame` without a link,
+    where null is the answer to that.
     """
 
     frame: pl.DataFrame
     send: pl.DataFrame | None
     rejected: pl.DataFrame
     match: dict[str, pl.Series]
+    unlinked: list[tuple[int, str, int, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -442,7 +444,8 @@ class CompiledMapping:
             keep = ~final.get_column("row").is_in(rejected.get_column("row").implode())
             final = final.filter(keep)
             absent = absent.filter(keep) if absent is not None else None
-        return Mapped(final, self._send(final, absent), rejected, match_keys(final, self.definition.match))
+        unlinked = list(self._unlinked(work, set(rejected.get_column("row"))))
+        return Mapped(final, self._send(final, absent), rejected, match_keys(final, self.definition.match), unlinked)
 
     def _plan_stages(self) -> Iterator[list[pl.Expr]]:
         """Piece n of every field in one pass. Constants and formulas come first, so that every pass has its columns."""
@@ -467,6 +470,17 @@ class CompiledMapping:
         return [
             following.column(work.get_column(plan.column(number - 1)), links).alias(plan.column(number)) for plan, following in steps if following
         ]
+
+    def _unlinked(self, work: pl.DataFrame, rejected: set[int]) -> Iterator[tuple[int, str, int, str]]:
+        for plan in self.plans:
+            for number, piece in enumerate(plan.pieces):
+                if piece.following is None or piece.following.parameters.missing != "null":
+                    continue
+                before, after = work.get_column(plan.column(number - 1)), work.get_column(plan.column(number))
+                if after.null_count() > before.null_count():
+                    rows = (before.is_not_null() & after.is_null()).arg_true()
+                    found = zip(rows.to_list(), before[rows].to_list(), strict=True)
+                    yield from ((row, plan.target.name, piece.ops[0].step, value) for row, value in found if row not in rejected)
 
     def following(self, field: str, step: int) -> Any:
         """The parameters of a step that follows a reference, as `rejected` names it."""

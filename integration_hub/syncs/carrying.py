@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import time
 import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -28,6 +29,7 @@ from connectors.base import (
     Text,
     _,
 )
+from connectors.versions import Versions
 from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
@@ -37,7 +39,7 @@ from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
 from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
-from integration_hub.syncs.models import Link, Pair, Partition, Run
+from integration_hub.syncs.models import TURN_SECONDS, Link, Pair, Partition, Run
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
@@ -45,16 +47,18 @@ from integration_hub.systems.models import System
 
 log = logging.getLogger(__name__)
 
-SLICE_SECONDS = 30.0
+SLICE_SECONDS = TURN_SECONDS
 RESTARTS_AT_MOST = 5  # of a reading whose position the source did not keep
 LOST_AT_MOST = 3  # leases, without progress: then the page kills its workers
 TRIES = {SystemBusy: 60, SystemDown: 10, BadAnswer: 4}  # in a row, without progress; being told to wait is hardly a failure, but not for ever
 WAIT_AT_MOST = 60.0
 
 
-def carry_partition(partition_id: int) -> None:
-    """Take a partition and work on it. A message that came twice, or late, finds nothing to do."""
-    partition = Partition.objects.to_carry().filter(pk=partition_id).first()
+def carry_partition(partition_id: int, sending: int | None = None) -> None:
+    """Take a partition and work on it for a turn. A message, which `sending` is the number of, finds nothing to do where it came twice, or late: after a
+    newer one, or when its turn is over."""
+    partitions = Partition.objects.to_carry() if sending is None else Partition.objects.to_carry().filter(sending=sending, sent_at__isnull=False)
+    partition = partitions.filter(pk=partition_id).first()
     lease = leases.take(partition) if partition is not None else None
     if partition is None or lease is None:
         log.info("nothing to carry", extra={"partition": partition_id})
@@ -64,6 +68,7 @@ def carry_partition(partition_id: int) -> None:
 
 
 def _carry_under(lease: Lease, partition_id: int) -> None:
+    began = time.monotonic()
     with lease:
         partition = Partition.objects.select_related(
             "run__sync", "run__pair", "run__mapping_version", "run__applies__plan", "run__applies__decision"
@@ -83,8 +88,9 @@ def _carry_under(lease: Lease, partition_id: int) -> None:
         else:
             Partition.objects.filter(pk=partition.pk, lease_number=lease.number).update(state=PartitionState.LEASED)
             carry(partition, lease)
-    stages.feed(run.pk)  # only now, for whoever takes it must find it free
+        Partition.objects.filter(pk=partition.pk).update(busy_seconds=F("busy_seconds") + time.monotonic() - began)
     stages.advance(run.pk)
+    stages.feed()  # only now, for whoever takes it must find it free
 
 
 def carry(partition: Partition, lease: Lease) -> None:
@@ -183,11 +189,13 @@ def is_empty(target: Connector, entity: base.Entity) -> bool:
 
 
 def opener(run: Run, lease: Lease) -> Any:
-    """Connectors for the steps of this run, each of its own, with the lease as their deadline."""
+    """Connectors for the steps of this run, each of its own, with the lease as their deadline. They share what they know of the records' versions, so
+    that what was changed between comparing and writing is not overwritten."""
+    versions = {"source": Versions(), "target": Versions()}
 
     def open(which: str) -> AbstractContextManager[Connector]:
         entity = run.source if which == "source" else run.target
-        return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline)
+        return connect(entity.system, deadline=lambda: float("-inf") if lease.lost else lease.deadline, versions=versions[which])
 
     return open
 

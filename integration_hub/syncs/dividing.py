@@ -39,7 +39,7 @@ def divide(work: Work, lease: Lease) -> None:
         partition.start = partition.position = starts[0]
         partition.wanted_done = not wants_named(work)
         lease.fence(start=partition.start, position=partition.position, wanted_done=partition.wanted_done)
-    stages.feed(run.pk)
+    stages.feed()
 
 
 def may_divide(work: Work) -> bool:

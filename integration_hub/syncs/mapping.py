@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 KEY_LENGTH = 500  # of the columns that hold keys
 NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
 WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
+IN_CIRCLE = _(
+    "Waits for {entity} {key} of {system}, which waits for this record in turn, and neither can be created first: {field} must not be empty. "
+    "Let it be empty in the mapping, where {target} takes that, or change the reference in {system}."
+)
+GOES_ON = _("Is in {target} without {field}, which is filled once {entity} {key} of {system} has a record there.")
 
 
 def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -> MappedPage:
@@ -44,11 +49,13 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
 
     part = page if kept.all() else only(page, kept)
     keys = keys.filter(kept)
-    outcome = work.mapping.apply(part, work.references)
+    mapping = work.open_mapping if work.in_circle else work.mapping
+    outcome = mapping.apply(part, work.references)
     for rejected in outcome.rejected.iter_rows(named=True):
         left[len(left) + page.frame.height] = unmapped(work, rejected, keys[rejected["row"]], part.frame.row(rejected["row"], named=True))
     counts.parked = sum(each.state == OpenState.PARKED for each in left.values())
     counts.rejected += outcome.rejected.height - counts.parked
+    going_on = dict(without_links(work, part, keys, outcome.unlinked))
     rows = outcome.frame["row"]
     value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     left_out = page_keys.filter(readable & ~chosen).to_list() if counts.filtered else []
@@ -62,7 +69,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         keys=keys.gather(rows).to_list(),
         match=outcome.match,
         counts=counts,
-        left=list(left.values()),
+        left=[*left.values(), *going_on.values()],
         last_value="" if wanted else value,
         last_key="" if wanted else key,
         wanted=wanted,
@@ -116,9 +123,27 @@ def unmapped(work: Work, rejected: Mapping[str, Any], key: str, record: dict[str
     reference = work.references.reference(told.entity, told.target)
     entity, system = reference.entity, work.run.source.system.name
     named = {"entity": entity.label or entity.name, "key": rejected["value"], "system": system, "target": work.system}
-    left.state, left.reason = OpenState.PARKED, Text(WAITS, named)
+    left.state, left.reason = OpenState.PARKED, Text(IN_CIRCLE if awaited in work.in_circle else WAITS, {**named, "field": rejected["field"]})
     left.waits = Wait(reference.pair.pk, reference.side, awaited)
     return left
+
+
+def without_links(work: Work, page: Page, keys: pl.Series, unlinked: Iterable[tuple[int, str, int, str]]) -> Iterable[tuple[int, Left]]:
+    """What records leave that go on without a reference, by their row, so that it is filled once this run has made its link; only where the reference is
+    to records of the run's own. `unlinked`: see `Mapped`; of several references of a record the first counts."""
+    entity, own = work.run.source, dict[tuple[str, int], bool]()
+    for row, field, step, value in reversed(list(unlinked)):
+        if (field, step) not in own:
+            told = work.mapping.following(field, step)
+            own[field, step] = work.refers_to_itself(told.entity, told.target)
+        if own[field, step] and not key_problem(value):
+            named = {"entity": entity.label or entity.name, "key": value, "system": entity.system.name, "target": work.system, "field": field}
+            wait = Wait(work.run.pair_id, work.run.source_side, value)
+            record = page.frame.row(row, named=True)
+            yield (
+                row,
+                Left(keys[row], OpenState.PARKED, Text(GOES_ON, named), record, field=field, step="link", value=value, waits=wait, goes_on=True),
+            )
 
 
 def key_problem(key: str | None) -> str:

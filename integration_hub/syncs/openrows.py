@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from integration_hub.core import texts
+from integration_hub.mappings.definition import Step, read_definition
 from integration_hub.syncs import mends, roster
 from integration_hub.syncs.kept import packed_record
 from integration_hub.syncs.models import OpenRow, OpenRowQuerySet, Run, Sync
@@ -92,6 +93,8 @@ def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, st
 def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:
     if dry:
         return row.state == OpenState.REJECTED and row.replay_at is None
+    if left.goes_on and row.state == OpenState.REFUSED and not row.again and row.replay_at is None:
+        return False  # it does not go on: it was refused for good
     return row.state != OpenState.UNKNOWN or row.replay_at is not None or left.state == OpenState.UNKNOWN
 
 
@@ -101,11 +104,14 @@ _REPLACED = [
 ]  # fmt: skip
 
 
-def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "") -> None:
-    """The records went through, or are wanted no more: their open rows end, in the caller's transaction."""
+def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "", written_by: int | None = None) -> None:
+    """The records went through, or are wanted no more: their open rows end, in the caller's transaction. But what the change set `written_by` has written
+    without a reference goes on waiting for it."""
     wanted = list(keys)
     if wanted:
         rows = OpenRow.objects.open().filter(sync=sync, side=side, key__in=wanted)
+        if written_by is not None:
+            rows = rows.filter(~Q(state=OpenState.PARKED) | Q(change_set_id=None) | ~Q(change_set_id=written_by))
         now = at or timezone.now()
         rows.filter(replay_at__isnull=False).update(closed_at=now, closed_as=Closed.REPLAYED, closed_note=note, last_at=now, tries=F("tries") + 1)
         rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, closed_note=note, last_at=now, tries=F("tries") + 1)
@@ -129,6 +135,20 @@ def may_be_gone(run: Run) -> bool:
     if run.dry or run.trigger == Trigger.DECISION or not roster.reads_all(run):
         return False
     return (run.source.as_schema().capabilities.lookup_by_key or roster.follows(run)) and unmet(run).exists()
+
+
+def close_unlinked(run: Run) -> None:
+    """The run has ended, and no link has come of it for these references: then null is the answer, as their mapping says."""
+    fields = [told.target for told in read_definition(run.mapping_version.definition).fields if any(_takes_null(step) for step in told.steps)]
+    if fields:
+        rows = OpenRow.objects.open().filter(sync=run.sync_id, side=run.source_side, state=OpenState.PARKED, step="link", field__in=fields)
+        now = timezone.now()
+        rows.filter(replay_at=None).update(closed_at=now, closed_as=Closed.LATER_PASS, last_at=now)
+
+
+def _takes_null(step: Step) -> bool:
+    told: Any = step.parameters
+    return bool(step.declared.wants_links and told.missing == "null")
 
 
 def close_without_key(run: Run) -> None:

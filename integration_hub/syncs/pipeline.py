@@ -47,13 +47,20 @@ def carry(work: Work, lease: Lease) -> bool:
                 pass
         work.partition.refresh_from_db()
         return work.partition.read_done
-    while True:  # a record parked on one that this run has written since is read again, generation by generation
+    tried: set[str] = set()
+    while True:  # a record parked on one that this run has written since is read again, generation by generation; so is what waits for one another
         write(work, lease)
         work.partition.refresh_from_db()
         if not work.partition.read_done or unsettled(work).exists():
             return False
-        if work.run.applies_id is not None or not waiting.released(work).exists():
+        if work.run.applies_id is not None:
             return True
+        work.in_circle = frozenset()
+        if not waiting.released(work).exists():
+            work.in_circle = waiting.in_circle(work) - tried
+            tried |= work.in_circle
+            if not work.in_circle:
+                return True
         if work.turn_is_over():
             return False
 
@@ -76,7 +83,7 @@ def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
     if work.run.applies is not None:
         if not work.partition.read_done:
             yield from ahead(applying.approved(work, lease, plan))
-    elif not work.partition.read_done or waiting.released(work).exists():
+    elif not work.partition.read_done or work.in_circle or waiting.released(work).exists():
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
@@ -159,9 +166,11 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
             agreed=agreed,
             **{n: getattr(counts, n) for n in _PAGE_COUNTS},
         )
-        openrows.leave(work.sync, work.run, work.run.source_side, page.left)
+        openrows.leave(work.sync, work.run, work.run.source_side, [left for left in page.left if not left.goes_on])
         if not work.run.dry:
             openrows.close(work.sync, work.run.source_side, result.passed)
+        going_on = [left for left in page.left if left.goes_on]
+        openrows.leave(work.sync, work.run, work.run.source_side, going_on, change_set_id=change_set.pk if change_set is not None else None)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last, "wanted_done": True}
         lease.fence(
             page_number=page.number,

@@ -27,10 +27,10 @@ WANTED_ROWS = 500
 
 def read(work: Work) -> Iterator[tuple[Page, int | None]]:
     """Pages, those of named records with how many were asked for. Ends when the source is read or the turn is over; the partition knows which.
-    Behind its end: what this run had to park and may go on by now."""
+    Behind its end: what this run had to park and may go on by now, or what waits for one another."""
     with work.open("source") as source:
         if work.partition.read_done:
-            yield from named(work, source, list(waiting.released(work).order_by("pk").values_list("key", flat=True)))
+            yield from named(work, source, sorted(work.in_circle) or list(waiting.released(work).order_by("pk").values_list("key", flat=True)))
             return
         if not work.partition.wanted_done:
             for page, asked in wanted(work, source):

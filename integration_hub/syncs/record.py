@@ -136,7 +136,7 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
             claims.release(change_set, to=portion.last)
         if work.open_keys_exist():
             keys = settled.keys if settled.whole is None else settled.whole["source_key"].to_list()
-            openrows.close(work.sync, work.run.source_side, keys, at=now)
+            openrows.close(work.sync, work.run.source_side, keys, at=now, written_by=change_set.pk)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
         done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)

@@ -146,7 +146,7 @@ def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence
             )
             audit.record("run.started", run, by=by)
             Partition.objects.create(run=run)
-            stages.feed(run.pk)
+            transaction.on_commit(stages.feed, robust=True)
     except IntegrityError:
         refuse_while_going(pair=sync.pair, dry=False)
         raise
@@ -207,7 +207,7 @@ def resume_run(run: Run, *, by: Actor) -> None:
         audit.record("run.resumed", run, by=by)
         stages.say(run, gettext_noop("{name} resumed it"), name=by.name)
         run.partitions.filter(state=PartitionState.WAITING).update(sent_at=None)
-        stages.feed(run.pk)
+        transaction.on_commit(stages.feed, robust=True)
 
 
 def _unpaused(run: Run) -> Any:

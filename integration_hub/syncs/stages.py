@@ -7,7 +7,8 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Max, Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from connectors.base import FieldType, Text, _
@@ -17,7 +18,7 @@ from integration_hub.syncs import changesets, claims, guards, openrows, restored
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
-from integration_hub.syncs.states import ENDED_WHOLE, LIVE, ChangeSetState, Mode, PartitionState, RunState
+from integration_hub.syncs.states import ENDED_WHOLE, ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def _start_writing(run: Run) -> None:
         run.partitions.update(state=PartitionState.WAITING, sent_at=None, not_before=None)
         guards.withhold(run, "create", "update")
         say(run, _("everything is compared; writes now"))
-    feed(run.pk)
+    feed()
 
 
 def _start_closing(run: Run) -> bool:
@@ -87,21 +88,26 @@ def _start_closing(run: Run) -> bool:
             anew = {"state": PartitionState.WAITING, "sent_at": None, "not_before": None}
             run.partitions.filter(number=1).update(position=None, read_done=False, **anew)
             say(run, _("looks for what was deleted in {system}"), system=run.source.system.name)
-    feed(run.pk)
+    feed()
     return True
 
 
-def feed(run_id: int) -> None:
-    """Hand partitions of a run to the workers: as many at once as is its share of them, so that a run of many does not keep the others waiting."""
-    working = Run.objects.filter(state__in=LIVE, partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED)).distinct().count()
-    share = max(1, Heartbeat.objects.slots("bulk") // max(1, working))
-    free = share - Partition.objects.in_hand().filter(run=run_id).count()
-    if free > 0:
-        for pk in (
-            Partition.objects.to_send().filter(run=run_id).order_by(F("sent_at").asc(nulls_last=True), "number").values_list("pk", flat=True)[:free]
-        ):
-            Partition.objects.free().filter(pk=pk).update(sent_at=timezone.now(), state=PartitionState.WAITING)
-            dispatch.send(tasks.carry_partition, pk)
+def feed() -> None:
+    """Hand partitions to the workers, in fair order: as many as they can take up at once, so that none waits behind others in the queue, and what comes
+    next is chosen when a slot is free. Outside of a transaction: what it marks as sent must be seen by whoever takes it.
+
+    What may be lost is sent again only while there are workers; else messages would gather until one comes.
+    """
+    slots = Heartbeat.objects.slots("bulk")
+    for __ in range(max(1, slots) - Partition.objects.in_hand().count()):
+        waiting = Partition.objects.to_send() if slots else Partition.objects.unsent()
+        first = waiting.in_fair_order().first()
+        if first is None:
+            return
+        newest = Partition.objects.filter(run__ended_at=None).aggregate(number=Max("sending"))["number"] + 1
+        mine = Partition.objects.free().filter(pk=first.pk, sending=first.sending)
+        if mine.update(sending=newest, sent_at=Now(), state=PartitionState.WAITING):
+            dispatch.send(tasks.carry_partition, first.pk, newest)
 
 
 def close(run: Run, state: str) -> None:
@@ -114,6 +120,7 @@ def close(run: Run, state: str) -> None:
         if not run.dry:
             _drop_unsent(run)
             waiting.release_linked(run)
+            openrows.close_unlinked(run)
         books = books_of(run, ended=True)
         counts = books.counts
         waits = guards.ask(run)  # whatever came of it: what it withheld, and what it no longer withholds
@@ -222,8 +229,7 @@ def _move_cursor(run: Run, newest: tuple[str, str] | None) -> None:
 
 def sweep() -> None:
     """Send again what lost its worker or was never taken; move runs on."""
-    for run_id in Partition.objects.to_send().values_list("run", flat=True).distinct()[:200]:
-        feed(run_id)
+    feed()
     idle = Run.objects.filter(ended_at=None).exclude(state=RunState.PAUSED, cancel_at=None)
     ready = idle.filter(
         Q(cancel_at__isnull=False) | Q(error__isnull=False) | ~Q(partitions__state__in=(PartitionState.WAITING, PartitionState.LEASED))

@@ -2,10 +2,10 @@ from celery import shared_task
 
 
 @shared_task
-def carry_partition(partition_id: int) -> None:
+def carry_partition(partition_id: int, sending: int = 0) -> None:  # a message of an older release has no number, and is sent again
     from integration_hub.syncs import carrying
 
-    carrying.carry_partition(partition_id)
+    carrying.carry_partition(partition_id, sending)
 
 
 @shared_task

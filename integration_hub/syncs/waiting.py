@@ -61,6 +61,28 @@ def released(work: Work) -> OpenRowQuerySet:
     return rows.filter(state=OpenState.PARKED) if work.partition.number == 1 and work.run.keys is None else rows.none()
 
 
+def in_circle(work: Work) -> frozenset[str]:
+    """Keys of parked records that wait for one another in a circle, or for themselves: no order of writing frees them. The first of a run's partitions
+    takes them up. Of what waits only those are looked at that others wait for too, for the rest goes on with them."""
+    if work.partition.number != 1 or work.run.keys is not None:
+        return frozenset()
+    rows = OpenRow.objects.open().filter(sync=work.sync, side=work.run.source_side, state=OpenState.PARKED, replay_at=None)
+    own = rows.filter(waits_pair=work.run.pair_id, waits_side=work.run.source_side)
+    waited_for = own.filter(Exists(own.filter(waits_key=OuterRef("key"))), Exists(own.filter(key=OuterRef("waits_key"))))
+    awaited = dict(waited_for.values_list("key", "waits_key").iterator())
+    found: set[str] = set()
+    seen: set[str] = set()
+    for key in awaited:
+        way: dict[str, None] = {}
+        while key in awaited and key not in seen:
+            seen.add(key)
+            way[key] = None
+            key = awaited[key]
+        if key in way:
+            found.update(list(way)[list(way).index(key) :])
+    return frozenset(found)
+
+
 def reject_overdue() -> None:
     """What has waited longer than its sync allows becomes a reject, so that a person sees it. It still goes on once its link is made."""
     waiting = OpenRow.objects.open().filter(waits_since__isnull=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
@@ -24,6 +25,7 @@ from integration_hub.syncs.states import Side
 if TYPE_CHECKING:
     from connectors.base import Connector
     from integration_hub.core.expressions.language import Expression
+    from integration_hub.mappings.definition import Step
 
 SPACE_SECONDS = 10.0  # until a run that waits for room looks again
 NO_KEY = r"^#[0-9a-f]{16}$"  # how the open row of a record without a key is named
@@ -52,6 +54,8 @@ class Work:
     ends_at: float  # time.monotonic() after which the partition goes back to the queue, so that others get a turn
     in_flight: InFlight = field(default_factory=lambda: InFlight())  # of the pass that writes now
     read_from: datetime = field(default_factory=timezone.now)  # replays that were asked for later have not been read yet
+    began: datetime = field(default_factory=timezone.now)
+    in_circle: frozenset[str] = frozenset()  # keys of records that wait for one another, in the pass that writes them without these references
     _asked: float = 0.0
     _stopped: bool = False
 
@@ -71,6 +75,25 @@ class Work:
         if self.source.cursor_field:
             wanted.add(self.source.cursor_field)
         return [f.name for f in self.source.fields if f.name in wanted]
+
+    def refers_to_itself(self, entity: str, target: str) -> bool:
+        """Whether a reference means records that this very run writes."""
+        reference = self.references.reference(entity, target)
+        return (reference.pair.pk, reference.side) == (self.run.pair_id, self.run.source_side)
+
+    @cached_property
+    def open_mapping(self) -> CompiledMapping:
+        """The mapping for records that wait for one another: where a field may be empty, it stays so until its reference has a link."""
+        fields = []
+        for plan, told in zip(self.mapping.plans, self.mapping.definition.fields, strict=True):
+            steps = told.steps if plan.required else tuple(map(self._open_step, told.steps))
+            fields.append(told.model_copy(update={"steps": steps}))
+        return compile_mapping(self.mapping.definition.model_copy(update={"fields": tuple(fields)}), self.source, self.target)
+
+    def _open_step(self, step: Step) -> Step:
+        told: Any = step.parameters
+        is_own = step.declared.wants_links and self.refers_to_itself(told.entity, told.target)
+        return step.model_copy(update={"missing": "null"}) if is_own else step
 
     def turn_is_over(self) -> bool:
         """Whether to stop at this safe point: the turn has passed, or the run was paused, cancelled or has failed. Asks the database once a second."""
@@ -200,6 +223,7 @@ class Left:
     source_print: bytes | None = None
     change_row: int | None = None
     waits: Wait | None = None
+    goes_on: bool = False  # its record is written meanwhile, without the reference that it waits for
 
 
 @dataclass

@@ -351,14 +351,15 @@ def matches_now(work: Work, target: Connector, rows: pl.DataFrame) -> dict[int, 
 
 
 def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
-    """The rows less those that have moved since they were compared: where that was over a minute ago the target is looked at again, and for what would
-    be created also where another pair has written to it.
+    """The rows less those that have moved since they were compared: where that was over a minute ago, or in an earlier turn and the target tells
+    versions, it is looked at again, and for what would be created also where another pair has written to it.
 
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
     """
     approved = work.run.applies_id is not None  # by somebody who saw what an earlier run had planned
     old = approved or (timezone.now() - change_set.planned_at).total_seconds() >= FRESH_SECONDS
+    old = old or (target.keeps_versions and change_set.planned_at < work.began)  # these are known for as long as a turn
     compared_first = approved or bool(work.run.settings.get("compare_first"))
     moved: set[int] = set()
     if compared_first:

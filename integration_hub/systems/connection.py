@@ -15,6 +15,7 @@ from pydantic import ValidationError as SettingsInvalid
 
 from connectors.base import Connector, SettingsError, SystemDown, Text, _
 from connectors.registry import UnknownConnector, connector_class, kinds
+from connectors.versions import Versions
 from integration_hub.core import texts
 from integration_hub.core.crypto import CannotDecrypt
 from integration_hub.core.findings import sentence
@@ -27,11 +28,14 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def connect(system: System, *, deadline: Callable[[], float] | None = None, for_check: bool = False) -> Iterator[Connector]:
+def connect(
+    system: System, *, deadline: Callable[[], float] | None = None, for_check: bool = False, versions: Versions | None = None
+) -> Iterator[Connector]:
     """A connector that speaks to `system`, closed at the end. Raises ConnectorError: a SettingsError where the stored settings are not usable,
     SystemDown while it is in maintenance.
 
-    `deadline` tells the monotonic time at which work must end (a lease). Never call it inside a transaction.
+    `deadline` tells the monotonic time at which work must end (a lease); `versions` are shared with the other connectors of the same piece of work.
+    Never call it inside a transaction.
     """
     from integration_hub.systems.health import mark_revoked
 
@@ -42,7 +46,9 @@ def connect(system: System, *, deadline: Callable[[], float] | None = None, for_
             retry_after=max(5.0, (until - timezone.now()).total_seconds()) if until else 60.0,
             system=system.name,
         )
-    host = SystemHost(system, deadline=deadline or forever, on_revoked=lambda error: mark_revoked(system, error), for_check=for_check)
+    host = SystemHost(
+        system, deadline=deadline or forever, on_revoked=lambda error: mark_revoked(system, error), for_check=for_check, versions=versions
+    )
     try:
         with kind_of(system)(settings_of(system), host) as connector:
             yield connector

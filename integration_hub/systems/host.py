@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 
 from connectors.base import AddressRefused, SettingsError, Stopped, Token, _
 from connectors.guard import AddressPolicy
+from connectors.versions import Versions
 from integration_hub.systems.breaker import Breaker
 from integration_hub.systems.models import System
 from integration_hub.systems.permits import Permits
@@ -41,9 +42,10 @@ def forever() -> float:
 class GuardedHost:
     """A host for settings that are not saved: the guard and the deadline hold, tokens live as long as it does, nothing is shared or limited."""
 
-    def __init__(self, system: System, *, deadline: Callable[[], float] = forever) -> None:
+    def __init__(self, system: System, *, deadline: Callable[[], float] = forever, versions: Versions | None = None) -> None:
         self.system = system.name
         self.deadline = deadline
+        self.versions = versions if versions is not None else Versions()
         self.last_seconds: float | None = None  # of the last request that was answered
         self._token: Token | None = None
 
@@ -89,8 +91,9 @@ class SystemHost(GuardedHost):
         deadline: Callable[[], float] = forever,
         on_revoked: Callable[[SettingsError], None] = lambda error: None,
         for_check: bool = False,
+        versions: Versions | None = None,
     ) -> None:
-        super().__init__(system, deadline=deadline)
+        super().__init__(system, deadline=deadline, versions=versions)
         self._row = system
         self._owner = threading.get_ident()
         self._thread: ThreadPoolExecutor | None = None

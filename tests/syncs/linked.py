@@ -62,12 +62,12 @@ class Company:
         """Employee → manager, by their keys in the CRM, as the ERP has them."""
         return dict(self.run("ERP", "SELECT s.crm_id, b.crm_id FROM staff s LEFT JOIN staff b ON b.no = s.boss_no WHERE s.crm_id <> 'old'"))
 
-    def sync(self, source, target, field="", reference="", *, mode="full", name="", max_length=None, **step):
+    def sync(self, source, target, field="", reference="", *, mode="full", name="", max_length=None, required=None, **step):
         """A sync of two tables; `field` of the target takes `reference` of the source through a link."""
         ends = self.crm.entities.get(name=source), self.erp.entities.get(name=target)
         fields = [{"target": "crm_id", "source": "id"}, {"target": "name", "source": "name", **({"max_length": max_length} if max_length else {})}]
         if field:
-            fields.append({"target": field, "source": reference, "steps": [{"transform": "link", **step}]})
+            fields.append({"target": field, "source": reference, "steps": [{"transform": "link", **step}], "required": required})
         name = name or f"{source} → {target}"
         mapping = published(name, *ends, {"fields": fields, "match": [["crm_id"]]})
         return services.create_sync(by=self.by, source=ends[0], target=ends[1], name=name, mapping=mapping, mode=mode)

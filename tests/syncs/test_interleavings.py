@@ -60,7 +60,7 @@ def test_a_partition_is_sent_when_the_next_worker_can_take_it(users_sync, by, mo
     small_pages(monkeypatch)
     monkeypatch.setattr(carrying, "SLICE_SECONDS", 0.0)
     sent = []
-    monkeypatch.setattr(dispatch, "send", lambda task, pk: sent.append(Partition.objects.to_carry().filter(pk=pk).exists()))
+    monkeypatch.setattr(dispatch, "send", lambda task, pk, sending: sent.append(Partition.objects.to_carry().filter(pk=pk).exists()))
 
     carrying.carry_partition(run.partitions.get().pk)
 

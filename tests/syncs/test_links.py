@@ -8,11 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integration_hub.core import texts
-from integration_hub.syncs import mapping, pipeline, services, waiting
+from integration_hub.syncs import mapping, services, waiting
 from integration_hub.syncs.models import OpenRow, Run
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 from tests.syncs.linked import accounts_sync, company, contacts_sync
 
 __all__ = ["accounts_sync", "company", "contacts_sync"]
@@ -306,77 +304,6 @@ def test_a_record_that_waits_for_another_one_now_waits_anew(company, accounts_sy
     assert left() == {"1": ("parked", "Waits for accounts 43 of CRM, which has no record in ERP yet.")}
 
 
-# --- an entity that refers to itself ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def employees_sync(company):
-    return company.sync("employees", "staff", "boss_no", "manager_id", entity="employees")
-
-
-CHAINS = {
-    "manager first": [(1, None), (2, 1)],
-    "manager last": [(1, 2), (2, None)],
-    "four generations, upside down": [(1, 2), (2, 3), (3, 4), (4, None)],
-    "a tree": [(1, 9), (2, 9), (3, 1), (4, 2), (5, 4), (9, None)],
-}
-
-
-@pytest.mark.parametrize("path", ["at once", "compared first"])
-@pytest.mark.parametrize("rows", CHAINS.values(), ids=CHAINS)
-def test_whoever_refers_to_a_later_record_of_the_same_entity_arrives_in_the_same_run(company, employees_sync, run_now, by, rows, path):
-    services.change_sync(employees_sync, by=by, compare_first=path == "compared first")
-    company.employees(*rows)
-
-    run = run_now(employees_sync)
-
-    assert company.bosses() == {str(pk): manager and str(manager) for pk, manager in rows}
-    assert left() == {}
-    assert run.balanced
-    assert run.counts["created"] == len(rows)
-
-
-def test_a_run_over_named_records_is_followed_by_the_replays_of_what_it_releases(company, employees_sync, run_now):
-    company.employees(*CHAINS["four generations, upside down"])
-
-    assert run_now(employees_sync, keys=["1", "2", "3", "4"]).balanced
-    for __ in range(3):
-        finish_replays()
-
-    assert company.bosses() == {"1": "2", "2": "3", "3": "4", "4": None}
-
-
-def test_the_second_pass_goes_on_over_as_many_turns_as_it_takes(company, employees_sync, run_now, monkeypatch):
-    write, turns = pipeline.write, []
-
-    def until_the_turn_is_over(work, lease):
-        write(work, lease)
-        work.ends_at = 0.0
-        turns.append(work.run.pk)
-
-    monkeypatch.setattr(pipeline, "write", until_the_turn_is_over)
-    company.employees(*CHAINS["four generations, upside down"])
-
-    run = run_now(employees_sync)
-
-    assert company.bosses() == {"1": "2", "2": "3", "3": "4", "4": None}
-    assert len(turns) >= 3
-    assert run.balanced
-
-
-def test_a_circle_waits_and_is_told(company, employees_sync, run_now):
-    company.employees((1, 2), (2, 1), (3, None))
-
-    run = run_now(employees_sync)
-
-    assert company.bosses() == {"3": None}
-    assert left() == {
-        "1": ("parked", "Waits for employees 2 of CRM, which has no record in ERP yet."),
-        "2": ("parked", "Waits for employees 1 of CRM, which has no record in ERP yet."),
-    }
-    assert run.balanced
-
-
 # --- what the administrator must say ----------------------------------------------------------------------------------
 
 
@@ -419,25 +346,3 @@ def test_what_can_never_be_linked_is_a_reject(company, accounts_sync, run_now, k
 
     assert [state for state, __ in left().values()] == ["rejected"]
     assert run.balanced
-
-
-# --- workers that die -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", [1, *(pytest.param(number, marks=pytest.mark.faults) for number in (2, 3))])
-@pytest.mark.parametrize("point", [point for point in POINTS if point != "after send"])
-def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, tmp_path, monkeypatch, point, at):
-    monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
-    company.employees(*CHAINS["four generations, upside down"])
-    run = services.start_run(employees_sync, by=by)
-    partition = run.partitions.get()
-
-    assert carry_until_killed(partition, point, at=at)
-    let_the_lease_run_out(partition)
-    run = finish(run)
-
-    assert run.balanced
-    finish_replays()
-    assert company.bosses() == {"1": "2", "2": "3", "3": "4", "4": None}
-    assert len(company.run("ERP", "SELECT * FROM staff WHERE crm_id <> 'old'")) == 4
-    assert left() == {}

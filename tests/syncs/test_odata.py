@@ -3,7 +3,8 @@
 import pytest
 
 from connectors.odata import services as descriptions
-from integration_hub.syncs import services
+from integration_hub.core import texts
+from integration_hub.syncs import services, write
 from integration_hub.syncs.models import OpenRow, SyncCursor
 from integration_hub.systems import services as systems
 from tests.connectors.odata_service import ODataServer, ODataService, customer
@@ -75,3 +76,36 @@ def test_what_changed_in_the_source_is_written_into_the_service(service, erp, cr
     assert {r["Email"]: r["Name"] for r in service.sets["Customers"].values()} == {r["email"]: r["full_name"] for r in records}
     assert (first.state, first.balanced, OpenRow.objects.open().count()) == ("succeeded", True, 0)
     assert (second.counts["created"], second.counts["updated"]) == (0, 0)
+
+
+@pytest.mark.parametrize("compare_first", [False, True], ids=["at once", "compared first"])
+def test_what_was_changed_there_between_comparing_and_writing_is_not_overwritten(service, erp, crm, sandbox, by, run_now, monkeypatch, compare_first):
+    sandbox.crm.has(users=5)
+    source, target = crm.entities.get(name="users"), erp()
+    mapping = published("Into", source, target, INTO)
+    sync = services.create_sync(by=by, source=source, target=target, name="Into", mapping=mapping, mode="full", compare_first=compare_first)
+    run_now(sync)
+    user, *others = sandbox.crm.records("users")
+    for record in (user, others[0]):
+        sandbox.crm.change("users", record["id"], full_name=f"Ours {record['id']}")
+    (key,) = (key for key, record in service.sets["Customers"].items() if record["Email"] == user["email"])
+    mark = write.mark_sending
+
+    def changed_by_somebody_else(*args):
+        monkeypatch.setattr(write, "mark_sending", mark)
+        service.sets["Customers"][key]["Name"] = "Theirs"
+        service.touch("Customers", key)
+        mark(*args)
+
+    monkeypatch.setattr(write, "mark_sending", changed_by_somebody_else)
+    run = run_now(sync)
+
+    assert service.sets["Customers"][key]["Name"] == "Theirs"
+    assert (run.state, run.counts["updated"], run.counts["refused"], run.balanced) == ("with_rejects", 1, 1, True)
+    assert texts.render(OpenRow.objects.open().get().reason).startswith("ERP has changed the record since it was looked up")
+
+    again = run_now(sync)
+
+    assert service.sets["Customers"][key]["Name"] == f"Ours {user['id']}"
+    assert (again.state, again.counts["updated"], again.balanced) == ("succeeded", 1, True)
+    assert not OpenRow.objects.open().exists()

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from integration_hub.core import leases, texts
 from integration_hub.core.leases import LeaseLost
+from integration_hub.core.models import Heartbeat
 from integration_hub.syncs import carrying, pipeline, reading, record, services, stages, write
 from integration_hub.syncs.models import SEND_AGAIN_AFTER, ChangeSet, Link, Partition, Run, SyncCursor
 from tests.syncs.conftest import finish
@@ -136,6 +137,7 @@ def test_a_message_delivered_twice_or_late_has_no_effect_but_one_log_line(few, u
 
 
 def test_the_sweep_sends_again_what_lost_its_message_or_its_worker(few, users_sync, by):
+    Heartbeat.objects.create(name="bulk@here", kind="worker", host="here", queues=["bulk"], slots=2, version="1", seen_at=Now())
     partition = services.start_run(users_sync, by=by).partitions.get()
     mine = Partition.objects.filter(pk=partition.pk)
     assert not Partition.objects.to_send().exists()  # just sent

@@ -9,6 +9,7 @@ from integration_hub.syncs.models.pairs import Link, LinkQuerySet, Pair, PairQue
 from integration_hub.syncs.models.runs import (
     COUNTS,
     SEND_AGAIN_AFTER,
+    TURN_SECONDS,
     WHOLE,
     LogLine,
     PageRow,
@@ -25,6 +26,7 @@ __all__ = [
     "COUNTS",
     "NOBODY",
     "SEND_AGAIN_AFTER",
+    "TURN_SECONDS",
     "WHOLE",
     "ChangeSet",
     "Claim",

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
@@ -183,6 +183,8 @@ class PlanApproval(models.Model):
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)
+TURN_SECONDS = 30.0  # for which a worker carries a partition before others get their turn
+_UNSENT = Q(sent_at=None) | Q(sent_at__lt=F("lease_until")) | Q(state=PartitionState.LEASED, lease_until=None)
 
 
 class PartitionQuerySet(LeasedQuerySet):
@@ -196,18 +198,30 @@ class PartitionQuerySet(LeasedQuerySet):
 
     def in_hand(self) -> Self:
         """Partitions that a worker holds, or that a message is under way for."""
-        sent = Q(state=PartitionState.WAITING, sent_at__gte=Now() - SEND_AGAIN_AFTER)
-        return self.filter(Q(lease_until__gt=Now()) | sent)
+        sent = Partition.objects.to_carry().filter(state=PartitionState.WAITING, sent_at__gte=Now() - SEND_AGAIN_AFTER)
+        held = Q(state__in=(PartitionState.WAITING, PartitionState.LEASED), lease_until__gt=Now())
+        return self.filter(held | Q(pk__in=sent.values("pk")), run__ended_at=None)
+
+    def unsent(self) -> Self:
+        """Partitions to carry that no message is under way for: never sent, or their lease was lost since, or given back in the middle of the work."""
+        return self.to_carry().filter(_UNSENT)
 
     def to_send(self) -> Self:
-        """Of these, the ones that no message may be under way for: never sent, sent a while ago and not taken, or their lease was lost since, or given
-        back in the middle of the work.
+        """With those that were sent a while ago and not taken. No more are sent than there are slots, so one that is not taken by then is lost, with
+        the worker that had just fetched it or with the broker; the while is short enough for the work to go on within half a minute."""
+        return self.to_carry().filter(_UNSENT | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER))
 
-        A message may be lost with the worker that had just fetched it, so the while is short enough for the work to go on within half a minute;
-        one that is sent twice does nothing.
-        """
-        left = Q(sent_at__lt=F("lease_until")) | Q(state=PartitionState.LEASED, lease_until=None)
-        return self.to_carry().filter(Q(sent_at=None) | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER) | left)
+    def in_fair_order(self) -> Self:
+        """Those of the run first that has the fewest under way; of such runs, one that has not worked for as long as a turn goes before the others, lest
+        what is short wait for all that is long; then the run whose last turn is the longest ago."""
+        of_run = Partition.objects.filter(run=OuterRef("run")).order_by().values("run")
+        in_hand = Partition.objects.in_hand().filter(run=OuterRef("run")).order_by().values("run")
+        under_way = in_hand.annotate(count=Count("pk")).values("count")
+        return self.annotate(
+            under_way=Coalesce(Subquery(under_way), 0),
+            is_long=Exists(of_run.annotate(busy=Sum("busy_seconds")).filter(busy__gte=TURN_SECONDS)),
+            last=Subquery(of_run.annotate(last=Max("sending")).values("last")),
+        ).order_by("under_way", "is_long", "last", "sending", "number")
 
 
 class Partition(Leased):
@@ -222,11 +236,14 @@ class Partition(Leased):
     read_done = models.BooleanField(default=False)
     page_number = models.PositiveIntegerField(default=0)  # of the last page that was compared
     not_before = models.DateTimeField(null=True)
-    sent_at = models.DateTimeField(null=True)  # to a worker
+    sending = models.PositiveBigIntegerField(
+        default=0
+    )  # of its newest message, which alone is taken; rises over all partitions, in the order of their turns
+    sent_at = models.DateTimeField(null=True)  # to a worker; null: its turn is over, or has yet to come
     failures = models.PositiveSmallIntegerField(default=0)  # in a row, since the last progress
     restarts = models.PositiveSmallIntegerField(default=0)  # of reading, from the start of its range, because the source no longer knew the position
     error = models.JSONField(null=True)  # the last, a text
-    busy_seconds = models.FloatField(default=0)  # under leases that were given back
+    busy_seconds = models.FloatField(default=0)  # in turns that came to their end
     read_count = models.PositiveBigIntegerField(default=0)
     absent_count = models.PositiveBigIntegerField(default=0)
     filtered_count = models.PositiveBigIntegerField(default=0)

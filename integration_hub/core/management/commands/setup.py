@@ -10,12 +10,13 @@ import urllib.request
 from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from integration_hub.core.installation import mark_storage
+from integration_hub.core.installation import mark_storage, unshared
 from integration_hub.core.registry import recorders
 from integration_hub.core.release import missing_migrations
 
@@ -34,6 +35,8 @@ class Command(BaseCommand):
         if missing := missing_migrations():
             self._tell(f"bringing the database up to date ({len(missing)} migrations)")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
+        if why := unshared():  # neither web server nor workers would start
+            raise ImproperlyConfigured(why)
         mark_storage(anew=take_storage)
         self._tell("collecting static files")
         call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
