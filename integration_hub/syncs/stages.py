@@ -14,7 +14,7 @@ from django.utils import timezone
 from connectors.base import FieldType, Text, _
 from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import changesets, claims, guards, openrows, restored, roster, tasks, waiting
+from integration_hub.syncs import changesets, claims, guards, openrows, restored, roster, tasks, unchanged, waiting
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.mapping import cursor_order
 from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
@@ -139,6 +139,8 @@ def close(run: Run, state: str) -> None:
             _finish(run)
         _say_counts(run, state, counts)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
+    if not run.dry:
+        unchanged.forget(run)
     changesets.sweep_orphans(run.pk)
 
 

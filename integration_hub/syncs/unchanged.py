@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Exists, F, OuterRef, Q
 
+from integration_hub.core import storage
 from integration_hub.syncs import changesets, roster
 from integration_hub.syncs.models import ChangeSet, PageRow, Run
 from integration_hub.syncs.states import ChangeSetState, Mode, Trigger
@@ -51,6 +52,14 @@ def begun(run: Run) -> dict[str, object]:
     fits = last is not None and last.sync_id == run.sync_id and last.mapping_version_id == run.mapping_version_id and last.direction == run.direction
     usable = fits and last is not None and agrees(last) and last.ended_at is not None and "agreed" in last.settings
     return {"agreed": last.pk if usable and last is not None else None}
+
+
+def forget(run: Run) -> None:
+    """A run that wrote has ended: what earlier ones agreed on is of no use any more."""
+    pages = PageRow.objects.filter(partition__run__pair=run.pair_id).exclude(partition__run=run).exclude(agreed="")
+    files = list(pages.values_list("agreed", flat=True))
+    pages.update(agreed="")
+    storage.remove(files)
 
 
 def hashes_of(prints: np.ndarray) -> np.ndarray:

@@ -133,6 +133,17 @@ def test_what_was_deleted_and_comes_back_is_created_again(company, accounts_sync
     assert Link.objects.live(accounts_sync.pair_id).count() == 2
 
 
+def test_the_files_of_one_run_are_kept_and_those_before_it_are_gone(company, full):
+    company.accounts(1, 2)
+    files = []
+    for _time in range(2):
+        run = full()
+        files += PageRow.objects.filter(partition__run=run).exclude(agreed="").values_list("agreed", flat=True)
+
+    assert [default_storage.exists(file) for file in files] == [False, True]
+    assert PageRow.objects.exclude(agreed="").count() == 1
+
+
 @pytest.mark.parametrize("loss", ["gone", "spoilt"])
 def test_without_its_files_the_links_are_asked(company, full, asked, loss):
     company.accounts(1, 2)

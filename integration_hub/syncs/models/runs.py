@@ -301,6 +301,7 @@ class PageRow(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["partition", "number"], name="page_number")]
+        indexes = [models.Index(fields=["partition"], name="pages_with_prints", condition=~Q(agreed=""))]
 
     def __str__(self) -> str:
         return f"{self.partition_id}/{self.number}"
