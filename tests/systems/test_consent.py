@@ -105,8 +105,13 @@ def test_an_answer_without_a_question_is_refused(asking, integrator):
 
 
 def test_who_may_not_change_systems_may_not_connect_them(make_system, asking, operator):
+    system = make_system()
+
     with pytest.raises(Forbidden):
-        consent.start_consent(make_system(), by=operator)
+        consent.start_consent(system, by=operator)
+    kept = {"system": system.pk, "state": "s", "verifier": "v", "asked_at": time.time()}
+    with pytest.raises(Forbidden):
+        consent.finish_consent(kept, {"state": "s", "code": "c"}, by=operator)
 
 
 def test_a_system_that_asks_nobody_has_nothing_to_connect(make_system, integrator):
