@@ -89,7 +89,7 @@ class Csv(Form, title="CSV or TSV"):
         "", title="Encoding", description="Such as utf-8, gb18030, utf-16. Empty: found out."
     )
     separator: str = Field("", title="Separator", description="One character; \\t is a tab. Empty: found out.", pattern=r"^(|[^\n\r]|\\t)$")
-    quote: str = Field('"', title="Quote", description="What stands around texts that hold a separator.", pattern=r"^[!-,.-/:-@\[-`{-~]$")
+    quote: str = Field('"', title="Quote", description="What stands around texts that hold a separator.", pattern=r"^[!-,./:-@\[-`{-~]$")
     header: bool = Field(True, title="Has a header", description="No: columns are called column_1, column_2 … or as declared.")
     skip_lines: int = Field(0, title="Lines to pass over", description="Before the header.", ge=0, le=10_000)
     null_values: tuple[str, ...] = Field(

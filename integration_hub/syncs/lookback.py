@@ -25,9 +25,10 @@ def begins_at(sync: Sync, cursor: SyncCursor) -> tuple[str, str] | None:
     if schema.capabilities.own_cursor or field is None or field.type not in NUMBERS or not sync.lookback_seconds or last is None:
         return cursor.value, cursor.key
     if openrows.unreadable_keys(last):  # it left the cursor alone, for its records are to be read again from where it began
-        return (last.since_value, last.since_key) if last.since_value else None
-    earlier = runs.filter(started_at__lte=last.started_at - timedelta(seconds=sync.lookback_seconds)).exclude(read_until="", since_value="").first()
-    if earlier is None:
+        stood = last.since_value
+    else:
+        earlier = runs.filter(started_at__lte=last.started_at - timedelta(seconds=sync.lookback_seconds)).exclude(read_until="", since_value="")
+        stood = next((run.read_until or run.since_value for run in earlier[:1]), "")
+    if not stood:
         return None
-    stood = earlier.read_until or earlier.since_value
     return min((cursor.value, cursor.key), (stood, ""), key=lambda place: cursor_order(field.type, *place))

@@ -415,6 +415,7 @@ def test_a_file_that_is_only_read_is_not_written(there):
         ({"path": "out.csv", "fields": [{"name": "file_modified"}]}, r"Field \{field\} is declared twice, or is one that the hub adds itself"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "klingon"}}, r"There is no encoding \{value\}"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "base64"}}, r"There is no encoding \{value\}"),
+        ({"path": "out.csv", "format": {"type": "csv", "quote": "-"}}, "should match pattern"),
         ({"path": "out.csv", "format": {"type": "csv", "zone": "Mars/Base"}}, "There is no such time zone"),
     ],
 )

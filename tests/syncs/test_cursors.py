@@ -112,6 +112,21 @@ def test_by_numbers_what_was_saved_late_is_met_by_the_next_run(kind, people, run
         assert_books(run)
 
 
+@pytest.mark.parametrize("kind", ["sqlite"])
+def test_by_numbers_a_run_begins_where_somebody_has_set_the_cursor_back_to(kind, people, run_now, by):
+    source, _target, sync = people(kind, "integer")
+    source.put(10, *range(20))
+    source.put(20, *range(20, 25))
+    run_now(sync)
+    Run.objects.update(started_at=F("started_at") - timedelta(hours=1))
+    run_now(sync)
+
+    services.set_cursor(sync, by=by, value="15", note="a correction")
+    run = run_now(sync)
+
+    assert (run.mode, run.since_value, run.counts["read"]) == ("incremental", "15", 5)
+
+
 def test_by_numbers_nothing_is_read_again_where_that_is_not_wanted(kind, people, run_now):
     source, _target, sync = people(kind, "integer", lookback_seconds=0)
     source.put(10, *range(20))
