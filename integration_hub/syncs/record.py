@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -148,12 +149,16 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
     """Link what an ended run had written after all, leave what nobody can tell, and call the rest settled: it will be read again."""
     change_set = portion.change_set
     told = set(portion.outcomes) - not_there
+    outcomes = outcome_frame(portion, not_sent=set(range(portion.first, portion.last + 1)) - told)
+    place = changesets.placed(changesets.written(outcomes), work.run.pk) if outcomes is not None else {}
     portion.changes = portion.changes.filter(portion.changes["row"].is_in(sorted(told)))
     settled = settle(work, portion)
 
     def commit_leftover() -> None:
         with transaction.atomic():
             _write_links(work, change_set, settled)
+            if outcomes is not None:
+                OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
             openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
             claims.release(change_set, to=portion.last)
             ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
@@ -200,22 +205,24 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
 
 
-def outcome_frame(portion: Portion) -> pl.DataFrame | None:
-    """What the plan could not know: keys given by the target, values read back, refusals. None where all went as planned."""
+def outcome_frame(portion: Portion, *, not_sent: Iterable[int] = ()) -> pl.DataFrame | None:
+    """What the plan could not know: keys given by the target, values read back, refusals, and which rows were never sent. None where all went as
+    planned."""
     import polars as pl
 
     if portion.whole is not None and not portion.moved and not portion.withheld:
         return _frame_of_keys(portion.whole)
     outcomes = portion.whole if portion.whole is not None else portion.outcomes.values()
     told = [o for o in outcomes if portion.first <= o.row <= portion.last and (o.key or o.record or o.result != Result.WRITTEN)]
-    not_sent = dict.fromkeys(sorted(portion.moved), "moved") | dict.fromkeys(sorted(portion.withheld), "withheld")
-    if not told and not not_sent:
+    each = ((portion.moved, "moved"), (portion.withheld, "withheld"), (not_sent, "not_sent"))
+    never = {row: result for rows, result in each for row in sorted(rows)}
+    if not told and not never:
         return None
-    nothing: list[str | None] = [None] * len(not_sent)
+    nothing: list[str | None] = [None] * len(never)
     return pl.DataFrame(
         {
-            "row": pl.Series([o.row for o in told] + list(not_sent), dtype=pl.UInt32),
-            "result": pl.Series([str(o.result) for o in told] + list(not_sent.values()), dtype=pl.String),
+            "row": pl.Series([o.row for o in told] + list(never), dtype=pl.UInt32),
+            "result": pl.Series([str(o.result) for o in told] + list(never.values()), dtype=pl.String),
             "target_key": pl.Series([o.key for o in told] + nothing, dtype=pl.String),
             "record": pl.Series([_record_text(o) for o in told] + nothing, dtype=pl.String),
             "reason": pl.Series([_reason_text(o) for o in told] + nothing, dtype=pl.String),

@@ -19,8 +19,9 @@ from integration_hub.syncs.states import Mode
 
 
 def may_undo(run: Run) -> bool:
-    """Whether a run has written something that could be undone."""
-    return not run.dry and not run.is_live and run.sync_id is not None and any(run.counts.get(name) for name in ("created", "updated", "deleted"))
+    """Whether a run has written something that could be undone; what it had on its way when it ended may have arrived."""
+    wrote = ("created", "updated", "deleted", "unknown")
+    return not run.dry and not run.is_live and run.sync_id is not None and any(run.counts.get(name) for name in wrote)
 
 
 def plan_undo(run: Run, *, by: Actor, keys: Sequence[str] | None = None, trigger: str = "hand") -> Run:

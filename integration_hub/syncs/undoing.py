@@ -8,7 +8,7 @@ in the plan too, as "keep" with the reason: the target has moved on, it cannot d
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from integration_hub.mappings.match import match_keys
 from integration_hub.syncs import changesets
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
-from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile, Run
 from integration_hub.syncs.openrows import typed
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
 from integration_hub.syncs.work import Counts, Work
@@ -65,8 +65,8 @@ def _page(number: int, position: int, changes: pl.DataFrame, count: int, same: i
 
 
 def chosen_changes(work: Work) -> pl.DataFrame:
-    """A row a record of the target that the chosen runs wrote: its keys, set, row and operation of the oldest and of the newest chosen change, and
-    which fields any of them sent."""
+    """A row a record of the target that the chosen runs wrote: its keys, set, row and operation of the oldest and of the newest chosen change, which
+    fields any of them sent, and whether no later record has got its key (`has_key`)."""
     import polars as pl
 
     undoes: dict[str, Any] = work.run.undoes or {}
@@ -82,9 +82,8 @@ def chosen_changes(work: Work) -> pl.DataFrame:
         parts.append(frame.drop("send").hstack(sent.select(names)).with_columns(set=pl.lit(change_set.pk, pl.Int64)))
     empty = {"row": pl.UInt32, "operation": pl.String, "source_key": pl.String, "target_key": pl.String, "set": pl.Int64}
     whole = pl.concat([pl.DataFrame(schema={**empty, **dict.fromkeys(work.fields, pl.Boolean)}), *parts], how="diagonal_relaxed")
-    again = created_again(work)
-    whole = whole.with_columns(target_key=whole["target_key"].replace(again)) if again else whole
-    return whole.group_by("target_key", maintain_order=True).agg(
+    whole = _of_records(work, whole)
+    chosen = whole.group_by("target_key", "owner", maintain_order=True).agg(
         source_key=pl.col("source_key").last(),
         oldest_set=pl.col("set").first(),
         oldest_row=pl.col("row").first(),
@@ -92,20 +91,39 @@ def chosen_changes(work: Work) -> pl.DataFrame:
         newest_set=pl.col("set").last(),
         newest_row=pl.col("row").last(),
         newest=pl.col("operation").last(),
+        place=pl.col("place").last(),
         **{f"sent {name}": pl.col(name).any() for name in work.fields},
     )
+    return chosen.with_columns(has_key=pl.col("place") == pl.col("place").max().over("target_key"))
 
 
-def created_again(work: Work) -> dict[str, str]:
-    """The key of each record that was deleted and that an undo has created again since the chosen runs → the key that it has now."""
-    undid = {"run__direction": work.run.direction, "run__applies__plan__undoes__isnull": False, "run__gt": min((work.run.undoes or {})["runs"])}
-    again: dict[str, str] = {}
-    for change_set in ChangeSet.objects.filter(run__pair=work.run.pair_id, created__gt=0, **undid).order_by("-pk").iterator(chunk_size=8):
-        frame = changesets.frame_of(change_set, columns=["row", "operation", "target_key", "found_by"])
-        frame = frame.filter((frame["row"] < change_set.settled) & (frame["operation"] == "create") & frame["found_by"].is_not_null())
-        created = _as_written(change_set, frame).select("found_by", "target_key")
-        again |= {old: again.get(new, new) for old, new in created.iter_rows()}
-    return again
+def _of_records(work: Work, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with `place`, their order, `owner`, whose record they changed, under the target key that this record has now. A system may give a key that
+    was deleted to the next record that is created, and a record that an undo has created again has another key since."""
+    import polars as pl
+
+    starts = pl.when((pl.col("operation") == "create") | pl.col("target_key").is_first_distinct()).then(pl.col("source_key"))
+    rows = rows.with_row_index("place").with_columns(owner=starts).with_columns(pl.col("owner").forward_fill().over("target_key"))
+    for since, again in created_again(work):
+        found = rows.select("owner", old="target_key").join(again, on=["owner", "old"], how="left", maintain_order="left")["new"]
+        rows = rows.with_columns(target_key=pl.when(pl.col("set") < since).then(pl.coalesce(found, "target_key")).otherwise("target_key"))
+    return rows
+
+
+def created_again(work: Work) -> Iterator[tuple[int, pl.DataFrame]]:
+    """For each run since the chosen ones that has undone deletes: its first change set, and the keys of the records that it has created again, as
+    `owner`, of the source, `old` and `new`."""
+    import polars as pl
+
+    of_undo = {"applies__plan__undoes__isnull": False, "direction": work.run.direction, "pk__gt": min((work.run.undoes or {})["runs"])}
+    for run in Run.objects.filter(pair=work.run.pair_id, **of_undo).order_by("pk"):
+        parts, sets = [], ChangeSet.objects.filter(run=run, created__gt=0).order_by("pk")
+        for change_set in sets.iterator(chunk_size=8):
+            frame = changesets.frame_of(change_set, columns=["row", "operation", "source_key", "target_key", "found_by"])
+            frame = frame.filter((frame["row"] < change_set.settled) & (frame["operation"] == "create") & frame["found_by"].is_not_null())
+            parts.append(_as_written(change_set, frame).select(pl.col("source_key").alias("owner"), old="found_by", new="target_key"))
+        if parts:
+            yield sets[0].pk, pl.concat(parts).unique(["owner", "old"])
 
 
 def _as_written(change_set: ChangeSet, frame: pl.DataFrame) -> pl.DataFrame:
@@ -203,7 +221,7 @@ def undone(work: Work, target: Connector, rows: pl.DataFrame) -> tuple[pl.DataFr
     at = {key: place for place, key in enumerate(canonical_key(found, work.target.key))}
     places = pl.Series([at.get(key) for key in rows["target_key"]], dtype=pl.UInt32)
     now = _fields(work, found)[places.fill_null(0)] if found.height else _fields(work, found).clear(n=rows.height)
-    is_there = places.is_not_null().to_numpy()
+    is_there = (places.is_not_null() & rows["has_key"]).to_numpy()
     hashes, befores, afters = (field_hashes(values, work.fields) for values in (now, sides.before, sides.after))
     holds, differs = (sent <= (hashes == afters)).all(axis=1), sent & (hashes != befores)
     judged = [
@@ -291,6 +309,7 @@ def _frame(work: Work, rows: pl.DataFrame, sides: _Sides, operations: pl.Series,
     columns = (work.target_key, "id", "change_set_id", "change_row", "sent_print")
     links = Link.objects.by_key(*columns, pair=work.run.pair_id, keys=rows["target_key"])
     found = [links.get(key, (None, None, None, None)) for key in rows["target_key"]]
+    found = [link if has_key else (None, None, None, None) for link, has_key in zip(found, rows["has_key"], strict=True)]
     none = pl.Series([None] * rows.height, dtype=pl.String)
     return pl.DataFrame(
         {

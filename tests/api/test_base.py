@@ -153,7 +153,9 @@ def test_a_filter_that_is_none_is_refused_and_not_passed_over(api, viewer, make_
 
     errors = problem(api(viewer).get(f"{SYSTEMS}?stat=down&limit=1"), 400)["errors"]
 
-    assert errors == [{"detail": "stat is not known here. Known are: name, name__startswith, state, connector, after, before, limit.", "pointer": "#/stat"}]
+    assert errors == [
+        {"detail": "stat is not known here. Known are: name, name__startswith, state, connector, after, before, limit.", "pointer": "#/stat"}
+    ]
 
 
 @pytest.mark.parametrize("mark", ["rubbish", "W10", "e30", "WyJhIl0"])

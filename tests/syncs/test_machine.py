@@ -110,7 +110,7 @@ class Machine(RuleBasedStateMachine):
         finish(services.start_run(self.sync, by=self.by, full=full))
 
     @rule(point=some.sampled_from(POINTS))
-    def run_it_with_a_worker_that_dies(self, point):
+    def run_it_with_a_worker_that_dies(self, point, cancelled=False):
         module, step, after = point
         run = services.start_run(self.sync, by=self.by)
         with dying(module, step, after=after):
@@ -121,7 +121,14 @@ class Machine(RuleBasedStateMachine):
                     stages.advance(run.pk)
                 except Dies:
                     break
+        run.refresh_from_db()
+        if cancelled and run.is_live:
+            services.cancel_run(run, by=self.by)
         finish(run)
+
+    @rule(point=some.sampled_from(POINTS))
+    def cancel_one_whose_worker_has_died(self, point):
+        self.run_it_with_a_worker_that_dies(point, cancelled=True)
 
     @rule(change=IDS, name=NAMES)
     def plan_and_apply(self, change, name):
@@ -176,6 +183,9 @@ class Machine(RuleBasedStateMachine):
     def target(self):
         return dict(self.company.run("ERP", "SELECT crm_id, name FROM customers"))
 
+    def keys_in_the_target(self):
+        return dict(self.company.run("ERP", "SELECT crm_id, no FROM customers"))
+
     def assert_target_is_the_source(self):
         rejected = {str(id) for id, name in self.source.items() if len(name) > LONGEST}
         assert {row.key for row in OpenRow.objects.open().filter(sync=self.sync)} == rejected, [
@@ -196,11 +206,15 @@ class Machine(RuleBasedStateMachine):
             finish(plans.apply_plan(plans.approve_plan(plan, by=self.by, reason="Undo"), by=self.by))
 
     def undo_everything(self):
-        for version in self.sync.mapping.versions.order_by("-number"):
+        for number in self.sync.mapping.versions.order_by("-number").values_list("number", flat=True):
             try:
-                self.undone(undo.plan_undo_of_version(self.sync, version, since=self.began - timedelta(minutes=1), by=self.by))
+                self.undo_version(number)
             except NotPossible:  # it has written nothing
                 continue
+
+    def undo_version(self, number):
+        version = self.sync.mapping.versions.get(number=number)
+        self.undone(undo.plan_undo_of_version(self.sync, version, since=self.began - timedelta(minutes=1), by=self.by))
 
 
 def machine(tmp_path, by, settings_of_django):
@@ -216,6 +230,7 @@ def test_a_sync_under_everything_that_may_happen(tmp_path, by, settings):
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(7200)
 def test_a_sync_under_everything_that_may_happen_at_length(tmp_path, by, settings):
     run_state_machine_as_test(machine(tmp_path, by, settings), settings=long)
 
@@ -248,6 +263,34 @@ def test_a_record_that_two_runs_have_created_and_a_later_version_has_deleted(syn
     sync_under_test.put(3, "Ada")
     sync_under_test.publish(1)
     sync_under_test.delete(7)
+
+    sync_under_test.teardown()
+
+
+def test_a_record_whose_key_the_target_has_given_to_another_since(sync_under_test):
+    sync_under_test.put(3, "Ada")
+    sync_under_test.put(5, "Bela")
+    sync_under_test.run_it(full=True)
+    sync_under_test.publish(1)
+    sync_under_test.delete(5)
+    sync_under_test.run_it(full=True)
+    sync_under_test.put(8, "Cleo")
+    sync_under_test.run_it(full=True)
+    assert sync_under_test.keys_in_the_target() == {"old": 700, "3": 701, "8": 702}
+
+    sync_under_test.undo_version(2)
+
+    assert sync_under_test.target() == {"old": "Old", "3": "Ada", "5": "Bela"}
+    links = dict(Link.objects.live(sync_under_test.sync.pair_id).values_list("a_key", "b_key"))
+    assert {"old": 700, **{key: int(no) for key, no in links.items()}} == sync_under_test.keys_in_the_target()
+    sync_under_test.undo_version(1)
+    assert sync_under_test.target() == {"old": "Old"}
+
+
+def test_what_a_cancelled_run_had_on_its_way_is_undone_too(sync_under_test):
+    sync_under_test.put(1, "Ada")
+    sync_under_test.cancel_one_whose_worker_has_died((write, "write", True))
+    assert "1" in sync_under_test.target()
 
     sync_under_test.teardown()
 
