@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import changesets
+from integration_hub.syncs import agreed, changesets
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import LIVE_LINKS, Link, OpenRow, Partition, Run
 from integration_hub.syncs.prints import field_hashes, packed, unpacked
@@ -144,12 +144,12 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
     stored = links.prints_of(page.keys, max(work.slots, default=-1) + 1)
     slots = np.array(work.slots, dtype=int)
     linked = links.have(page.keys)
-    differs = page.send & (hashes != stored[:, slots])
+    differs = page.send & ((hashes != stored[:, slots]) | work.run.reconciles)  # then no print is known, and all is looked up
     changed = differs.any(axis=1)
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
-    draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
+    draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0), stored[:, slots])
     named = _taken_by_name(work, page, open_rows)
     kept = draft.keep_what_waits(open_rows) | named
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
@@ -158,9 +158,14 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) ->
     page.counts.duplicate += int(named.sum())
     page.counts.produced = len(page.keys) - int(named.sum())
     same = linked & ~changed & ~kept
+    same[draft.same] = True
     page.counts.unchanged += int(same.sum())
+    changes = draft.frame()
+    if work.run.reconciles and changes is not None:
+        read_back = [link.read_back if (link := links.get(key)) is not None else None for key in changes["source_key"]]
+        changes = agreed.with_due(work, page, changes, stored[:, slots], read_back)
     passed = {*page.filtered_keys, *(page.keys[row] for row in np.flatnonzero(same))} if open_rows else set()
-    return Compared(page, draft.frame(), passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold], held=draft.held())
+    return Compared(page, changes, passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold], held=draft.held())
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,7 @@ class _Known:
     target_key: str
     change_set_id: int | None
     change_row: int | None
+    read_back: bytes | None = None  # the print of the target's own values; only a reconcile run asks for it
 
 
 class _Links:
@@ -216,6 +222,7 @@ def _links(work: Work, keys: Sequence[str]) -> _Links:
     if not keys:
         return _Links([], [])
     columns = [work.source_key, "sent_print", "id", work.target_key, "change_set_id", "change_row"]
+    columns += [agreed.column_of(work.run)] if work.run.reconciles else []
     return _Links(*bulk.fetch_columns(Link, columns, key=work.source_key, values=keys, where=LIVE_LINKS[work.source_key], pair=work.run.pair_id))
 
 
@@ -264,8 +271,12 @@ def _taken_by_name(work: Work, page: MappedPage, open_rows: dict[str, _Open]) ->
 class _Draft:
     """A change set in the making."""
 
-    def __init__(self, work: Work, page: MappedPage, target: Connector, links: _Links, prints: np.ndarray, source_prints: np.ndarray) -> None:
+    def __init__(
+        self, work: Work, page: MappedPage, target: Connector, links: _Links, prints: np.ndarray, source_prints: np.ndarray, sent: np.ndarray
+    ) -> None:
         self.work, self.page, self.target, self.links, self.prints, self.source_prints = work, page, target, links, prints, source_prints
+        self.sent = sent  # prints of the mapping's fields as they were last sent
+        self.same: list[int] = []  # rows of the page that the target itself shows to be as agreed
         self.new: np.ndarray | None = None  # rows of the page that are certainly not in the target
         self.rows: list[int] = []  # of the page, the others
         self.operations: list[str] = []
@@ -295,8 +306,8 @@ class _Draft:
         return kept
 
     def updates(self, rows: np.ndarray, differs: np.ndarray, hashes: np.ndarray, replayed: set[str]) -> list[int]:
-        """Linked records whose print differs: what really differs in the target is sent. Returns those that are gone there and that a person
-        wants created again."""
+        """Linked records whose print differs: what really differs in the target is sent. Returns those that are gone there and are to be created
+        again: a person wants that, or the run reconciles."""
         gone: list[int] = []
         if not len(rows):
             return gone
@@ -307,9 +318,14 @@ class _Draft:
         found = look_up(self.work, self.target, self.work.target, KEY, keys.values(), self.work.fields)
         found_hashes = field_hashes(found, self.work.fields)
         at = {key: place for place, key in enumerate(canonical_key(found, self.work.target.key))}
+        if self.work.run.reconciles:
+            differs = self._drifted(rows, differs, hashes, found_hashes, [at.get(keys[int(row)]) for row in rows])
         for row in rows:
+            if not differs[row].any():
+                self.same.append(int(row))
+                continue
             place = at.get(keys[int(row)])
-            if place is None and self.page.keys[row] in replayed:
+            if place is None and (self.work.run.reconciles or self.page.keys[row] in replayed):
                 gone.append(int(row))
                 continue
             if place is None:
@@ -321,6 +337,22 @@ class _Draft:
                 continue
             self._update_or_adopt(int(row), keys[int(row)], (found, place), differs[row] & (hashes[row] != found_hashes[place]))
         return gone
+
+    def _drifted(self, rows: np.ndarray, differs: np.ndarray, hashes: np.ndarray, found_hashes: np.ndarray, places: list[int | None]) -> np.ndarray:
+        """Where records of these rows are not as agreed, by row and field of the page; those that are gone everywhere. What was written since the run
+        began may be newer than what it read, so that it says nothing."""
+        import numpy as np
+
+        there = np.array([place is not None for place in places], dtype=bool)
+        found = found_hashes[[place for place in places if place is not None]]
+        rows_there, drifted = rows[there], differs.copy()
+        known = agreed.as_read_back(self.work, [self.links[self.page.keys[row]].read_back for row in rows_there])
+        as_agreed = (found == known) & (hashes[rows_there] == self.sent[rows_there])
+        drifted[rows_there] &= (hashes[rows_there] != found) & ~as_agreed
+        newest = {int(row): self.links[self.page.keys[row]].change_set_id for row in rows if drifted[row].any()}
+        since = agreed.written_since(self.work, newest.values())
+        drifted[[row for row, change_set in newest.items() if change_set in since]] = False
+        return drifted
 
     def _updates_unseen(self, rows: list[int], differs: np.ndarray) -> None:
         """The target cannot be asked: before is what the journal says was written last, which is marked as not known and cannot be undone."""

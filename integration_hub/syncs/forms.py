@@ -97,6 +97,22 @@ class SyncForm(forms.Form):
     time_zone = forms.CharField(
         label=gettext_lazy("Time zone"), max_length=60, required=False, initial="UTC", widget=forms.TextInput(attrs={"list": "time-zones"})
     )
+    reconcile = forms.ChoiceField(
+        label=gettext_lazy("Reconcile"),
+        choices=[(HAND, gettext_lazy("By hand only")), (INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab"))],
+        widget=forms.RadioSelect,
+        initial=HAND,
+        required=False,
+        help_text=gettext_lazy("Both systems are read and compared field by field. Nothing is written; what differs becomes a plan."),
+    )
+    reconcile_interval_seconds = SpanField(label=gettext_lazy("Reconcile every"), initial=86_400)
+    reconcile_crontab = forms.CharField(
+        label=gettext_lazy("Reconcile by crontab"),
+        max_length=100,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 3 * * 0"}),
+        help_text=gettext_lazy("In the time zone of the schedule above."),
+    )
     objective_seconds = SpanField(
         label=gettext_lazy("At most behind"), help_text=gettext_lazy("The sync counts as late beyond this. Empty: it is never called late.")
     )
@@ -182,7 +198,17 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
-        for name in ("interval_seconds", "crontab", "time_zone", "mark_field", "mark_value", "deletes", "left_filter"):
+        for name in (
+            "interval_seconds",
+            "crontab",
+            "time_zone",
+            "reconcile_interval_seconds",
+            "reconcile_crontab",
+            "mark_field",
+            "mark_value",
+            "deletes",
+            "left_filter",
+        ):
             self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # needed with others, or never empty: not called optional
         self.has_mappings = mappings.exists()
 
@@ -196,20 +222,23 @@ class SyncForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
-        kind = found.get("schedule")
-        if kind != INTERVAL:
-            found["interval_seconds"] = None
-        elif not found.get("interval_seconds"):
-            self.add_error("interval_seconds", _("Say how often, or choose “By hand only”."))
-        if kind != CRONTAB:
-            found["crontab"] = ""
-        elif not found.get("crontab"):
-            self.add_error("crontab", _("Write a crontab, or choose “By hand only”."))
+        for kind, interval, crontab in (
+            ("schedule", "interval_seconds", "crontab"),
+            ("reconcile", "reconcile_interval_seconds", "reconcile_crontab"),
+        ):
+            if found.get(kind) != INTERVAL:
+                found[interval] = None
+            elif not found.get(interval):
+                self.add_error(interval, _("Say how often, or choose “By hand only”."))
+            if found.get(kind) != CRONTAB:
+                found[crontab] = ""
+            elif not found.get(crontab):
+                self.add_error(crontab, _("Write a crontab, or choose “By hand only”."))
         return found
 
     def settings(self) -> dict[str, Any]:
         """What the services take, as far as it is filled in."""
-        found = {name: value for name, value in self.cleaned_data.items() if name != "schedule"}
+        found = {name: value for name, value in self.cleaned_data.items() if name not in ("schedule", "reconcile")}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
         found["parked_days"] = found.get("parked_days") or 7
         found["deletes"] = found.get("deletes") or DeletePolicy.IGNORE
@@ -236,11 +265,13 @@ class SyncForm(forms.Form):
 
 def _initial(sync: Sync) -> dict[str, Any]:
     kind = INTERVAL if sync.interval_seconds else CRONTAB if sync.crontab else HAND
+    reconcile = INTERVAL if sync.reconcile_interval_seconds else CRONTAB if sync.reconcile_crontab else HAND
     names = (
         "name", "mode", "filter", "interval_seconds", "crontab", "time_zone", "objective_seconds", "lookback_seconds", "compare_first", "parked_days",
+        "reconcile_interval_seconds", "reconcile_crontab",
         "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
     )  # fmt: skip
-    return {"schedule": kind, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
+    return {"schedule": kind, "reconcile": reconcile, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {
         name: getattr(sync, name) for name in names
     }
 

@@ -22,6 +22,7 @@ from integration_hub.syncs.states import (
     ENDED_WHOLE,
     LIVE,
     REJECTS,
+    SYNC_MODES,
     ChangeSetState,
     Closed,
     DeletePolicy,
@@ -158,6 +159,9 @@ class SyncQuerySet(VisibleQuerySet):
     def due(self) -> Self:
         return self.filter(next_due_at__lte=Now(), paused_at=None)
 
+    def due_to_reconcile(self) -> Self:
+        return self.filter(reconcile_due_at__lte=Now(), paused_at=None)
+
     def with_names(self) -> SyncQuerySet:
         """With all that a sentence about a sync names, in one query."""
         return self.select_related("pair__a__system", "pair__b__system", "mapping", "owner")
@@ -184,7 +188,7 @@ class Sync(models.Model):
     pair = models.ForeignKey(Pair, models.PROTECT, related_name="syncs")
     direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.A_TO_B)
     mapping = models.ForeignKey(Mapping, models.PROTECT, related_name="syncs", verbose_name=_("mapping"))
-    mode = models.CharField(_("mode"), max_length=20, choices=Mode, default=Mode.INCREMENTAL)
+    mode = models.CharField(_("mode"), max_length=20, choices=SYNC_MODES, default=Mode.INCREMENTAL)
     filter = models.TextField(_("filter"), blank=True)  # an expression over the source's fields; only what it is true for is taken
     lookback_seconds = models.PositiveIntegerField(_("read again, seconds"), default=60)
     compare_first = models.BooleanField(_("compare all before writing"), default=False)
@@ -202,10 +206,13 @@ class Sync(models.Model):
     interval_seconds = models.PositiveIntegerField(_("every … seconds"), null=True, blank=True)
     crontab = models.CharField(_("crontab"), max_length=100, blank=True)
     time_zone = models.CharField(_("time zone"), max_length=60, default="UTC")
+    reconcile_interval_seconds = models.PositiveIntegerField(_("reconcile every … seconds"), null=True, blank=True)
+    reconcile_crontab = models.CharField(_("reconcile by crontab"), max_length=100, blank=True, default="")
     parked_days = models.PositiveSmallIntegerField(_("wait for links, days"), default=7, validators=[MinValueValidator(1), MaxValueValidator(365)])
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
     after = models.ManyToManyField("self", symmetrical=False, related_name="before", blank=True, verbose_name=_("runs after"))
     next_due_at = models.DateTimeField(null=True, db_index=True)
+    reconcile_due_at = models.DateTimeField(null=True, db_index=True)
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could
     restored_at = models.DateTimeField(null=True)  # a backup was put back, and no run over everything went through since
@@ -343,9 +350,11 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["pair"], condition=Q(ended_at=None, dry=False), name="one_writing_run_of_a_pair"),
+            models.UniqueConstraint(fields=["pair"], condition=Q(ended_at=None, mode=Mode.RECONCILE), name="one_reconcile_run_of_a_pair"),
         ]
         indexes = [
             models.Index(fields=["sync", "-id"], name="runs_of_a_sync"),
+            models.Index(fields=["sync", "-id"], name="runs_that_reconcile", condition=Q(mode=Mode.RECONCILE)),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
             models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
             models.Index(fields=["made_at"], name="runs_by_time"),
@@ -382,9 +391,19 @@ class Run(models.Model):
         return self.pair.side(self.target_side)
 
     @property
+    def reconciles(self) -> bool:
+        """Whether it compares with the target itself instead of prints, and so finds drift. It always ends as a plan."""
+        return self.mode == Mode.RECONCILE
+
+    @property
     def is_undo(self) -> bool:
         """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
         return self.applies is not None and self.applies.plan.undoes is not None
+
+    @property
+    def mends_drift(self) -> bool:
+        """Whether it applies the plan of a reconcile run: what it writes is read back."""
+        return self.applies is not None and self.applies.plan.reconciles
 
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""
@@ -411,6 +430,57 @@ class PlanApproval(models.Model):
 
     def __str__(self) -> str:
         return str(self.plan)
+
+
+class RecordDriftQuerySet(models.QuerySet["RecordDrift"]):
+    def of(self, sync: Sync) -> Self:
+        """What the reconcile runs of a sync that went through have found, newest first."""
+        found: Self = self.filter(run__sync=sync, run__state__in=ENDED_WHOLE).order_by("-run").annotate(mended=Exists(self._mending()))
+        return found
+
+    def open(self) -> Self:
+        """What the last reconcile run of each sync has found and no plan has mended since."""
+        whole = self.filter(run__state__in=ENDED_WHOLE, run__sync__isnull=False)
+        newer = RecordDrift.objects.filter(run__sync=OuterRef("run__sync"), run__state__in=ENDED_WHOLE, run__gt=OuterRef("run"))
+        any_at_all = Q(differing__gt=0) | Q(gone__gt=0) | Q(missing__gt=0) | Q(surplus__gt=0)
+        return whole.filter(any_at_all).filter(~Exists(newer)).filter(~Exists(self._mending()))
+
+    def _mending(self) -> RunQuerySet:
+        return Run.objects.filter(applies__plan=OuterRef("run"), state__in=ENDED_WHOLE)
+
+
+class RecordDrift(models.Model):
+    """How far the records of a target had drifted when a reconcile run compared both sides: small, so that it makes a trend and outlives the changes.
+
+    (That the schema of an entity is another is no drift of records; see syncs/drift.py.)
+    """
+
+    run = models.OneToOneField(Run, models.CASCADE, related_name="drift")
+    differing = models.PositiveIntegerField()  # records of the target that hold something else than was agreed, or than the source would send
+    gone = models.PositiveIntegerField()  # linked ones that the target no longer has
+    missing = models.PositiveIntegerField()  # records of the source that never arrived
+    surplus = models.PositiveIntegerField()  # records of the target whose source record is deleted, where deletes are followed
+    due = models.PositiveIntegerField()  # changed in the source alone, and read by the next run anyway: no drift
+    fields = models.JSONField()  # field of the target → of how many differing records
+    unlinked = models.PositiveIntegerField(null=True)  # records of the target that no link knows; null: it could not be listed
+    unlinked_keys = models.JSONField(default=list)  # of some of them
+
+    objects = RecordDriftQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.total}"
+
+    @property
+    def total(self) -> int:
+        """Records to mend. What no link knows is told and left alone, so it does not count."""
+        return self.differing + self.gone + self.missing + self.surplus
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether what was approved of its plan is written."""
+        if "mended" in self.__dict__:  # asked for a whole list at once
+            return bool(self.__dict__["mended"])
+        return Run.objects.filter(applies__plan=self.run_id, state__in=ENDED_WHOLE).exists()
 
 
 SEND_AGAIN_AFTER = timedelta(seconds=15)

@@ -1,24 +1,34 @@
-"""Failed runs, and runs whose books do not balance, are told by e-mail to those who ask for it: of failures the first of a streak, of books each."""
+"""Failed runs, runs whose books do not balance and drift are told by e-mail to those who ask for it: of failures and drift the first of a streak, of
+books each."""
 
 from __future__ import annotations
 
 import logging
+
+from django.urls import reverse
 
 from connectors.base import Text, _
 from integration_hub.accounts.mail import write_to
 from integration_hub.accounts.models import User
 from integration_hub.core.models import Message
 from integration_hub.syncs.books import books_of, differences_of
-from integration_hub.syncs.models import Run
-from integration_hub.syncs.states import RunState
+from integration_hub.syncs.models import RecordDrift, Run
+from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState, Trigger
 
 log = logging.getLogger(__name__)
 
 
+_NOT_FRESH = _("Run {number} of {name} failed, so {target} is no longer kept up to date.")
+_NOT_COMPARED = _("Run {number} of {name} was to reconcile and failed, so nobody knows whether {target} has drifted.")
+
+
 def tell_of_failure(message: Message) -> None:
-    """Listens to run.failed. Dry runs, applied plans and runs over named records are watched by whoever started them."""
+    """Listens to run.failed. Dry runs, applied plans and runs over named records are watched by whoever started them; not so a scheduled one that
+    reconciles."""
     run = Run.objects.with_names().filter(pk=message.subject.removeprefix("runs/")).first()
-    if run is None or run.sync is None or run.dry or run.keys is not None or run.applies_id is not None or is_streak(run):
+    if run is None or run.sync is None or run.keys is not None or run.applies_id is not None:
+        return
+    if (run.dry and not (run.reconciles and run.trigger == Trigger.SCHEDULE)) or is_streak(run):
         return
     people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
     reason = Text(run.error["template"], run.error["values"]) if run.error else Text(_("The run ended without saying why."))
@@ -27,7 +37,7 @@ def tell_of_failure(message: Message) -> None:
         people,
         f"run.failed/{run.pk}",
         Text(_("{name} failed"), values),
-        Text(_("Run {number} of {name} failed, so {target} is no longer kept up to date."), values),
+        Text(_NOT_COMPARED if run.reconciles else _NOT_FRESH, values),
         reason,
         Text(_("You get no further mail about it until a run has succeeded and another fails.")),
         path=run.get_absolute_url(),
@@ -53,7 +63,34 @@ def tell_of_unbalanced(message: Message) -> None:
     log.info("told of books that do not balance", extra={"run": run.pk, "mails": count})
 
 
+def tell_of_drift(message: Message) -> None:
+    """Listens to drift.found: somebody has to look at the plan that mends it."""
+    run = Run.objects.with_names().filter(pk=message.subject.removeprefix("runs/")).first()
+    found = RecordDrift.objects.filter(run=run).first() if run is not None else None
+    if run is None or run.sync is None or found is None or is_known(run):
+        return
+    people = User.objects.filter(is_active=True, mail_failed_runs=True).exclude(email="")
+    values = {"name": run.name, "number": run.pk, "count": found.total, "source": run.source.system.name, "target": run.target.system.name}
+    count = write_to(
+        people,
+        f"drift.found/{run.pk}",
+        Text(_("{name}: drift in {target}"), values),
+        Text(_("Run {number} has compared both sides field by field: {count} records of {target} are not as {source} has them."), values),
+        Text(_("Nothing was written. Its plan mends them once it is approved and applied.")),
+        Text(_("You get no further mail about it until the drift is mended, or gone, and another is found.")),
+        path=reverse("syncs:drift", args=[run.sync.pk]),
+    )
+    log.info("told of drift", extra={"run": run.pk, "mails": count})
+
+
+def is_known(run: Run) -> bool:
+    """Whether the reconcile run before this one had found drift as well, and nobody has mended it since."""
+    before = RecordDrift.objects.filter(run__sync=run.sync_id, run__state__in=ENDED_WHOLE, run__lt=run.pk).order_by("-run").first()
+    return before is not None and before.total > 0 and not before.is_mended
+
+
 def is_streak(run: Run) -> bool:
-    """Whether the sync's run before this one had failed as well."""
-    before = Run.objects.decisive().filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
+    """Whether the sync's run before this one, of its kind, had failed as well."""
+    earlier = Run.objects.filter(mode=Mode.RECONCILE).order_by("-pk") if run.reconciles else Run.objects.decisive()
+    before = earlier.filter(sync=run.sync_id, pk__lt=run.pk).values_list("state", flat=True).first()
     return before == RunState.FAILED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -15,6 +16,9 @@ from django.utils.translation import gettext_noop
 from connectors.base import FieldType
 from integration_hub.syncs.models import Sync
 
+FIELDS = {"interval_seconds", "crontab", "time_zone", "reconcile_interval_seconds", "reconcile_crontab"}  # of a sync
+NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
+
 
 def next_due(sync: Sync, *, after: datetime | None = None) -> datetime | None:
     """The next time the sync is to run; None where it only runs by hand.
@@ -22,41 +26,50 @@ def next_due(sync: Sync, *, after: datetime | None = None) -> datetime | None:
     A crontab is taken in the sync's time zone, and, where clocks are turned, as cronsim documents it: a time that is skipped runs at the next
     one there is, a time that comes twice runs once (https://github.com/cuu508/cronsim).
     """
-    now = after or timezone.now()
-    if sync.interval_seconds:
-        return now + timedelta(seconds=sync.interval_seconds)
-    if sync.crontab:
-        return next(CronSim(sync.crontab, now.astimezone(ZoneInfo(sync.time_zone)))).astimezone(UTC)
+    return _next(sync.interval_seconds, sync.crontab, sync.time_zone, after or timezone.now())
+
+
+def next_reconcile(sync: Sync, *, after: datetime | None = None) -> datetime | None:
+    """The same of its reconcile runs, which have a schedule of their own."""
+    return _next(sync.reconcile_interval_seconds, sync.reconcile_crontab, sync.time_zone, after or timezone.now())
+
+
+def _next(interval_seconds: int | None, crontab: str, time_zone: str, now: datetime) -> datetime | None:
+    if interval_seconds:
+        return now + timedelta(seconds=interval_seconds)
+    if crontab:
+        return next(CronSim(crontab, now.astimezone(ZoneInfo(time_zone)))).astimezone(UTC)
     return None
 
 
 def problems(sync: Sync) -> dict[str, str]:
     """What is wrong with a sync's schedule, by field."""
     found: dict[str, str] = {}
-    if sync.interval_seconds and sync.crontab:
-        found["crontab"] = _("Give an interval or a crontab, not both.")
-    if sync.interval_seconds is not None and sync.interval_seconds < 5:
-        found["interval_seconds"] = _("The shortest interval is 5 seconds.")
-    if sync.time_zone not in available_timezones():
+    zone_known = sync.time_zone in available_timezones()
+    for interval, crontab in (("interval_seconds", "crontab"), ("reconcile_interval_seconds", "reconcile_crontab")):
+        seconds, text = getattr(sync, interval), getattr(sync, crontab)
+        if seconds and text:
+            found[crontab] = _("Give an interval or a crontab, not both.")
+        if seconds is not None and seconds < 5:
+            found[interval] = _("The shortest interval is 5 seconds.")
+        if zone_known and text and (wrong := _wrong_with(text, sync.time_zone)):
+            found[crontab] = wrong
+    if not zone_known:
         found["time_zone"] = _("There is no time zone {name}; names look like Asia/Shanghai.").format(name=sync.time_zone)
-    elif sync.crontab and (wrong := _wrong_with(sync)):
-        found["crontab"] = wrong
     return found
 
 
-def _wrong_with(sync: Sync) -> str:
-    """What is wrong with its crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
-    if len(sync.crontab.split()) == 5:
+def _wrong_with(crontab: str, time_zone: str) -> str:
+    """What is wrong with a crontab. cronsim also takes six fields, the first of them seconds, which would undo the shortest interval."""
+    if len(crontab.split()) == 5:
         try:
-            next_due(sync)
+            _next(None, crontab, time_zone, timezone.now())
         except (CronSimError, StopIteration) as error:
             if part := _PARTS.get(str(error)):
-                return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(
-                    crontab=sync.crontab, part=_(part)
-                )
+                return _("“{crontab}” is no crontab: its {part} is wrong. Five fields, such as 0 2 * * 1-5.").format(crontab=crontab, part=_(part))
         else:
             return ""
-    return _("“{crontab}” is no crontab: five fields, such as 0 2 * * 1-5.").format(crontab=sync.crontab)
+    return _("“{crontab}” is no crontab: five fields, such as 0 2 * * 1-5.").format(crontab=crontab)
 
 
 _PARTS = {
@@ -100,3 +113,15 @@ _WANTED = {
     FieldType.NUMBER: gettext_noop("“{value}” is not a number."),
     FieldType.DECIMAL: gettext_noop("“{value}” is not a number."),
 }
+
+
+def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
+    """Orders cursors: numbers as numbers, all else as their canonical text."""
+    return (Decimal(value) if kind in NUMBERS else value, key)
+
+
+def read_again_from(kind: FieldType, value: str, lookback_seconds: int) -> str:
+    """From where an incremental run reads whose cursor stands at `value`: so long before it, where it is a moment."""
+    if kind != FieldType.DATETIME:
+        return value
+    return (datetime.fromisoformat(value) - timedelta(seconds=lookback_seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import drift, guards, order, policies, schedule, stages
+from integration_hub.syncs import agreed, drift, guards, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -58,23 +58,29 @@ class NotPossible(Exception):
 # --- runs -------------------------------------------------------------------------------------------------------------
 
 
-def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand") -> Run:
+def start_run(
+    sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, reconcile: bool = False, keys: Sequence[str] | None = None, trigger: str = "hand"
+) -> Run:
     """Create a run and hand its partition to the workers once the transaction commits.
 
-    `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only. Raises PairBusy while
-    another writing run of the pair is going, NotPossible where the sync cannot run as it is.
+    `full` reads everything even where the sync is incremental; `reconcile` compares it with the target itself and leaves a plan; `keys` (canonical source
+    keys) reads these records only. Raises PairBusy while another run of the pair writes, or reconciles too; NotPossible where it cannot run as it is.
     """
     by.require("syncs.run", sync)
-    version = _published(sync)
+    version, dry = _published(sync), dry or reconcile
     if not dry and sync.target.system.read_only:
         raise NotPossible(gettext_noop("{system} is read-only here. Allow writing on its page, or make a dry run."), system=sync.target.system)
     for system in (sync.source.system, sync.target.system):
         if system.state == System.State.MAINTENANCE:
             raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
+    if reconcile:
+        if (why := agreed.refusal(sync, keys)) is not None:
+            raise NotPossible(why.template, **why.values)
+        refuse_while_going(pair=sync.pair, dry=False)
     if keys is not None:
         keys = _checked_keys(sync, keys)
     cursor = None
-    if sync.mode == Mode.INCREMENTAL and not full and keys is None and sync.restored_at is None:
+    if sync.mode == Mode.INCREMENTAL and not full and not reconcile and keys is None and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
         if sync.refusal:
@@ -84,7 +90,7 @@ def start_run(sync: Sync, *, by: Actor, dry: bool = False, full: bool = False, k
             version,
             by=by,
             keys=keys,
-            mode=Mode.INCREMENTAL if cursor else Mode.FULL,
+            mode=Mode.RECONCILE if reconcile else Mode.INCREMENTAL if cursor else Mode.FULL,
             settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
@@ -132,7 +138,7 @@ def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence
             Partition.objects.create(run=run)
             stages.feed(run.pk)
     except IntegrityError:
-        refuse_while_going(pair=sync.pair, dry=False)
+        refuse_while_going(pair=sync.pair, **({"mode": Mode.RECONCILE} if chosen.get("mode") == Mode.RECONCILE else {"dry": False}))
         raise
     return run
 
@@ -210,7 +216,7 @@ def _advance_later(run: Run) -> None:
 
 _CHANGEABLE = (
     "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value",
-    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone",
+    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone", "reconcile_interval_seconds", "reconcile_crontab",
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
 
@@ -225,7 +231,7 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sy
             pair, __ = Pair.objects.get_or_create(a=source, b=target)
         sync = Sync(pair=pair, direction=direction, **settings)
         _check(sync)
-        sync.next_due_at = schedule.next_due(sync)
+        sync.next_due_at, sync.reconcile_due_at = schedule.next_due(sync), schedule.next_reconcile(sync)
         sync.save()
         sync.after.set(after)
         audit.record("sync.created", sync, by=by, changes={name: [None, plain(getattr(sync, name))] for name in _CHANGEABLE})
@@ -249,6 +255,8 @@ def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, *
             return sync
         if {"interval_seconds", "crontab", "time_zone"} & changes.keys():
             sync.next_due_at = schedule.next_due(sync)
+        if {"reconcile_interval_seconds", "reconcile_crontab", "time_zone"} & changes.keys():
+            sync.reconcile_due_at = schedule.next_reconcile(sync)
         sync.save()
         audit.record("sync.changed", sync, by=by, changes=changes)
     return sync
@@ -278,11 +286,11 @@ def problems_of(sync: Sync) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     try:
-        sync.full_clean(exclude=["pair", "next_due_at", "paused_at", "restored_at", "last_success_at"])
+        sync.full_clean(exclude=["pair", "next_due_at", "reconcile_due_at", "paused_at", "restored_at", "last_success_at"])
     except ValidationError as error:
         found = error.message_dict
     problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
-    if not {"interval_seconds", "crontab", "time_zone"} & found.keys():
+    if not schedule.FIELDS & found.keys():
         problems |= schedule.problems(sync)
     return found | {name: [problem] for name, problem in problems.items()}
 
@@ -304,7 +312,7 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = with_place(error)
-    return problems | policies.problems(sync)
+    return problems | policies.problems(sync) | agreed.problems(sync)
 
 
 def with_place(error: ExpressionError) -> str:

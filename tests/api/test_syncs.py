@@ -139,7 +139,7 @@ def test_a_launch_with_a_word_the_hub_does_not_know_starts_nothing(api, operator
     answer = api(operator).post(f"{V1}/syncs/{users_sync.pk}/run/", {"dry_run": True}, content_type=JSON)
 
     assert answer.status_code == 400
-    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, keys.", "pointer": "#/dry_run"}]
+    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, reconcile, keys.", "pointer": "#/dry_run"}]
     assert not Run.objects.exists()
 
 

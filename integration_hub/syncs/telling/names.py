@@ -34,14 +34,25 @@ def from_to(thing: Sync | Run) -> str:
 
 
 def schedule_words(sync: Sync) -> str:
-    if sync.interval_seconds:
-        return interval(sync.interval_seconds)
-    if sync.crontab:
-        return _("by crontab {crontab} ({zone})").format(crontab=sync.crontab, zone=sync.time_zone)
+    return _schedule_words(sync.interval_seconds, sync.crontab, sync.time_zone)
+
+
+def reconcile_words(sync: Sync) -> str:
+    """When its reconcile runs are."""
+    return _schedule_words(sync.reconcile_interval_seconds, sync.reconcile_crontab, sync.time_zone)
+
+
+def _schedule_words(interval_seconds: int | None, crontab: str, zone: str) -> str:
+    if interval_seconds:
+        return interval(interval_seconds)
+    if crontab:
+        return _("by crontab {crontab} ({zone})").format(crontab=crontab, zone=zone)
     return _("by hand only")
 
 
 def mode_words(mode: str) -> str:
+    if mode == Mode.RECONCILE:
+        return _("both systems, field by field")
     return _("changes only") if mode == Mode.INCREMENTAL else _("everything each time")
 
 

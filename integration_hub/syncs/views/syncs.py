@@ -22,14 +22,15 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.mappings.references import entities_pointed_to
-from integration_hub.syncs import groups, guards, services
+from integration_hub.syncs import agreed, groups, guards, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
 from integration_hub.syncs.models import Link as RecordLink
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, Mode
-from integration_hub.syncs.telling.names import from_to, mode_words, schedule_words
+from integration_hub.syncs.telling.drift import drift_of, drift_verdict
+from integration_hub.syncs.telling.names import from_to, mode_words, reconcile_words, schedule_words
 from integration_hub.syncs.telling.syncs import bars_legend, deletes_policy, limits_told, run_bars, sync_facts, sync_verdict, written_twice
 from integration_hub.syncs.views.rejects import group_of
 from integration_hub.systems.models import System
@@ -210,6 +211,7 @@ class SyncPage(OfSync):
             "legend": bars_legend(runs),
             "policies": self.policies(sync),
             "decisions": decisions_about(sync, self.by),
+            "drift": drift_verdict(drift_of(sync)),
             "may_change": self.by.allows("syncs.change"),
         }
 
@@ -241,6 +243,8 @@ class SyncPage(OfSync):
                     confirm=_("Read everything of {source}?").format(source=sync.source.system.name), note=note,
                 )
             )  # fmt: skip
+            if agreed.refusal(sync) is None:
+                acts.append(reconcile_act(sync))
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
         if self.by.allows("plans.undo"):
             acts.append(Act(_("Undo a version…"), href=reverse("syncs:undo", args=[sync.pk]), quiet=True))
@@ -289,6 +293,7 @@ class SyncPage(OfSync):
             },
             {"name": _("Written twice"), "value": written_twice(sync)},
             {"name": _("Deletes"), "value": deletes_policy(sync)},
+            {"name": _("Reconciles"), "value": reconcile_words(sync)},
             {"name": _("Without asking"), "value": limits_told(sync)},
         ]
         if sync.mode == Mode.INCREMENTAL and sync.lookback_seconds:
@@ -319,6 +324,14 @@ def _decisive(sync: Sync) -> list[Run]:
     return [run]
 
 
+def reconcile_act(sync: Sync, *, primary: bool = False, quiet: bool = True) -> Act:
+    """The button that compares both sides."""
+    note = _("All of both systems is read and compared field by field. Nothing is written; what differs becomes a plan.")
+    ask = _("Compare {source} and {target} field by field?").format(source=sync.source.system.name, target=sync.target.system.name)
+    where = reverse("syncs:run", args=[sync.pk])
+    return Act(_("Reconcile"), post=where, values={"reconcile": "1"}, primary=primary, quiet=quiet, confirm=ask, note=note)
+
+
 class OnSync(HubAction):
     """A button about one sync."""
 
@@ -339,7 +352,8 @@ class RunNow(OnSync):
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
         try:
-            run = services.start_run(self.sync, by=self.by, dry="dry" in request.POST, full="full" in request.POST)
+            dry, full, reconcile = (name in request.POST for name in ("dry", "full", "reconcile"))
+            run = services.start_run(self.sync, by=self.by, dry=dry, full=full, reconcile=reconcile)
         except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
             self.to = busy.run.get_absolute_url()
             raise
