@@ -1,6 +1,7 @@
 """Both sides of a sync compared in a real browser, and what has drifted mended."""
 
 import pytest
+from django.conf import settings
 
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Run
@@ -36,6 +37,12 @@ def test_drift_is_found_shown_and_mended(signed_in, sandbox, users_sync, by, cle
     expect(page.get_by_role("region", name="Only in the target")).to_be_visible()
     clean(page)
     shot(page, "drift")
+    page.context.add_cookies([{"name": settings.LANGUAGE_COOKIE_NAME, "value": "zh-hans", "url": page.url}])
+    page.reload(wait_until="networkidle")
+    expect(page.locator(".hub-verdict h2")).to_contain_text("CRM 中有 4 条记录与 OA 不一致。")
+    clean(page)
+    page.context.clear_cookies(name=settings.LANGUAGE_COOKIE_NAME)
+    page.reload(wait_until="networkidle")
     page.get_by_role("link", name="Open the plan").click()
     page.get_by_role("link", name="Approve").click()
     page.locator("#id_reason").fill("Checked with sales")

@@ -96,8 +96,7 @@ def _what_next(drift: RecordDrift) -> list[str | Link]:
         plans.refuse_unless_good(drift.run)
     except NotPossible as refusal:
         return [_("reconcile again. {refusal}").format(refusal=refusal)]
-    before, __, after = _("{plan}, and approve what is right of it.").partition("{plan}")
-    return [before, Link(_("open the plan"), reverse("runs:plan", args=[drift.run_id])), after]
+    return [_("open the plan, and approve what is right of it.")]
 
 
 def trend_words(known: DriftOf) -> str:
@@ -133,8 +132,8 @@ def drift_fields(known: DriftOf) -> list[dict[str, Any]]:
     """The fields of the target by how many records differ in them, now and the time before."""
     now = known.newest.fields if known.newest else {}
     then = known.before.fields if known.before else {}
-    rows = [{"name": name, "count": now.get(name, 0), "before": then.get(name, 0)} for name in {**now, **then}]
-    return sorted(rows, key=lambda row: (-row["count"], -row["before"], row["name"]))
+    rows = [{"name": name, "count": now.get(name, 0), "before": then.get(name, 0) if known.before else None} for name in {**now, **then}]
+    return sorted(rows, key=lambda row: (-row["count"], -(row["before"] or 0), row["name"]))
 
 
 def drift_bars(found: Sequence[RecordDrift]) -> Bars:
