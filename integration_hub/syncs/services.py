@@ -83,7 +83,7 @@ def start_run(
     if sync.mode == Mode.INCREMENTAL and not full and not reconcile and keys is None and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
     with transaction.atomic():
-        if sync.refusal:
+        if sync.refusal and not reconcile:  # that this one can start says nothing of those that write
             Sync.objects.filter(pk=sync.pk).update(refusal=None)
         return create_run(
             sync,

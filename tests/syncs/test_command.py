@@ -175,3 +175,18 @@ def test_a_run_is_undone_from_the_command_line(few, users_sync, manage, run_now,
 
     assert {user["id"] for user in few.records("crm", "users")} == before
     assert manage("undo", str(run.pk), "--keys", "nobody", "--wait")[0] == 0
+
+
+def test_both_sides_are_compared_and_what_differs_is_applied(users_sync, few, manage, worker):
+    manage("run", NAME, "--wait")
+    few.crm.delete("users", few.records("crm", "users")[-1]["id"])
+
+    code, said = manage("run", NAME, "--reconcile", "--wait")
+    plan = Run.objects.get(mode="reconcile")
+    assert code == 0
+    assert "(reconcile)" in said
+    assert "1 not sent" in said
+    code, said = manage("apply", str(plan.pk), "--reason", "They are needed", "--wait")
+
+    assert code == 0
+    assert "1 created" in said

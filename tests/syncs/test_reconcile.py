@@ -7,6 +7,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from connectors.base import PositionExpired
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.accounts.models import Mail
 from integration_hub.core import outbox, texts
@@ -448,6 +449,30 @@ def test_a_worker_that_dies_while_it_lists_the_target_is_taken_over_from_there(f
 
     assert len(places) > 1
     assert all(place["target"] for place in places[1:]), "it goes on behind the last page"
+    assert (run.drift.unlinked, run.balanced) == (1, True)
+
+
+def test_a_listing_whose_place_the_target_has_forgotten_begins_anew_and_counts_nothing_twice(few, users_sync, run_now, by, monkeypatch):
+    run_now(users_sync)
+    first = Link.objects.order_by("b_key").first()  # on the first page: no link knows that record any more, and the source does not send its own
+    services.change_sync(users_sync, by=by, filter=f"userId <> '{first.a_key}'")
+    first.delete()
+    run = services.start_run(Sync.objects.get(pk=users_sync.pk), by=by, reconcile=True)
+    places, list_target = [], reconcile.list_target
+
+    def forgets(work, lease):
+        places.append(work.partition.position["target"])
+        if len(places) == 2:
+            raise PositionExpired("{system} no longer knows the position.", system="CRM")
+        monkeypatch.setattr(work, "turn_is_over", lambda: len(places) == 1)
+        return list_target(work, lease)
+
+    monkeypatch.setattr(reconcile, "joined", lambda pages: pages)  # fifty keys at a time
+    monkeypatch.setattr(reconcile, "list_target", forgets)
+
+    run = finish(run)
+
+    assert [place is None for place in places] == [True, False, True]
     assert (run.drift.unlinked, run.balanced) == (1, True)
 
 
