@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext as _
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text, Unreadable
+from connectors.base import KEY, Connector, Cursor, Misfit, Page, Stopped, SystemDown, Text, Unreadable
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import mends, openrows, waiting
 from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
+from integration_hub.syncs.schedule import read_again_from
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Work, tellable
 
@@ -61,14 +61,10 @@ def since(work: Work) -> Cursor | None:
     """Where an incremental run starts: at its cursor less the lookback, which costs nothing, since what is unchanged is recognised."""
     if not work.run.since_value:
         return None
-    value = work.run.since_value
     field = work.source.field(work.source.cursor_field or "")
-    if field is not None and field.type == FieldType.DATETIME:
-        from datetime import datetime
-
-        moment = datetime.fromisoformat(value) - timedelta(seconds=work.sync.lookback_seconds)
-        return Cursor(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "")
-    return Cursor(value, "")
+    if field is None:
+        return Cursor(work.run.since_value, "")
+    return Cursor(read_again_from(field.type, work.run.since_value, work.sync.lookback_seconds), "")
 
 
 def until(work: Work) -> str | None:
