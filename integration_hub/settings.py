@@ -372,7 +372,9 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "SystemState": "integration_hub.systems.models.System.State",
+        "RunMode": "integration_hub.syncs.states.Mode",
         "RunState": "integration_hub.syncs.states.RunState",
+        "SyncMode": "integration_hub.syncs.states.SYNC_MODES",
         "OpenState": "integration_hub.syncs.states.OpenState",
         "Freshness": "integration_hub.syncs.states.Freshness",
     },

@@ -74,7 +74,7 @@ class SyncPart(Strict):
     mapping: str = Field(min_length=1, description="Name of the mapping.")
     group: str = Field(default="", max_length=200, description="Name of the group that it is run and paused with.")
     after: tuple[str, ...] = Field(default=(), description="Names of the syncs that it runs after, when both are due.")
-    mode: Mode = Mode.INCREMENTAL
+    mode: Literal[Mode.FULL, Mode.INCREMENTAL] = Mode.INCREMENTAL
     filter: str = Field(default="", description="An expression over the source's fields; only what it is true for is taken.")
     interval_seconds: int | None = Field(default=None, ge=5)
     crontab: str = ""
@@ -83,6 +83,8 @@ class SyncPart(Strict):
         default=None, ge=5, description="How often an incremental sync reads the source's keys alone, to see what is gone."
     )
     roster_crontab: str = Field(default="", description="The same by a crontab.")
+    reconcile_interval_seconds: int | None = Field(default=None, ge=5, description="How often both systems are compared field by field.")
+    reconcile_crontab: str = Field(default="", description="The same, as a crontab in the time zone.")
     lookback_seconds: int = Field(default=60, ge=0)
     compare_first: bool = False
     deletes: DeletePolicy = Field(default=DeletePolicy.IGNORE, description="What becomes of a record that is deleted in the source.")

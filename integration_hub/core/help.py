@@ -103,6 +103,14 @@ def words(by: Any) -> dict[str, Any]:
             (_("Link"), _("This record there is that record here.")),
             (_("Sync"), _("A pair, a direction, a mapping, a mode and a schedule.")),
             (_("Run"), _("One execution of a sync. A dry run compares everything and writes nothing.")),
+            (
+                _("Reconcile"),
+                _(
+                    "A run that reads all of both systems and compares them field by field, instead of trusting what was last written. It writes "
+                    "nothing: what differs becomes a plan."
+                ),
+            ),
+            (_("Drift"), _("How far the records of a target have come away from what was agreed, by field and record, as a reconcile run finds it.")),
             (_("Cursor"), _("How far a source has been read, so that the next run reads only what changed since.")),
             (_("Change set"), _("What a run would change or did change, record by record, with before and after.")),
             (

@@ -99,9 +99,9 @@ class Balance:
 
 @dataclass(frozen=True)
 class Bar:
-    """One run in the row of bars: how long it took, how it ended."""
+    """One run in the row of bars: what its height shows, and how it ended."""
 
-    seconds: float
+    size: float
     state: str
     title: str
     href: str = ""
@@ -110,7 +110,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Bars:
-    """The last runs (hub/_bars.html): height is the square root of duration, so that the short ones can be seen beside the long."""
+    """The last runs (hub/_bars.html): height is the square root of a size, such as duration, so that the small ones can be seen beside the large."""
 
     label: str
     bars: Sequence[Bar]
@@ -119,12 +119,12 @@ class Bars:
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        longest = max((bar.seconds for bar in self.bars), default=0) or 1
+        largest = max((bar.size for bar in self.bars), default=0) or 1
         step = self.width / self.slots
         shift = self.width - step * len(self.bars)  # the newest stands at the right edge
         drawn = []
         for place, bar in enumerate(self.bars):
-            height = max(3.0, 70 * sqrt(max(bar.seconds, 0) / longest))
+            height = max(3.0, 70 * sqrt(max(bar.size, 0) / largest))
             at = {"x": round(shift + place * step, 1), "w": round(step - 6, 1), "y": round(76 - height, 1), "h": round(height, 1)}
             drawn.append({"bar": bar, **at})
         return drawn

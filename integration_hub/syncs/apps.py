@@ -15,7 +15,7 @@ class SyncsConfig(AppConfig):
         from integration_hub.core.registry import effects, event_texts, restored, stored_files, sweeps, uses
         from integration_hub.mappings.references import links
         from integration_hub.mappings.touches import touches
-        from integration_hub.syncs import audited, decisions, guards, notices, overview, retention, services, stages, waiting
+        from integration_hub.syncs import audited, decisions, due, guards, notices, overview, retention, services, stages, waiting
         from integration_hub.syncs.drift import syncs_touched_by
         from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
         from integration_hub.syncs.references import References
@@ -24,8 +24,9 @@ class SyncsConfig(AppConfig):
         from integration_hub.syncs.uses import syncs_using
 
         kinds.register(guards.KIND, decisions.KIND)
-        sweeps.register("due rosters", services.start_due_rosters)  # first: else a sync that is always due would never let them begin
-        sweeps.register("due syncs", services.start_due_syncs)
+        sweeps.register("due rosters", due.start_due_rosters)  # these two first: else a sync that is always due would never let them begin
+        sweeps.register("due reconciles", due.start_due_reconciles)
+        sweeps.register("due syncs", due.start_due_syncs)
         sweeps.register("runs", stages.sweep)
         sweeps.register("replays", services.start_waiting_replays)
         sweeps.register("retention", retention.sweep)
@@ -40,6 +41,7 @@ class SyncsConfig(AppConfig):
         outbox.listen("run.failed", notices.tell_of_failure)
         outbox.listen("run.unbalanced", notices.tell_of_unbalanced)
         outbox.listen("decision.asked", notices.tell_of_decision)
+        outbox.listen("drift.found", notices.tell_of_drift)
         uses.register("syncs", syncs_using)
         effects.register("syncs", syncs_touched_by)
         touches.register("syncs", syncs_touched)

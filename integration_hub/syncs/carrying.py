@@ -34,12 +34,12 @@ from integration_hub.core import leases, logs, space, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.mappings.definition import DefinitionError
-from integration_hub.syncs import deletes, guards, pipeline, stages, unchanged
+from integration_hub.syncs import deletes, guards, pipeline, reconcile, stages, unchanged
 from integration_hub.syncs.dividing import divide
 from integration_hub.syncs.leftovers import settle_leftovers
-from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.matching import first_page
 from integration_hub.syncs.models import TURN_SECONDS, Link, Pair, Partition, Run
+from integration_hub.syncs.schedule import NUMBERS
 from integration_hub.syncs.states import LIVE, Mode, PartitionState, RunState
 from integration_hub.syncs.work import SPACE_SECONDS, Aborted, NotYet, prepare, require_space
 from integration_hub.systems.connection import connect
@@ -106,10 +106,12 @@ def carry(partition: Partition, lease: Lease) -> None:
                 give_back(partition, lease)
                 return
         work = prepare(run, partition, opener(run, lease), seconds=SLICE_SECONDS)
+        reconcile.refuse_unless_possible(run)
         settle_leftovers(work, lease, opener)
         if begins:
             divide(work, lease)
-        done = deletes.carry(work, lease) if run.state == RunState.CLOSING else pipeline.carry(work, lease)
+        step = pipeline.carry if run.state != RunState.CLOSING else reconcile.carry if run.reconciles else deletes.carry
+        done = step(work, lease)
         state = PartitionState.WAITING
         if done:
             state = PartitionState.COMPARED if run.state == RunState.COMPARING else PartitionState.DONE
@@ -211,6 +213,7 @@ def give_back(partition: Partition, lease: Lease) -> None:
 def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> None:
     """The source no longer knows where reading was to go on: from the start of the range. What was read is recognised as unchanged."""
     partition.refresh_from_db(fields=["start", "position", "restarts"])
+    listed = partition.run.target if reconcile.is_listing(partition.position) else partition.run.source
     if partition.restarts >= RESTARTS_AT_MOST:
         fail(
             partition.run,
@@ -219,11 +222,12 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
                 _(
                     "{problem} Reading was begun anew {count} times and never ended. Let {system} keep its positions longer, or make its pages larger."
                 ),
-                {"problem": error.text, "count": partition.restarts, "system": partition.run.source.system.name},
+                {"problem": error.text, "count": partition.restarts, "system": listed.system.name},
             ),
         )
         return
-    is_at_start = partition.position == partition.start
+    start = reconcile.start_of(partition)
+    is_at_start = partition.position == start
     if is_at_start and not partition.run.since_value:
         wait_or_fail(partition, lease, error)
         return
@@ -231,7 +235,7 @@ def read_again(partition: Partition, lease: Lease, error: PositionExpired) -> No
     if is_at_start:  # not even the cursor is known: everything is read
         Run.objects.filter(pk=partition.run_id).update(since_value="", since_key="", mode=Mode.FULL)
     try:
-        lease.fence(position=partition.start, read_done=False, restarts=F("restarts") + 1)
+        lease.fence(position=start, read_done=False, restarts=F("restarts") + 1)
     except LeaseLost:
         log.warning("stopped: the lease is lost")
         return

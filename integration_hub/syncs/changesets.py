@@ -4,13 +4,14 @@ One Parquet file a page, compressed; under 64 KiB it lies in its index row, else
 committed. A file has a row a changed record:
 
     row, operation (create, update, adopt, delete, mark, unlink), source_key, part, target_key (null for a create), match (a struct: alternative of
-    match fields → value), found_by (the alternative by which a record without a link was found), link_id and the link's newest change when it was
-    compared, print (what `sent_print` becomes), source_print (of all that the source sends, where that is another), and the structs after, before (null
-    where not known), send (which fields are sent) and source (the source record)
+    match fields → value), found_by (the alternative by which a record was found that has no link, or whose linked record is gone), link_id and
+    the link's newest change when it was compared, print (what `sent_print` becomes), source_print (of all that the source sends, where that is another),
+    and the structs after, before (null where not known), send (which fields are sent) and source (the source record)
 
 "adopt" writes nothing: the target already is as it should be, and only the link or its print changes. "delete" and "mark" (an update of one field) are of
 a record that is gone in the source, and end its link; "unlink" too, where the target no longer has it either. Of those, source holds the key alone, and
-found_by says how it was missed (see `roster`). Of a create that undoes a delete, found_by is the key that the record had in the target.
+found_by says how it was missed (see `roster`). Of a create that undoes a delete, found_by is the key that the record had in the target. Those of a reconcile
+run have due, too: the next run brings it anyway (see `agreed`).
 """
 
 from __future__ import annotations

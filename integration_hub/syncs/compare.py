@@ -8,17 +8,19 @@ found once and rejected where twice. One-way is a policy: the source owns every 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import changesets
+from integration_hub.syncs import agreed, changesets
+from integration_hub.syncs.known import Links
 from integration_hub.syncs.matching import Match, find_matches, look_up
-from integration_hub.syncs.models import Link, OpenRow, Partition, Run
-from integration_hub.syncs.prints import field_hashes, packed, unpacked
+from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
+from integration_hub.syncs.prints import field_hashes, packed
+from integration_hub.syncs.seen import Met
 from integration_hub.syncs.states import OpenState, RunState
 from integration_hub.syncs.unchanged import Unchanged
 from integration_hub.syncs.unchanged import of_page as unchanged_on
@@ -63,79 +65,6 @@ class Compared:
     held: set[str] = field(default_factory=set)  # what must not be touched by a later page before this one is recorded
 
 
-class Seen:
-    """Which source and match keys a part of a run has met (a Bloom filter, four bits a key, in at most 16 MiB): may say yes wrongly, once in a million
-    at half a million records, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
-    so a turn that takes the run up again learns it from the change sets."""
-
-    HASHES = 4
-    BITS_A_RECORD = 256
-
-    def __init__(self, expected: int | None = None) -> None:
-        """`expected`: about how many records it will meet."""
-        import numpy as np
-
-        most, needed = 27, ((expected or 0) * self.BITS_A_RECORD).bit_length()
-        self._places = 1 << (min(most, max(needed, 20)) if expected is not None else most)
-        self._bits = np.zeros(self._places >> 3, dtype=np.uint8)
-
-    @classmethod
-    def of(cls, partition: Partition) -> Seen:
-        """The keys of all that this partition has planned so far; no other part of a first load has any of them (see `dividing`)."""
-        run = partition.run
-        seen = cls(run.expected_count // run.parts if run.expected_count is not None else None)
-        for change_set in partition.change_sets.order_by("pk").iterator(chunk_size=20):
-            changes = changesets.frame_of(change_set, columns=["source_key", "match"])
-            seen.add({"": changes["source_key"]})
-            seen.add(changesets.match_of(changes))
-        return seen
-
-    def meets(self, page: MappedPage) -> Met:
-        """Which of the page's records it may have met before; it has met all of them from now on."""
-        import numpy as np
-        import polars as pl
-
-        keys = self.add({"": pl.Series(page.keys, dtype=pl.String)})
-        return Met(keys, self.add(page.match) if page.match else np.zeros(len(page.keys), dtype=bool))
-
-    def add(self, match: Mapping[str, pl.Series]) -> np.ndarray:
-        """Which records have a match key that was seen before; all of these match keys are seen from now on."""
-        import numpy as np
-        import polars as pl
-        import polars_hash as plh
-
-        met = np.zeros(max((len(values) for values in match.values()), default=0), dtype=bool)
-        for fields, values in match.items():
-            has_one = values.is_not_null().to_numpy()
-            texts = pl.DataFrame({"match": fields + values.drop_nulls()})
-            met[has_one] |= self._add(texts.select(plh.col("match").nchash.xxhash64()).to_series().to_numpy())
-        return met
-
-    def _add(self, hashes: np.ndarray) -> np.ndarray:
-        import numpy as np
-
-        before = np.ones(len(hashes), dtype=bool)
-        first, step = hashes, (hashes >> np.uint64(32)) | np.uint64(1)
-        for n in range(self.HASHES):
-            place = (first + np.uint64(n) * step) & np.uint64(self._places - 1)
-            byte, bit = (place >> np.uint64(3)).astype(np.int64), (np.uint64(1) << (place & np.uint64(7))).astype(np.uint8)
-            before &= (self._bits[byte] & bit) != 0
-            np.bitwise_or.at(self._bits, byte, bit)
-        return before
-
-
-@dataclass(frozen=True, slots=True)
-class Met:
-    """In a first load, which records of a page share their key, or a match key, with one that was met before: a Boolean a record."""
-
-    key: np.ndarray
-    match: np.ndarray
-
-    @property
-    def any(self) -> bool:
-        return bool(self.key.any() or self.match.any())
-
-
 def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, before: Unchanged | None) -> Compared:
     """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing.
 
@@ -147,19 +76,20 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
 
     hashes = field_hashes(page.target, work.fields)
     whole = page.send.all(axis=1)
-    agreed = np.zeros(len(page.keys), dtype=bool) if before is None else whole & before.holds(page.number, page.keys, hashes)
-    links = _Links(work, page.keys, np.flatnonzero(~agreed if met is None else met.key))
+    unchanged_before = np.zeros(len(page.keys), dtype=bool) if before is None else whole & before.holds(page.number, page.keys, hashes)
+    links = Links(work, page.keys, np.flatnonzero(~unchanged_before if met is None else met.key))
     open_rows = _open_rows(work, page)
     stored = links.prints
     slots = np.array(work.slots, dtype=int)
-    differs = page.send & (hashes != stored[:, slots]) & ~agreed[:, None]
+    # Where the run reconciles no print is known, and all is looked up.
+    differs = page.send & ((hashes != stored[:, slots]) | work.run.reconciles) & ~unchanged_before[:, None]
     changed = differs.any(axis=1)
     links.know(np.flatnonzero(links.linked & changed))
-    linked = links.linked | agreed
+    linked = links.linked | unchanged_before
     prints = stored.copy()
     prints[:, slots] = np.where(page.send, hashes, stored[:, slots])
 
-    draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0))
+    draft = _Draft(work, page, target, links, prints, np.where(page.send, hashes, 0), stored[:, slots])
     named = _taken_by_name(work, page, open_rows)
     kept = draft.keep_what_waits(open_rows) | named
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
@@ -168,61 +98,22 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
     page.counts.duplicate += int(named.sum())
     page.counts.produced = len(page.keys) - int(named.sum())
     same = linked & ~changed & ~kept
+    same[draft.same] = True
     page.counts.unchanged += int(same.sum())
+    changes = draft.frame()
+    if work.run.reconciles and changes is not None:
+        read_back = [link.read_back if (link := links.get(key)) is not None else None for key in changes["source_key"]]
+        changes = agreed.with_due(work, page, changes, stored[:, slots], read_back)
     passed = {*page.filtered_keys, *(page.keys[row] for row in np.flatnonzero(same))} if open_rows else set()
     same[draft.new if draft.new is not None else []] = True
     same[[row for row, operation in zip(draft.rows, draft.operations, strict=True) if operation == "create"]] = True
     return Compared(
         page,
-        draft.frame(),
+        changes,
         passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold],
         agreed=None if page.wanted else unchanged_on(work, page.keys, hashes, same & whole),
         held=draft.held(),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A live link as it is compared with."""
-
-    id: int
-    target_key: str
-    change_set_id: int | None
-    change_row: int | None
-
-
-class _Links:
-    """The live links of a page's records: which of them have one, and its print; more of it where there is something to do."""
-
-    def __init__(self, work: Work, keys: Sequence[str], rows: np.ndarray) -> None:
-        """`rows`: of the page, those that are asked for."""
-        import numpy as np
-
-        self._work, self._keys = work, keys
-        self._known: dict[str, _Known] = {}
-        asked = keys if len(rows) == len(keys) else [keys[row] for row in rows]
-        width = max(work.slots, default=-1) + 1
-        self.linked = np.zeros(len(keys), dtype=bool)
-        self.prints = np.zeros((len(keys), width), dtype="<u8")  # a row a record; zeros for one without a link
-        if asked:
-            places, lengths, stored = Link.objects.stored("sent_print", key=work.source_key, pair=work.run.pair_id, keys=asked)
-            prints = unpacked(lengths, stored, width)
-            found = rows[places]
-            self.prints = np.zeros((len(keys), prints.shape[1]), dtype="<u8")
-            self.prints[found], self.linked[found] = prints, True
-
-    def know(self, rows: np.ndarray) -> None:
-        """Read the links of these records of the page. One that has ended since it was asked for the first time, beside a dry run, is none."""
-        keys = [self._keys[row] for row in rows]
-        columns = (self._work.source_key, "id", self._work.target_key, "change_set_id", "change_row")
-        self._known = {key: _Known(*more) for key, more in Link.objects.by_key(*columns, pair=self._work.run.pair_id, keys=keys).items()}
-        self.linked[[row for row in rows if self._keys[row] not in self._known]] = False
-
-    def get(self, key: str) -> _Known | None:
-        return self._known.get(key)
-
-    def __getitem__(self, key: str) -> _Known:
-        return self._known[key]
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +161,12 @@ def _taken_by_name(work: Work, page: MappedPage, open_rows: dict[str, _Open]) ->
 class _Draft:
     """A change set in the making."""
 
-    def __init__(self, work: Work, page: MappedPage, target: Connector, links: _Links, prints: np.ndarray, source_prints: np.ndarray) -> None:
+    def __init__(
+        self, work: Work, page: MappedPage, target: Connector, links: Links, prints: np.ndarray, source_prints: np.ndarray, sent: np.ndarray
+    ) -> None:
         self.work, self.page, self.target, self.links, self.prints, self.source_prints = work, page, target, links, prints, source_prints
+        self.sent = sent  # prints of the mapping's fields as they were last sent
+        self.same: list[int] = []  # rows of the page that the target itself shows to be as agreed
         self.new: np.ndarray | None = None  # rows of the page that are certainly not in the target
         self.rows: list[int] = []  # of the page, the others
         self.operations: list[str] = []
@@ -301,8 +196,8 @@ class _Draft:
         return kept
 
     def updates(self, rows: np.ndarray, differs: np.ndarray, hashes: np.ndarray, replayed: set[str]) -> list[int]:
-        """Linked records whose print differs: what really differs in the target is sent. Returns those that are gone there and that a person
-        wants created again."""
+        """Linked records whose print differs: what really differs in the target is sent. Returns those that are gone there and are to be created
+        again: a person wants that, or the run reconciles."""
         gone: list[int] = []
         if not len(rows):
             return gone
@@ -313,9 +208,14 @@ class _Draft:
         found = look_up(self.work, self.target, self.work.target, KEY, keys.values(), self.work.fields)
         found_hashes = field_hashes(found, self.work.fields)
         at = {key: place for place, key in enumerate(canonical_key(found, self.work.target.key))}
+        if self.work.run.reconciles:
+            differs = self._drifted(rows, differs, hashes, found_hashes, [at.get(keys[int(row)]) for row in rows])
         for row in rows:
+            if not differs[row].any():
+                self.same.append(int(row))
+                continue
             place = at.get(keys[int(row)])
-            if place is None and self.page.keys[row] in replayed:
+            if place is None and (self.work.run.reconciles or self.page.keys[row] in replayed):
                 gone.append(int(row))
                 continue
             if place is None:
@@ -328,12 +228,25 @@ class _Draft:
             self._update_or_adopt(int(row), keys[int(row)], (found, place), differs[row] & (hashes[row] != found_hashes[place]))
         return gone
 
+    def _drifted(self, rows: np.ndarray, differs: np.ndarray, hashes: np.ndarray, found_hashes: np.ndarray, places: list[int | None]) -> np.ndarray:
+        """Where records of these rows are not as agreed, by row and field of the page; those that are gone everywhere. What was written since the run
+        began may be newer than what it read, so that it says nothing."""
+        import numpy as np
+
+        there = np.array([place is not None for place in places], dtype=bool)
+        found = found_hashes[[place for place in places if place is not None]]
+        rows_there, drifted = rows[there], differs.copy()
+        known = agreed.as_read_back(self.work, [self.links[self.page.keys[row]].read_back for row in rows_there])
+        as_agreed = (found == known) & (hashes[rows_there] == self.sent[rows_there])
+        drifted[rows_there] &= (hashes[rows_there] != found) & ~as_agreed
+        newest = {int(row): self.links[self.page.keys[row]].change_set_id for row in rows if drifted[row].any()}
+        since = agreed.written_since(self.work, newest.values())
+        drifted[[row for row, change_set in newest.items() if change_set in since]] = False
+        return drifted
+
     def _updates_unseen(self, rows: list[int], differs: np.ndarray) -> None:
         """The target cannot be asked: before is what the journal says was written last, which is marked as not known and cannot be undone."""
         import polars as pl
-
-        from integration_hub.syncs import changesets
-        from integration_hub.syncs.models import ChangeSet
 
         newest = {row: self.links[self.page.keys[row]] for row in rows}
         sets = ChangeSet.objects.in_bulk({link.change_set_id for link in newest.values() if link.change_set_id is not None})

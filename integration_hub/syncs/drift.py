@@ -74,6 +74,9 @@ def _breaks(sync: Sync, entity: Entity, old: Schema, new: Schema) -> Iterator[st
         yield _("Its links stand under the key {before}; under {after} no record is known again.").format(
             before=texts.listed(old.key), after=texts.listed(new.key)
         )
+    could, can = old.capabilities.lookup_by_key, new.capabilities.lookup_by_key
+    if entity.pk == sync.target.pk and could and not can and (sync.reconcile_interval_seconds or sync.reconcile_crontab):
+        yield _("It can no longer reconcile: the target cannot be asked for single records.")
     if entity.pk == sync.source.pk:
         yield from _of_source(sync, old, new)
 

@@ -21,6 +21,7 @@ from integration_hub.systems.models import Entity
 
 UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
 HAND, INTERVAL, CRONTAB = "hand", "interval", "crontab"
+_KINDS = {"schedule": "", "roster": schedule.ROSTER, "reconcile": schedule.RECONCILE}  # field with the kind of a schedule → prefix of its others
 
 
 class Span(forms.MultiWidget):
@@ -96,6 +97,22 @@ class SyncForm(forms.Form):
     )
     time_zone = forms.CharField(
         label=gettext_lazy("Time zone"), max_length=60, required=False, initial="UTC", widget=forms.TextInput(attrs={"list": "time-zones"})
+    )
+    reconcile = forms.ChoiceField(
+        label=gettext_lazy("Reconcile"),
+        choices=[(HAND, gettext_lazy("By hand only")), (INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab"))],
+        widget=forms.RadioSelect,
+        initial=HAND,
+        required=False,
+        help_text=gettext_lazy("Both systems are read and compared field by field. Nothing is written; what differs becomes a plan."),
+    )
+    reconcile_interval_seconds = SpanField(label=gettext_lazy("Reconcile every"), initial=86_400)
+    reconcile_crontab = forms.CharField(
+        label=gettext_lazy("Reconcile by crontab"),
+        max_length=100,
+        required=False,
+        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 3 * * 0"}),
+        help_text=gettext_lazy("In the time zone of the schedule above."),
     )
     objective_seconds = SpanField(
         label=gettext_lazy("At most behind"), help_text=gettext_lazy("The sync counts as late beyond this. Empty: it is never called late.")
@@ -201,8 +218,9 @@ class SyncForm(forms.Form):
             mappings = mappings.filter(source=source, target=target) if fits else mappings.none()
             self.ends_chosen = bool(fits)
         self.fields["mapping"].queryset = mappings  # type: ignore[attr-defined]
-        conditional = (*schedule.fields(), *schedule.fields(schedule.ROSTER)[:2], "mark_field", "mark_value", "deletes", "left_filter", "roster")
-        for name in conditional:
+        alone = (schedule.ROSTER, schedule.RECONCILE)
+        conditional = (*schedule.fields(), *(name for prefix in alone for name in schedule.fields(prefix)[:2]))
+        for name in (*conditional, "mark_field", "mark_value", "deletes", "left_filter", "roster", "reconcile"):
             self.fields[name].is_conditional = True  # type: ignore[attr-defined]  # needed with others, or never empty: not called optional
         self.has_mappings = mappings.exists()
 
@@ -217,6 +235,7 @@ class SyncForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
         self._clean_schedule(found, found.get("schedule"), "")
+        self._clean_schedule(found, found.get("reconcile"), schedule.RECONCILE)
         follows = found.get("mode") == Mode.INCREMENTAL and found.get("deletes") not in ("", DeletePolicy.IGNORE)
         self._clean_schedule(found, found.get("roster") if follows else HAND, schedule.ROSTER)
         return found
@@ -235,7 +254,7 @@ class SyncForm(forms.Form):
 
     def settings(self) -> dict[str, Any]:
         """What the services take, as far as it is filled in."""
-        found = {name: value for name, value in self.cleaned_data.items() if name not in ("schedule", "roster")}
+        found = {name: value for name, value in self.cleaned_data.items() if name not in _KINDS}
         found["lookback_seconds"] = found.get("lookback_seconds") or 0
         found["parked_days"] = found.get("parked_days") or 7
         found["deletes"] = found.get("deletes") or DeletePolicy.IGNORE
@@ -262,10 +281,10 @@ class SyncForm(forms.Form):
 
 def _initial(sync: Sync) -> dict[str, Any]:
     names = (
-        "name", "mode", "filter", *schedule.fields(), *schedule.fields(schedule.ROSTER), "objective_seconds", "lookback_seconds", "compare_first",
-        "parked_days", "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
+        "name", "mode", "filter", *schedule.fields(), *schedule.fields(schedule.ROSTER), *schedule.fields(schedule.RECONCILE), "objective_seconds",
+        "lookback_seconds", "compare_first", "parked_days", "group", "notes", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS,
     )  # fmt: skip
-    kinds = {"schedule": _kind_of(sync, ""), "roster": _kind_of(sync, schedule.ROSTER)}
+    kinds = {name: _kind_of(sync, prefix) for name, prefix in _KINDS.items()}
     return {**kinds, "mapping": sync.mapping_id, "owner": sync.owner_id, "after": sync.after.all()} | {name: getattr(sync, name) for name in names}
 
 

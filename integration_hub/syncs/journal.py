@@ -56,6 +56,7 @@ class Change:
     source: Json
     fields: Sequence[FieldChange]
     earlier: tuple[int, int] | None  # change set and row of the change before this one
+    is_due: bool = False  # the next run of the sync brings it anyway, so a reconcile run does not call it drift
 
     @property
     def changed(self) -> list[FieldChange]:
@@ -167,6 +168,7 @@ def _changes(change_set: ChangeSet, frame: pl.DataFrame) -> Iterator[Change]:
             row["source"] or {},
             [_field(name, row, read_back) for name in row["after"]],
             earlier,
+            is_due=bool(row.get("due")),
         )
 
 

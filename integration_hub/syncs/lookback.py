@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from integration_hub.syncs import openrows
-from integration_hub.syncs.mapping import NUMBERS, cursor_order
 from integration_hub.syncs.models import Run, Sync, SyncCursor
+from integration_hub.syncs.schedule import NUMBERS, cursor_order
 from integration_hub.syncs.states import ENDED_WHOLE, Trigger
 
 

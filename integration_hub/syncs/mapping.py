@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from connectors.base import FieldType, Misfit, Page, Text, _
+from connectors.base import Misfit, Page, Text, _
 from integration_hub.core.keys import canonical_key, canonical_text
 from integration_hub.syncs import mends, roster
 from integration_hub.syncs.compare import MappedPage
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 KEY_LENGTH = 500  # of the columns that hold keys
-NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
 WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
 IN_CIRCLE = _(
     "Waits for {entity} {key} of {system}, which waits for this record in turn, and neither can be created first: {field} must not be empty. "
@@ -209,8 +207,3 @@ def greatest(work: Work, frame: pl.DataFrame) -> tuple[str, str]:
     return top.select(canonical_text(pl.col(name), frame.schema[name])).item(0, 0), max(
         (key for key in canonical_key(top, work.source.key) if key), default=""
     )
-
-
-def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
-    """Orders cursors: numbers as numbers, all else as their canonical text."""
-    return (Decimal(value) if kind in NUMBERS else value, key)

@@ -25,9 +25,10 @@ from integration_hub.core.parts import Act, Slot, UpDown
 from integration_hub.core.templatetags.hub import ago_text, capped, duration, number
 from integration_hub.syncs import guards
 from integration_hub.syncs.freshness import CAP, open_count, standings_of
-from integration_hub.syncs.models import Link, OpenRow, Pair, Partition, Run, Sync
+from integration_hub.syncs.models import Link, OpenRow, Pair, Partition, RecordDrift, Run, Sync
 from integration_hub.syncs.progress import reading_rate, shares_of
 from integration_hub.syncs.states import PartitionState, RunState, Side
+from integration_hub.syncs.telling.drift import records_apart
 from integration_hub.syncs.telling.names import entity_name, from_to
 from integration_hub.syncs.telling.syncs import late_because
 
@@ -65,7 +66,7 @@ def problems(by: Any) -> list[Problem]:
         return []
     failing = list(Sync.objects.failing().with_names()[:SHOWN])
     late = [sync for sync in Sync.objects.late().with_names()[:SHOWN] if sync not in failing]
-    return [*no_worker(), *failed(failing, by), *stuck(), *too_late(late, by), *rejects(by)]
+    return [*no_worker(), *failed(failing, by), *stuck(), *too_late(late, by), *drifted(by), *rejects(by)]
 
 
 def no_worker() -> list[Problem]:
@@ -155,6 +156,27 @@ def too_late(syncs: Sequence[Sync], by: Any) -> list[Problem]:
         )
         for standing in standings_of(syncs)
         if standing.live is None
+    ]
+
+
+def drifted(by: Any) -> list[Problem]:
+    """Targets that a reconcile run found other than agreed, and that nobody has mended since."""
+    if not by.allows("records.view"):
+        return []
+    names = ("run__sync__pair__a__system", "run__sync__pair__b__system", "run__sync__owner", "run__pair__a__system", "run__pair__b__system")
+    return [
+        Problem(
+            "warn",
+            _("{name} has drifted").format(name=sync.name),
+            records_apart(drift, drift.run),
+            drift.run.ended_at or drift.run.made_at,
+            Act(_("Look at the drift"), href=reverse("syncs:drift", args=[sync.pk])),
+            holds=from_to(sync),
+            who=str(sync.owner or ""),
+            take=take(sync, by),
+        )
+        for drift in RecordDrift.objects.open().select_related(*names).order_by("-run")[:SHOWN]
+        if (sync := drift.run.sync) is not None
     ]
 
 

@@ -21,11 +21,12 @@ from django.utils import timezone
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import applying, changesets, keysonly, openrows, roster, undoing, waiting
-from integration_hub.syncs.compare import Compared, MappedPage, Seen, compare
+from integration_hub.syncs.compare import Compared, MappedPage, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
+from integration_hub.syncs.seen import Seen
 from integration_hub.syncs.states import ChangeSetState, RunState
 from integration_hub.syncs.unchanged import Unchanged
 from integration_hub.syncs.work import Counts, InFlight, Work, require_space

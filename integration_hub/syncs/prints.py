@@ -60,6 +60,12 @@ def unpacked(lengths: Sequence[int] | np.ndarray, stored: bytes, width: int) -> 
     return rows
 
 
+def rows_of(stored: Sequence[bytes | None], width: int) -> np.ndarray:
+    """The same of prints that are given one by one; a row of zeros where there is none."""
+    known = [bytes(one or b"") for one in stored]
+    return unpacked([len(one) for one in known], b"".join(known), width)
+
+
 def slots_of(pair: Pair, side: str, fields: Sequence[str]) -> list[int]:
     """The slot of each field; new fields get the next free ones, once and for all."""
     with transaction.atomic():

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from connectors.base import KEY, Connector, Cursor, FieldType, Misfit, Page, Stopped, SystemDown, Text, Unreadable
+from connectors.base import KEY, Connector, Cursor, Misfit, Page, Stopped, SystemDown, Text, Unreadable
 from integration_hub.core.keys import canonical_key
 from integration_hub.syncs import mends, openrows, waiting
 from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import OpenRow
+from integration_hub.syncs.schedule import read_again_from
 from integration_hub.syncs.states import OpenState
 from integration_hub.syncs.work import Work, tellable
 
@@ -60,14 +60,10 @@ def since(work: Work) -> Cursor | None:
     A run by numbers was given its place when it was made (see `lookback`)."""
     if not work.run.since_value:
         return None
-    value = work.run.since_value
     field = work.source.field(work.source.cursor_field or "")
-    if field is not None and field.type == FieldType.DATETIME:
-        from datetime import datetime
-
-        moment = datetime.fromisoformat(value) - timedelta(seconds=work.sync.lookback_seconds)
-        return Cursor(moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"), "")
-    return Cursor(value, "")
+    if field is None:
+        return Cursor(work.run.since_value, "")
+    return Cursor(read_again_from(field.type, work.run.since_value, work.sync.lookback_seconds), "")
 
 
 def until(work: Work) -> str | None:

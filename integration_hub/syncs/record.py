@@ -14,7 +14,7 @@ from django.utils import timezone
 from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, guards, openrows, waiting
+from integration_hub.syncs import agreed, changesets, claims, guards, openrows, waiting
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -24,7 +24,7 @@ from integration_hub.syncs.write import Portion, moved_reason
 if TYPE_CHECKING:
     import polars as pl
 
-SETTLED_COLUMNS = ("row", "operation", "source_key", "target_key", "link_id", "print")
+SETTLED_COLUMNS = ("row", "operation", "source_key", "target_key", "link_id", "found_by", "print")
 
 
 @dataclass
@@ -74,7 +74,7 @@ def settle(work: Work, portion: Portion) -> Settled:
     if portion.whole is not None:
         outcomes = {outcome.row: outcome for outcome in portion.whole}
     columns = [portion.changes[name].to_list() for name in SETTLED_COLUMNS]
-    for place, (row, operation, source_key, target_key, link_id, print_) in enumerate(zip(*columns, strict=True)):
+    for place, (row, operation, source_key, target_key, link_id, found_by, print_) in enumerate(zip(*columns, strict=True)):
         outcome = outcomes.get(row)
         if row in portion.withheld:
             result.counts["withheld"] += 1
@@ -87,11 +87,12 @@ def settle(work: Work, portion: Portion) -> Settled:
             counted = "unchanged" if outcome is None else _COUNTED[operation]
             result.counts[counted] += 1
             result.keys.append(source_key)
-            if link_id is not None and operation == "create":
+            is_new = link_id is None or operation == "create" or (found_by is not None and operation not in changesets.END_LINKS)
+            if link_id is not None and is_new:  # its record is gone: another one takes its place, made now or found by a match key
                 result.ended.append(link_id)
             if operation in changesets.END_LINKS:
                 result.gone.append((row, link_id))
-            elif link_id is None or operation == "create":
+            elif is_new:
                 result.created.append((row, source_key, key or "", print_, counted))
             else:
                 result.updated.append((row, link_id, print_))
@@ -129,7 +130,7 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
     outcomes = outcome_frame(portion)
     place = changesets.placed(changesets.written(outcomes), work.run.pk) if outcomes is not None else {}
     with transaction.atomic():
-        _write_links(work, change_set, settled)
+        _write_links(work, portion, settled)
         if outcomes is not None:
             OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
         openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
@@ -156,7 +157,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
 
     def commit_leftover() -> None:
         with transaction.atomic():
-            _write_links(work, change_set, settled)
+            _write_links(work, portion, settled)
             if outcomes is not None:
                 OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
             openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
@@ -171,10 +172,11 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
         commit_leftover()
 
 
-def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
+def _write_links(work: Work, portion: Portion, settled: Settled) -> None:
     import polars as pl
 
-    now = timezone.now()
+    now, change_set = timezone.now(), portion.change_set
+    made_of = agreed.made_of(work, portion.changes, portion.outcomes) if portion.whole is None else {}
     if settled.ended:
         Link.objects.filter(pk__in=settled.ended).update(ended_at=now)
     made = settled.whole
@@ -195,6 +197,9 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
             change_set_id=pl.lit(change_set.pk),
             made_at=pl.lit(now),
         )
+        if made_of:
+            own = [agreed.prints_of(work, made_of[row]) if row in made_of else None for row in links["change_row"]]
+            links = links.with_columns(pl.Series(agreed.column_of(work.run), own, dtype=pl.Binary))
         bulk.insert(Link, links)
         waiting.release(work.run.pair_id, links["a_key"], links["b_key"], at=now)
     changed = [(print_, VERSION, change_set.pk, row, link_id) for row, link_id, print_ in settled.updated]
@@ -203,6 +208,7 @@ def _write_links(work: Work, change_set: ChangeSet, settled: Settled) -> None:
         Link.objects.filter(pk__in=[link_id for __, link_id in settled.gone]).update(ended_at=now)
     if changed:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
+        agreed.put_down(work, portion.changes, settled.updated, made_of)
 
 
 def outcome_frame(portion: Portion, *, not_sent: Iterable[int] = ()) -> pl.DataFrame | None:

@@ -37,7 +37,7 @@ def follows(run: Run) -> bool:
 
 def reads_all(run: Run) -> bool:
     """Whether what the run does not meet is missing."""
-    return run.mode == Mode.FULL and run.keys is None and run.applies_id is None and not run.since_value
+    return run.mode in (Mode.FULL, Mode.RECONCILE) and run.keys is None and run.applies_id is None and not run.since_value
 
 
 def read_nothing(run: Run) -> bool:

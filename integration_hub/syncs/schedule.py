@@ -1,12 +1,14 @@
 """When a sync is due: every so many seconds, or by a crontab in a time zone. Due times live in rows; a late one runs once.
 
-A sync may have more than one schedule: its own, and with the fields' prefix `roster_` that by which the source's keys alone are read.
+A sync may have more than one schedule: its own, and with a prefix of the fields those of other runs: with `roster_` over the source's keys alone, with
+`reconcile_` the reconcile runs.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -18,7 +20,9 @@ from django.utils.translation import gettext_noop
 from connectors.base import FieldType
 from integration_hub.syncs.models import Sync
 
-ROSTER = "roster_"
+ROSTER, RECONCILE = "roster_", "reconcile_"
+SCHEDULES = {"": "next_due_at", ROSTER: "roster_due_at", RECONCILE: "reconcile_due_at"}  # prefix of a schedule's fields → when it is due
+NUMBERS = (FieldType.INTEGER, FieldType.NUMBER, FieldType.DECIMAL)
 
 
 def fields(prefix: str = "") -> tuple[str, str, str]:
@@ -118,3 +122,15 @@ _WANTED = {
     FieldType.NUMBER: gettext_noop("“{value}” is not a number."),
     FieldType.DECIMAL: gettext_noop("“{value}” is not a number."),
 }
+
+
+def cursor_order(kind: FieldType, value: str, key: str) -> tuple[Any, str]:
+    """Orders cursors: numbers as numbers, all else as their canonical text."""
+    return (Decimal(value) if kind in NUMBERS else value, key)
+
+
+def read_again_from(kind: FieldType, value: str, lookback_seconds: int) -> str:
+    """From where an incremental run reads whose cursor stands at `value`: so long before it, where it is a moment."""
+    if kind != FieldType.DATETIME:
+        return value
+    return (datetime.fromisoformat(value) - timedelta(seconds=lookback_seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

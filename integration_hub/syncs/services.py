@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -21,7 +21,7 @@ from integration_hub.audit import services as audit
 from integration_hub.core import storage, texts
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import drift, guards, lookback, order, policies, schedule, stages
+from integration_hub.syncs import agreed, drift, guards, lookback, order, policies, schedule, stages
 from integration_hub.syncs.models import ChangeSet, OpenRow, OutcomeFile, PageRow, Pair, Partition, Run, Sync, SyncCursor
 from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Closed, Direction, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.work import NO_KEY
@@ -64,18 +64,19 @@ def start_run(
     by: Actor,
     dry: bool = False,
     full: bool = False,
+    reconcile: bool = False,
     keys: Sequence[str] | None = None,
     keys_only: bool = False,
     trigger: str = "hand",
 ) -> Run:
     """Create a run and hand its partition to the workers once the transaction commits.
 
-    `full` reads everything even where the sync is incremental; `keys` (canonical source keys) reads these records only; `keys_only` reads the keys of
-    all records and nothing else, to see what is gone. Raises PairBusy while another writing run of the pair is going, NotPossible where the sync
-    cannot run as it is.
+    `full` reads everything even where the sync is incremental; `reconcile` compares it with the target itself and leaves a plan; `keys` (canonical source
+    keys) reads these records only; `keys_only` reads the keys of all records and nothing else, to see what is gone. Raises PairBusy while another run
+    of the pair writes, or reconciles too; NotPossible where the sync cannot run as it is.
     """
     by.require("syncs.run", sync)
-    version = _published(sync)
+    version, dry = _published(sync), dry or reconcile
     if keys_only and keys is not None:
         raise NotPossible(gettext_noop("Read the keys of all records, or some records by their keys, not both."))
     if keys_only and (why := policies.why_no_rosters(sync)) is not None:
@@ -85,14 +86,18 @@ def start_run(
     for system in (sync.source.system, sync.target.system):
         if system.state == System.State.MAINTENANCE:
             raise NotPossible(gettext_noop("{system} is in maintenance. Run it when that is over."), system=system)
+    if reconcile:
+        if (why := agreed.refusal(sync, keys, keys_only=keys_only)) is not None:
+            raise NotPossible(why.template, **why.values)
+        refuse_while_going(pair=sync.pair, dry=False)
     if keys is not None:
         keys = _checked_keys(sync, keys)
     begin = None
-    if sync.mode == Mode.INCREMENTAL and not full and keys is None and not keys_only and sync.restored_at is None:
+    if sync.mode == Mode.INCREMENTAL and not (full or reconcile or keys_only) and keys is None and sync.restored_at is None:
         cursor = SyncCursor.objects.filter(sync=sync, side=sync.source_side).first()
         begin = lookback.begins_at(sync, cursor) if cursor else None
     with transaction.atomic():
-        if sync.refusal:
+        if sync.refusal and not reconcile:  # that this one can start says nothing of those that write
             Sync.objects.filter(pk=sync.pk).update(refusal=None)
         return create_run(
             sync,
@@ -100,7 +105,7 @@ def start_run(
             by=by,
             keys=keys,
             keys_only=keys_only,
-            mode=Mode.INCREMENTAL if begin else Mode.FULL,
+            mode=Mode.RECONCILE if reconcile else Mode.INCREMENTAL if begin else Mode.FULL,
             settings=settings_of(sync),
             dry=dry,
             trigger=trigger,
@@ -148,7 +153,7 @@ def create_run(sync: Sync, version: MappingVersion, *, by: Actor, keys: Sequence
             Partition.objects.create(run=run)
             transaction.on_commit(stages.feed, robust=True)
     except IntegrityError:
-        refuse_while_going(pair=sync.pair, dry=False)
+        refuse_while_going(pair=sync.pair, **({"mode": Mode.RECONCILE} if chosen.get("mode") == Mode.RECONCILE else {"dry": False}))
         raise
     return run
 
@@ -226,12 +231,9 @@ def _advance_later(run: Run) -> None:
 
 _CHANGEABLE = (
     "name", "group", "mapping", "direction", "mode", "filter", "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value",
-    "left_filter", *guards.FIELDS, "interval_seconds", "crontab", "time_zone", "roster_interval_seconds", "roster_crontab",
+    "left_filter", *guards.FIELDS, *schedule.fields(), *schedule.fields(schedule.ROSTER)[:2], *schedule.fields(schedule.RECONCILE)[:2],
     "parked_days", "objective_seconds", "owner", "notes",
 )  # fmt: skip
-
-
-SCHEDULES = {"": "next_due_at", schedule.ROSTER: "roster_due_at"}  # prefix of a schedule's fields → when it is due
 
 
 def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sync] = (), **settings: Any) -> Sync:
@@ -244,7 +246,7 @@ def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sy
             pair, __ = Pair.objects.get_or_create(a=source, b=target)
         sync = Sync(pair=pair, direction=direction, **settings)
         _check(sync)
-        for prefix, due in SCHEDULES.items():
+        for prefix, due in schedule.SCHEDULES.items():
             setattr(sync, due, schedule.next_due(sync, prefix))
         sync.save()
         sync.after.set(after)
@@ -267,7 +269,7 @@ def change_sync(sync: Sync, *, by: Actor, after: Sequence[Sync] | None = None, *
         changes |= {name: [before[name], plain(getattr(sync, name))] for name in _CHANGEABLE if before[name] != plain(getattr(sync, name))}
         if not changes:
             return sync
-        for prefix, due in SCHEDULES.items():
+        for prefix, due in schedule.SCHEDULES.items():
             if changes.keys() & set(schedule.fields(prefix)):
                 setattr(sync, due, schedule.next_due(sync, prefix))
         sync.save()
@@ -299,11 +301,11 @@ def problems_of(sync: Sync) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     try:
-        sync.full_clean(exclude=["pair", *SCHEDULES.values(), "paused_at", "restored_at", "last_success_at", "roster_read_at"])
+        sync.full_clean(exclude=["pair", *schedule.SCHEDULES.values(), "paused_at", "restored_at", "last_success_at", "roster_read_at"])
     except ValidationError as error:
         found = error.message_dict
     problems = _problems_with_ends(sync, found) if hasattr(sync, "pair") else {}
-    for prefix in SCHEDULES:
+    for prefix in schedule.SCHEDULES:
         if not found.keys() & set(schedule.fields(prefix)):
             problems = schedule.problems(sync, prefix) | problems
     return found | {name: [problem] for name, problem in problems.items()}
@@ -326,7 +328,7 @@ def _problems_with_ends(sync: Sync, known: Container[str]) -> dict[str, str]:
             language.parse(sync.filter, {f.name: f.type for f in schema.fields})
         except ExpressionError as error:
             problems["filter"] = with_place(error)
-    return problems | policies.problems(sync)
+    return problems | policies.problems(sync) | agreed.problems(sync)
 
 
 def with_place(error: ExpressionError) -> str:
@@ -423,42 +425,6 @@ def set_cursor(sync: Sync, *, by: Actor, value: str, note: str, key: str = "") -
         elif known:
             known.delete()
         audit.record("sync.cursor_set", sync, by=by, changes={"cursor": [before, f"{value}, {key}" if value else None]}, note=note)
-
-
-def start_due_syncs() -> None:
-    """Start every sync that is due, each behind those that it runs after. One that finds its pair busy stays due; one that cannot run says so once and
-    waits for its next time."""
-    for sync in order.free_of(_due_syncs(""))[:200]:
-        _start_due(sync, "")
-
-
-def start_due_rosters() -> None:
-    """Have the keys of every source read whose time has come. One that finds its pair busy stays due, and goes before the sync's next run."""
-    for sync in _due_syncs(schedule.ROSTER)[:200]:
-        _start_due(sync, schedule.ROSTER, keys_only=True)
-
-
-def _due_syncs(prefix: str) -> list[Sync]:
-    """Those that are due by this schedule, the longest first, unless one of their systems rests."""
-    resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
-    due = Sync.objects.due(SCHEDULES[prefix]).exclude(resting)
-    return list(due.select_related("pair__a__system", "pair__b__system", "mapping").order_by(SCHEDULES[prefix]))
-
-
-def _start_due(sync: Sync, prefix: str, **how: Any) -> None:
-    column = SCHEDULES[prefix]
-    still_due = Sync.objects.filter(pk=sync.pk, **{column: getattr(sync, column)})
-    try:
-        with transaction.atomic():
-            if still_due.filter(paused_at=None).update(**{column: schedule.next_due(sync, prefix)}, refusal=None):
-                start_run(sync, by=Actor.schedule(), trigger="schedule", **how)
-    except PairBusy:
-        return  # the transaction is rolled back: it stays due
-    except NotPossible as error:
-        still_due.update(**{column: schedule.next_due(sync, prefix)}, refusal=texts.stored(error.text))
-        log.warning("a due sync cannot run: %s", error, extra={"sync": sync.pk})
-    except Exception:  # one that is broken must not hold up the others; it stays due and is tried at the next sweep
-        log.exception("a due sync could not be started", extra={"sync": sync.pk})
 
 
 # --- open rows --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from integration_hub.core import dispatch, outbox, texts
 from integration_hub.core.models import Heartbeat
 from integration_hub.syncs import changesets, claims, guards, openrows, restored, roster, tasks, unchanged, waiting
 from integration_hub.syncs.books import books_of, differences_of
-from integration_hub.syncs.mapping import cursor_order
-from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, Run, Sync, SyncCursor
+from integration_hub.syncs.models import ChangeSet, LogLine, PageRow, Partition, RecordDrift, Run, Sync, SyncCursor
+from integration_hub.syncs.schedule import cursor_order
 from integration_hub.syncs.states import ENDED_WHOLE, ChangeSetState, Mode, PartitionState, RunState
 
 log = logging.getLogger(__name__)
@@ -28,14 +28,19 @@ def say(run: Run, template: str, /, level: str = "info", **values: Any) -> None:
     LogLine.objects.create(run=run, level=level, text=texts.stored(Text(template, values)))
 
 
+def _first_words(run: Run) -> str:
+    if run.keys_only:
+        return _("reads the keys alone, to see what is gone")
+    return _("compares both systems field by field, writes nothing") if run.reconciles else _("compares first, writes nothing yet")
+
+
 def begin(run: Run) -> None:
     """The first worker has taken a part of it. At once: it starts to write; compared first, or dry: it compares."""
     compares = run.dry or run.keys_only or run.settings.get("compare_first", False)
     state = RunState.COMPARING if compares else RunState.WRITING
     if Run.objects.filter(pk=run.pk, state=RunState.QUEUED).update(state=state, started_at=timezone.now()):
         at_once = _("writes each page as soon as it is compared") if run.applies_id is None else _("writes what was approved")
-        compared = _("reads the keys alone, to see what is gone") if run.keys_only else _("compares first, writes nothing yet")
-        say(run, compared if compares else at_once)
+        say(run, _first_words(run) if compares else at_once)
         if run.sync is not None and run.sync.restored_at is not None:
             say(run, _("the hub was restored from a backup: looks for each record that has no link before it creates it"), "warning")
     run.refresh_from_db()
@@ -80,14 +85,18 @@ def _start_writing(run: Run) -> None:
 
 
 def _start_closing(run: Run) -> bool:
-    """Have the first partition look for deletes, where there may be some. False: there is nothing left to do but to end the run."""
-    if not (roster.may_tell_deletes(run) or openrows.may_be_gone(run)):
+    """Have the first partition look for deletes and for rejects whose record is gone, where there may be some, and for what only the target has. False:
+    there is nothing left to do but to end the run."""
+    if not (roster.may_tell_deletes(run) or openrows.may_be_gone(run) or run.reconciles):
         return False
     with transaction.atomic():
         if Run.objects.filter(pk=run.pk, state=run.state).update(state=RunState.CLOSING):
             anew = {"state": PartitionState.WAITING, "sent_at": None, "not_before": None}
             run.partitions.filter(number=1).update(position=None, read_done=False, **anew)
-            say(run, _("looks for what was deleted in {system}"), system=run.source.system.name)
+            if roster.may_tell_deletes(run) or openrows.may_be_gone(run):
+                say(run, _("looks for what was deleted in {system}"), system=run.source.system.name)
+            if run.reconciles:
+                say(run, _("lists what {system} has, and looks for what no link knows"), system=run.target.system.name)
     feed()
     return True
 
@@ -138,6 +147,8 @@ def close(run: Run, state: str) -> None:
         if state in ENDED_WHOLE and not run.dry and books.balance:
             _finish(run)
         _say_counts(run, state, counts)
+        if state in ENDED_WHOLE and any(found.total for found in RecordDrift.objects.filter(run=run)):
+            outbox.emit("drift.found", f"runs/{run.pk}", sync=run.sync_id, name=run.name)
         outbox.emit(f"run.{state}", f"runs/{run.pk}", sync=run.sync_id, name=run.name, balanced=books.balance)
     if not run.dry:
         unchanged.forget(run)

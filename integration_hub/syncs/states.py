@@ -17,6 +17,10 @@ class Direction(models.TextChoices):
 class Mode(models.TextChoices):
     FULL = "full", _("Full")
     INCREMENTAL = "incremental", _("Incremental")
+    RECONCILE = "reconcile", _("Reconcile")  # of a run: a sync reconciles beside its own mode, by hand or on a schedule of its own
+
+
+SYNC_MODES = [(mode.value, mode.label) for mode in (Mode.FULL, Mode.INCREMENTAL)]  # of a sync, with their words
 
 
 class DeletePolicy(models.TextChoices):

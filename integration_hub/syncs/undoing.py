@@ -24,7 +24,7 @@ from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile, Run
 from integration_hub.syncs.openrows import typed
-from integration_hub.syncs.prints import field_hashes, packed, unpacked
+from integration_hub.syncs.prints import field_hashes, packed, rows_of
 from integration_hub.syncs.work import Counts, Work
 
 if TYPE_CHECKING:
@@ -338,8 +338,7 @@ def _prints(work: Work, stored: Sequence[bytes | None], after: pl.DataFrame, sen
     import numpy as np
     import polars as pl
 
-    known = [bytes(one or b"") for one in stored]
-    prints = unpacked([len(one) for one in known], b"".join(known), max(work.slots, default=-1) + 1)
+    prints = rows_of(stored, max(work.slots, default=-1) + 1)
     slots = np.array(work.slots, dtype=int)
     prints[:, slots] = np.where(send, field_hashes(after, work.fields), prints[:, slots])
     return pl.Series(packed(prints), dtype=pl.Binary)

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, pairs, plans, rejects, resolving, runs, story, sync_forms, syncs, together, trace, undo
+from integration_hub.syncs.views import changes, drift, pairs, plans, rejects, resolving, runs, story, sync_forms, syncs, together, trace, undo
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -20,6 +20,7 @@ _syncs = [
     path("<int:pk>/trace/", trace.TracePage.as_view(), name="trace"),
     path("<int:pk>/story/", story.StoryPage.as_view(), name="story"),
     path("<int:pk>/story/now/", story.StoryNow.as_view(), name="story_now"),
+    path("<int:pk>/drift/", drift.DriftPage.as_view(), name="drift"),
     path("<int:pk>/undo/", undo.UndoVersion.as_view(), name="undo"),
     path("<int:pk>/cursor/", sync_forms.CursorPage.as_view(), name="cursor"),
     path("<int:pk>/pause/", syncs.PauseSync.as_view(), name="pause"),

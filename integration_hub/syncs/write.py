@@ -19,7 +19,7 @@ from django.utils import timezone
 from connectors.base import KEY, AllWritten, Changes, Connector, ConnectorError, Outcome, Result, SettingsError, SystemDown, Text, _
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import changesets, claims, guards
+from integration_hub.syncs import agreed, changesets, claims, guards
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.missing import second_look
 from integration_hub.syncs.models import ChangeSet, Link
@@ -111,7 +111,7 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         last = change_set.sending_to - 1
         rows = planned.changes.slice(first, last - first + 1)
         withheld, moved = guards.withheld_rows(work.run, rows), set(change_set.moved_rows)
-        done = settled_again(work, target, change_set, without(rows, withheld | moved))
+        done = read_back(work, target, rows, settled_again(work, target, change_set, without(rows, withheld | moved)))
         yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
@@ -124,7 +124,7 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
         moved |= claimed
         mark_sending(lease, change_set, last + 1, moved)
         started = time.monotonic()
-        done = write(work, target, change_set, rows)
+        done = read_back(work, target, rows, write(work, target, change_set, rows))
         size.took(last - first + 1, time.monotonic() - started)
         yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
@@ -157,6 +157,13 @@ def portions_of(
         system=work.system,
         reason=refused or done.outcomes[end + 1].reason,
     )
+
+
+def read_back(work: Work, target: Connector, rows: pl.DataFrame, done: Sending) -> Sending:
+    """Where a run mends drift: what was written as the target has it now, which both sides agree on from then on."""
+    if not work.run.mends_drift:
+        return done
+    return Sending(agreed.read_back(work, target, rows, done.each()), None, done.unsent, done.untold, done.stop)
 
 
 def without(rows: pl.DataFrame, some: set[int]) -> pl.DataFrame:

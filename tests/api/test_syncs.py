@@ -7,9 +7,9 @@ from django.test.utils import CaptureQueriesContext
 from integration_hub.audit.models import Entry
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models import OpenRow, Run, Sync
-from tests.syncs.conftest import USERS_TO_USERS, by, crm, finish, oa, run_now, sandbox, sandbox_server, users_sync
+from tests.syncs.conftest import USERS_TO_USERS, by, crm, few, finish, oa, run_now, sandbox, sandbox_server, users_sync
 
-__all__ = ["by", "crm", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
+__all__ = ["by", "crm", "few", "oa", "run_now", "sandbox", "sandbox_server", "users_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
 V1 = "/api/v1"
 JSON = "application/json"
@@ -141,7 +141,8 @@ def test_a_launch_with_a_word_the_hub_does_not_know_starts_nothing(api, operator
     answer = api(operator).post(f"{V1}/syncs/{users_sync.pk}/run/", {"dry_run": True}, content_type=JSON)
 
     assert answer.status_code == 400
-    assert answer.json()["errors"] == [{"detail": "dry_run is not known here. Known are: dry, full, keys, keys_only.", "pointer": "#/dry_run"}]
+    known = "dry, full, reconcile, keys, keys_only"
+    assert answer.json()["errors"] == [{"detail": f"dry_run is not known here. Known are: {known}.", "pointer": "#/dry_run"}]
     assert not Run.objects.exists()
 
 
@@ -210,6 +211,23 @@ def test_a_launch_under_a_key_takes_effect_once_and_a_busy_pair_is_a_conflict(ap
     assert dry.status_code == 201, "a dry run takes no lock"
     assert Run.objects.count() == 2
     assert client.post(address, {"keys": [""]}, content_type=JSON).status_code in (400, 409)
+
+
+def test_both_sides_are_compared_and_the_drift_is_told_by_field(api, operator, few, users_sync, run_now):
+    client, address = api(operator), f"{V1}/syncs/{users_sync.pk}"
+    run_now(users_sync)
+    (key,) = (user["id"] for user in few.records("crm", "users") if user["employee_id"] == few.records("oa", "user")[10]["userId"])
+    few.crm.change("users", key, full_name="Other")
+    assert client.get(f"{address}/drift/").json() == []
+
+    launched = client.post(f"{address}/run/", {"reconcile": True}, content_type=JSON)
+    finish(Run.objects.get(pk=launched.json()["id"]))
+    (found,) = client.get(f"{address}/drift/").json()
+
+    assert (launched.status_code, launched.json()["mode"], launched.json()["dry"]) == (201, "reconcile", True)
+    assert {name: found[name] for name in ("run", "compared", "total", "differing", "changed_fields", "unlinked", "is_mended")} == {
+        "run": launched.json()["id"], "compared": 80, "total": 1, "differing": 1, "changed_fields": {"full_name": 1}, "unlinked": 0, "is_mended": False,
+    }  # fmt: skip
 
 
 def test_a_viewer_sees_and_changes_nothing(api, viewer, users_sync):

@@ -235,3 +235,18 @@ def test_all_runs_by_a_version_since_a_time_are_undone_from_the_command_line(few
 )
 def test_an_undoing_that_cannot_be_planned_says_why(users_sync, manage, words, said):
     assert manage("undo", *words) == (2, said)
+
+
+def test_both_sides_are_compared_and_what_differs_is_applied(users_sync, few, manage, worker):
+    manage("run", NAME, "--wait")
+    few.crm.delete("users", few.records("crm", "users")[-1]["id"])
+
+    code, said = manage("run", NAME, "--reconcile", "--wait")
+    plan = Run.objects.get(mode="reconcile")
+    assert code == 0
+    assert "(reconcile)" in said
+    assert "1 not sent" in said
+    code, said = manage("apply", str(plan.pk), "--reason", "They are needed", "--wait")
+
+    assert code == 0
+    assert "1 created" in said

@@ -7,7 +7,7 @@ from connectors.base import FieldType
 from integration_hub.core import texts
 from integration_hub.core.registry import effects_of
 from integration_hub.mappings import services as mappings
-from integration_hub.syncs import services
+from integration_hub.syncs import due, services
 from integration_hub.syncs.models import Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from integration_hub.systems import services as systems
@@ -91,7 +91,7 @@ def test_a_required_target_field_that_vanishes_stops_the_sync_and_leaves_its_cur
     with pytest.raises(NotPossible, match="ERP · stores no longer has name, which it required"):
         services.start_run(Sync.objects.with_names().get(), by=by)
     Sync.objects.update(next_due_at="2026-01-01T00:00:00Z", interval_seconds=300)
-    services.start_due_syncs()
+    due.start_due_syncs()
     shops.refresh_from_db()
     assert "Publish the mapping Shops without it; the cursor stays where it is." in texts.render(shops.refusal)
     systems.accept_schema(entity, by=by)

@@ -10,8 +10,7 @@ from django.utils import timezone
 from connectors.base import FieldType, Text
 from integration_hub.core import dispatch
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import carrying, openrows, pipeline, prints, reading, services, stages, write
-from integration_hub.syncs import mapping as mapping_step
+from integration_hub.syncs import carrying, openrows, pipeline, prints, reading, schedule, services, stages, write
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, SyncCursor
 from integration_hub.syncs.work import Left
 from tests.syncs.conftest import USERS_TO_USERS, finish, published
@@ -280,7 +279,7 @@ def test_the_slots_of_both_sides_of_a_pair_differ(users_sync):
 
 
 def test_large_whole_numbers_are_ordered_as_what_they_are():
-    newest = max([("9007199254740993", "a"), ("9007199254740992", "b")], key=lambda row: mapping_step.cursor_order(FieldType.INTEGER, *row))
+    newest = max([("9007199254740993", "a"), ("9007199254740992", "b")], key=lambda row: schedule.cursor_order(FieldType.INTEGER, *row))
 
     assert newest == ("9007199254740993", "a")
 

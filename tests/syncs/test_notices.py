@@ -30,6 +30,7 @@ def test_a_streak_of_failures_is_told_once_to_those_who_ask(users_sync, person):
     first = fail()
     fail()
     fail(dry=True)
+    fail(dry=True, mode="reconcile", trigger="hand")
     mail = Mail.objects.get()
     assert (mail.person.username, mail.path) == ("operator", first.get_absolute_url())
     ended(users_sync, "succeeded")
@@ -109,3 +110,12 @@ def test_whom_rejects_are_assigned_to_is_told_with_the_note(person, users_sync, 
     assert f"Rejects that operator assigns to you: {count}." in told["approver"].body
     assert "What is asked: Ask the branch in Lyon" in told["approver"].body
     assert "/rejects/?assigned=me" in told["approver"].body
+
+
+def test_a_scheduled_reconcile_run_that_fails_is_told_for_nobody_watches_it(users_sync, person):
+    person("operator", mail_failed_runs=True)
+    for _ in range(2):
+        run = ended(users_sync, "failed", dry=True, mode="reconcile")
+        outbox.tell(outbox.emit("run.failed", f"runs/{run.pk}", sync=users_sync.pk).pk)
+
+    assert "was to reconcile" in Mail.objects.get().lines[0]["template"]

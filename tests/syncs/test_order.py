@@ -11,6 +11,7 @@ from django.utils import timezone
 from integration_hub.accounts.actor import Forbidden
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs import groups, order, services, together
+from integration_hub.syncs.due import start_due_syncs
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from tests.syncs.conftest import finish
 from tests.syncs.linked import accounts_sync, company, contacts_sync
@@ -29,7 +30,7 @@ def going():
 
 def sweep_and_finish():
     """One sweep, and what it started to its end: the names."""
-    services.start_due_syncs()
+    start_due_syncs()
     started = going()
     for run in Run.objects.live():
         finish(run)
@@ -57,10 +58,10 @@ def test_what_is_due_at_once_runs_one_after_the_other(ordered):
 def test_a_sync_waits_for_one_that_is_running_before_it(ordered):
     accounts, contacts, __ = ordered
     due(accounts)
-    services.start_due_syncs()
+    start_due_syncs()
     due(contacts, seconds=-0.001)
 
-    services.start_due_syncs()
+    start_due_syncs()
 
     assert going() == {accounts.name}
     finish(Run.objects.live().get())
@@ -99,8 +100,8 @@ def test_what_cannot_run_holds_up_nothing(ordered, company, by, state):
         due(accounts)
     due(contacts)
 
-    services.start_due_syncs()
-    services.start_due_syncs()
+    start_due_syncs()
+    start_due_syncs()
 
     assert contacts.name in going()
 

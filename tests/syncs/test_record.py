@@ -17,6 +17,7 @@ def test_a_record_created_under_an_untold_key_is_left_as_itself_where_rows_befor
             "source_key": ["third"],
             "target_key": pl.Series([None], dtype=pl.String),
             "link_id": pl.Series([None], dtype=pl.Int64),
+            "found_by": pl.Series([None], dtype=pl.String),
             "print": [b""],
             "source": [{"id": "third"}],
             "source_print": [b""],

@@ -9,7 +9,7 @@ from django.utils import timezone
 from connectors.rest import RestConnector
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
-from integration_hub.syncs import carrying, reading, services
+from integration_hub.syncs import carrying, due, reading, services
 from integration_hub.syncs.models import Link, OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.work import Work
@@ -179,9 +179,9 @@ def test_a_sync_that_is_due_has_its_keys_read_beside_its_own_schedule(changes, s
     lose(sandbox, 1)
     is_due(changes)
 
-    services.start_due_syncs()
+    due.start_due_syncs()
     assert not Run.objects.live().exists(), "its own schedule is another"
-    services.start_due_rosters()
+    due.start_due_rosters()
     run = finish(Run.objects.live().get())
 
     changes.refresh_from_db()
@@ -192,13 +192,13 @@ def test_a_sync_that_is_due_has_its_keys_read_beside_its_own_schedule(changes, s
 def test_one_that_finds_its_pair_busy_stays_due(changes, by):
     run = services.start_run(changes, by=by)
     is_due(changes)
-    due = Sync.objects.get().roster_due_at
+    then = Sync.objects.get().roster_due_at
 
-    services.start_due_rosters()
-    assert (Run.objects.live().count(), Sync.objects.get().roster_due_at) == (1, due)
+    due.start_due_rosters()
+    assert (Run.objects.live().count(), Sync.objects.get().roster_due_at) == (1, then)
 
     finish(run)
-    services.start_due_rosters()
+    due.start_due_rosters()
     assert Run.objects.live().get().keys_only
 
 
@@ -206,11 +206,11 @@ def test_a_paused_sync_reads_no_keys_until_it_is_resumed(changes, by):
     is_due(changes)
     services.pause_sync(changes, by=by)
 
-    services.start_due_rosters()
+    due.start_due_rosters()
     assert not Run.objects.live().exists()
 
     services.resume_sync(changes, by=by)
-    services.start_due_rosters()
+    due.start_due_rosters()
     assert Run.objects.live().get().keys_only
 
 
@@ -243,7 +243,7 @@ def test_where_nobody_can_tell_what_is_gone_no_keys_are_read(changes, by):
     with pytest.raises(NotPossible, match="cannot be asked for single records"):
         services.start_run(Sync.objects.get(), by=by, keys_only=True)
     is_due(changes)
-    services.start_due_rosters()
+    due.start_due_rosters()
 
     assert not Run.objects.live().exists()
     assert Sync.objects.get().refusal["template"].startswith("{entity} cannot be asked for single records")

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from connectors.base import Field, FieldType
-from integration_hub.syncs import schedule, services
+from integration_hub.syncs import due, schedule, services
 from integration_hub.syncs.models import Pair, Run, Sync
 from integration_hub.systems.models import Entity, System
 from tests.fakes import CONTACTS
@@ -65,8 +65,8 @@ def late(users_sync, by):
 
 
 def test_a_late_sync_runs_once(late):
-    services.start_due_syncs()
-    services.start_due_syncs()
+    due.start_due_syncs()
+    due.start_due_syncs()
 
     run = Run.objects.get()
     assert (run.trigger, run.actor_kind) == ("schedule", "schedule")
@@ -77,31 +77,31 @@ def test_a_late_sync_runs_once(late):
 def test_a_sync_whose_pair_is_busy_stays_due_and_runs_once_it_is_free(late, by):
     going = services.start_run(late, by=by)
 
-    services.start_due_syncs()
+    due.start_due_syncs()
     assert Run.objects.get() == going
     assert Sync.objects.due().get() == late
 
     Run.objects.filter(pk=going.pk).update(ended_at=timezone.now(), state="cancelled")
-    services.start_due_syncs()
+    due.start_due_syncs()
     assert Run.objects.count() == 2
     assert not Sync.objects.due().exists()
 
 
 def test_a_paused_sync_does_not_run_and_catches_up_once(late, by):
     services.pause_sync(late, by=by)
-    services.start_due_syncs()
+    due.start_due_syncs()
     assert not Run.objects.exists()
 
     services.resume_sync(late, by=by)
-    services.start_due_syncs()
-    services.start_due_syncs()
+    due.start_due_syncs()
+    due.start_due_syncs()
     assert Run.objects.count() == 1
 
 
 def test_a_sync_that_cannot_run_waits_for_its_next_time(late):
     late.mapping.versions.all().delete()
 
-    services.start_due_syncs()
+    due.start_due_syncs()
 
     assert not Run.objects.exists()
     assert not Sync.objects.due().exists()

@@ -1,6 +1,6 @@
 import polars as pl
 
-from integration_hub.syncs.compare import Seen
+from integration_hub.syncs.seen import Seen
 
 
 def matches(*values: str | None) -> dict[str, pl.Series]:

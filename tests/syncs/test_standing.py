@@ -3,7 +3,7 @@
 import pytest
 from django.utils import timezone, translation
 
-from integration_hub.syncs import services
+from integration_hub.syncs import due, services
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.systems.models import System
 
@@ -38,7 +38,7 @@ def test_a_due_sync_that_cannot_start_says_why_on_its_page(client, person, users
     System.objects.filter(name="CRM").update(read_only=True)
     Sync.objects.filter(pk=users_sync.pk).update(interval_seconds=60, next_due_at=timezone.now())
 
-    services.start_due_syncs()
+    due.start_due_syncs()
 
     client.force_login(person("operator"))
     assert not Run.objects.exists()

@@ -21,7 +21,7 @@ from integration_hub.syncs import freshness, guards, services, undo
 from integration_hub.syncs.api.plans import UndoingVersionSerializer
 from integration_hub.syncs.api.runs import RunSerializer, one_run, plain
 from integration_hub.syncs.api.story import StorySerializer, plain_story
-from integration_hub.syncs.models import Pair, Sync, SyncCursor
+from integration_hub.syncs.models import Pair, RecordDrift, Sync, SyncCursor
 from integration_hub.syncs.states import Freshness
 from integration_hub.syncs.story import story_of
 from integration_hub.syncs.trace import Trace, trace_record
@@ -52,17 +52,19 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
         model = Sync
         fields = (
             "id", "name", "group", "after", "source", "target", "mapping", "mapping_name", "mode", "filter", "interval_seconds", "crontab", "time_zone",
-            "roster_interval_seconds", "roster_crontab",
+            "roster_interval_seconds", "roster_crontab", "reconcile_interval_seconds", "reconcile_crontab",
             "lookback_seconds", "compare_first", "deletes", "mark_field", "mark_value", "left_filter", *guards.FIELDS, "parked_days",
             "objective_seconds", "owner", "notes", "standing", "behind_seconds", "open_count", "last_run", "next_due_at", "roster_due_at",
-            "roster_read_at", "paused_at", "last_success_at", "made_at",
+            "roster_read_at", "reconcile_due_at", "paused_at", "last_success_at", "made_at",
         )  # fmt: skip
-        read_only_fields = ("next_due_at", "roster_due_at", "roster_read_at", "paused_at", "last_success_at", "made_at")
+        read_only_fields = ("next_due_at", "roster_due_at", "roster_read_at", "reconcile_due_at", "paused_at", "last_success_at", "made_at")
         extra_kwargs = {
             "mode": {"required": False},
             "roster_interval_seconds": {"help_text": "How often an incremental sync reads the source's keys alone, to see what is gone."},
             "roster_crontab": {"help_text": "The same by a crontab."},
             "roster_read_at": {"help_text": "When the keys were last read to their end."},
+            "reconcile_interval_seconds": {"help_text": "How often both systems are compared field by field."},
+            "reconcile_crontab": {"help_text": "The same by a crontab."},
         }
 
     def _standing(self, sync: Sync) -> freshness.Standing:
@@ -92,8 +94,38 @@ class SyncSerializer(KnownNames, serializers.ModelSerializer[Sync]):
 class LaunchSerializer(KnownNames, serializers.Serializer[Any]):
     dry = serializers.BooleanField(default=False, help_text="Compare only; write nothing.")
     full = serializers.BooleanField(default=False, help_text="Read everything, even where the sync is incremental.")
+    reconcile = serializers.BooleanField(default=False, help_text="Compare all of both systems field by field; what differs becomes a plan.")
     keys = serializers.ListField(child=serializers.CharField(), allow_null=True, default=None, help_text="Only the source records with these keys.")
     keys_only = serializers.BooleanField(default=False, help_text="Only the keys, of all records: to see what is gone.")
+
+
+class DriftSerializer(serializers.ModelSerializer[RecordDrift]):
+    """How far the records of the target had drifted when a reconcile run compared both sides."""
+
+    compared = serializers.SerializerMethodField(help_text="Records of the source that were compared.")
+    differing = serializers.IntegerField(help_text="Records of the target that hold something else than was agreed.")
+    gone = serializers.IntegerField(help_text="Linked records that the target no longer has.")
+    missing = serializers.IntegerField(help_text="Records of the source that never arrived.")
+    surplus = serializers.IntegerField(help_text="Records of the target whose source record is deleted, where deletes are followed.")
+    due = serializers.IntegerField(help_text="Changed in the source alone, and read by the next run anyway: no drift.")
+    changed_fields = serializers.DictField(source="fields", child=serializers.IntegerField(), help_text="Field → of how many differing records.")
+    unlinked = serializers.IntegerField(allow_null=True, help_text="Records of the target that no link knows; null: it could not be listed.")
+    unlinked_keys = serializers.ListField(child=serializers.CharField(), help_text="Of some of them.")
+    ended_at = serializers.DateTimeField(source="run.ended_at")
+    is_mended = serializers.BooleanField(help_text="Whether what was approved of its plan is written.")
+
+    class Meta:
+        model = RecordDrift
+        fields = (
+            "run", "ended_at", "compared", "total", "differing", "gone", "missing", "surplus", "due", "changed_fields", "unlinked", "unlinked_keys",
+            "is_mended",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    total = serializers.IntegerField(help_text="Records to mend.")
+
+    def get_compared(self, drift: RecordDrift) -> int:
+        return drift.run.sums()["produced"]
 
 
 class TracedFieldSerializer(serializers.Serializer[Any]):
@@ -160,6 +192,7 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
     permissions = {
         "create": "syncs.change", "partial_update": "syncs.change", "destroy": "syncs.delete", "run": "syncs.run",
         "trace": "records.view", "pause": "syncs.cancel", "resume": "syncs.cancel", "set_cursor": "syncs.change", "undo": "plans.undo", "story": "records.view",
+        "drift": "records.view",
     }  # fmt: skip
     serializer_class = SyncSerializer
     queryset = Sync.objects.none()
@@ -222,6 +255,13 @@ class SyncViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, view
         if not key:
             raise ValidationError({"key": _("Name a record by its key.")})
         return Response(plain_story(story_of(self.get_object(), key, by=self.by, after=request.query_params.get("after", ""))))
+
+    @extend_schema(responses=DriftSerializer(many=True), filters=False)
+    @action(detail=True, filterset_fields=None, pagination_class=None)
+    def drift(self, request: Request, pk: str) -> Response:
+        """What its last thirty reconcile runs have found, newest first. The run of each is the plan that mends it."""
+        found = RecordDrift.objects.of(self.get_object()).select_related("run")[: freshness.SHOWN_RUNS]
+        return Response(DriftSerializer(found, many=True).data)
 
     @extend_schema(request=UndoingVersionSerializer, responses={201: RunSerializer})
     @action(detail=True, methods=["post"])

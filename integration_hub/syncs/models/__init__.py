@@ -4,6 +4,7 @@ Nothing is written for a record that did not change. Per page there is a page ro
 """
 
 from integration_hub.syncs.models.changesets import ChangeSet, Claim, OutcomeFile
+from integration_hub.syncs.models.drift import RecordDrift
 from integration_hub.syncs.models.openrows import NOBODY, Mend, OpenRow, OpenRowQuerySet
 from integration_hub.syncs.models.pairs import Link, LinkQuerySet, Pair, PairQuerySet, Slot
 from integration_hub.syncs.models.runs import (
@@ -43,6 +44,7 @@ __all__ = [
     "Partition",
     "PartitionQuerySet",
     "PlanApproval",
+    "RecordDrift",
     "Run",
     "RunQuerySet",
     "Slot",

@@ -109,9 +109,11 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["pair"], condition=Q(ended_at=None, dry=False), name="one_writing_run_of_a_pair"),
+            models.UniqueConstraint(fields=["pair"], condition=Q(ended_at=None, mode=Mode.RECONCILE), name="one_reconcile_run_of_a_pair"),
         ]
         indexes = [
             models.Index(fields=["sync", "-id"], name="runs_of_a_sync"),
+            models.Index(fields=["sync", "-id"], name="runs_that_reconcile", condition=Q(mode=Mode.RECONCILE)),
             models.Index(fields=["state", "-id"], name="runs_by_state"),
             models.Index(fields=["trigger", "-id"], name="runs_by_trigger"),
             models.Index(fields=["made_at"], name="runs_by_time"),
@@ -148,9 +150,19 @@ class Run(models.Model):
         return self.pair.side(self.target_side)
 
     @property
+    def reconciles(self) -> bool:
+        """Whether it compares with the target itself instead of prints, and so finds drift. It always ends as a plan."""
+        return self.mode == Mode.RECONCILE
+
+    @property
     def is_undo(self) -> bool:
         """Whether it applies a plan that undoes: what it deletes is not gone in the source."""
         return self.applies is not None and self.applies.plan is not None and self.applies.plan.undoes is not None
+
+    @property
+    def mends_drift(self) -> bool:
+        """Whether it applies the plan of a reconcile run: what it writes is read back."""
+        return self.applies is not None and self.applies.plan is not None and self.applies.plan.reconciles
 
     def sums(self) -> dict[str, int]:
         """COUNTS of this run: of its partitions while it lives, as kept once it has ended."""

@@ -16,13 +16,13 @@ from django.utils.translation import gettext_lazy as _
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models.pairs import Pair
 from integration_hub.syncs.models.visible import VisibleQuerySet
-from integration_hub.syncs.states import DeletePolicy, Direction, LeftFilter, Mode, RunState, Side
+from integration_hub.syncs.states import SYNC_MODES, DeletePolicy, Direction, LeftFilter, Mode, RunState, Side
 from integration_hub.systems.models import Entity
 
 
 class SyncQuerySet(VisibleQuerySet):
     def due(self, by: str = "next_due_at") -> Self:
-        """Those whose time has come, by this column: also `roster_due_at`."""
+        """Those whose time has come, by this column; see `schedule.SCHEDULES`."""
         return self.filter(paused_at=None, **{f"{by}__lte": Now()})
 
     def with_names(self) -> SyncQuerySet:
@@ -57,7 +57,7 @@ class Sync(models.Model):
     pair = models.ForeignKey(Pair, models.PROTECT, related_name="syncs")
     direction = models.CharField(_("direction"), max_length=10, choices=Direction, default=Direction.A_TO_B)
     mapping = models.ForeignKey(Mapping, models.PROTECT, related_name="syncs", verbose_name=_("mapping"))
-    mode = models.CharField(_("mode"), max_length=20, choices=Mode, default=Mode.INCREMENTAL)
+    mode = models.CharField(_("mode"), max_length=20, choices=SYNC_MODES, default=Mode.INCREMENTAL)
     filter = models.TextField(_("filter"), blank=True)  # an expression over the source's fields; only what it is true for is taken
     lookback_seconds = models.PositiveIntegerField(_("read again, seconds"), default=60)
     compare_first = models.BooleanField(_("compare all before writing"), default=False)
@@ -78,11 +78,14 @@ class Sync(models.Model):
     # When an incremental sync reads the source's keys alone, to see what is gone. Both empty: never.
     roster_interval_seconds = models.PositiveIntegerField(_("look for deletes every … seconds"), null=True, blank=True)
     roster_crontab = models.CharField(_("look for deletes, crontab"), max_length=100, blank=True, default="")
+    reconcile_interval_seconds = models.PositiveIntegerField(_("reconcile every … seconds"), null=True, blank=True)
+    reconcile_crontab = models.CharField(_("reconcile by crontab"), max_length=100, blank=True, default="")
     parked_days = models.PositiveSmallIntegerField(_("wait for links, days"), default=7, validators=[MinValueValidator(1), MaxValueValidator(365)])
     objective_seconds = models.PositiveIntegerField(_("at most behind, seconds"), null=True, blank=True)
     after = models.ManyToManyField("self", symmetrical=False, related_name="before", blank=True, verbose_name=_("runs after"))
     next_due_at = models.DateTimeField(null=True, db_index=True)
     roster_due_at = models.DateTimeField(null=True, db_index=True)
+    reconcile_due_at = models.DateTimeField(null=True, db_index=True)
     roster_read_at = models.DateTimeField(null=True)  # when the last run over the keys alone that succeeded had begun to read
     paused_at = models.DateTimeField(null=True)
     refusal = models.JSONField(null=True, blank=True)  # a text: why it could not be started when it was due; null once it could

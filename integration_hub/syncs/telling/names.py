@@ -44,6 +44,8 @@ def schedule_words(sync: Sync, prefix: str = "") -> str:
 
 
 def mode_words(mode: str) -> str:
+    if mode == Mode.RECONCILE:
+        return _("both systems, field by field")
     return _("changes only") if mode == Mode.INCREMENTAL else _("everything each time")
 
 

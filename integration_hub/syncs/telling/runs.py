@@ -17,9 +17,10 @@ from integration_hub.core.parts import Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, clock, duration, number
 from integration_hub.syncs import guards, plans
 from integration_hub.syncs.books import books_of, differences_of
-from integration_hub.syncs.models import OpenRow, Partition, Run
+from integration_hub.syncs.models import OpenRow, Partition, RecordDrift, Run
 from integration_hub.syncs.progress import Headway, compares_first
 from integration_hub.syncs.states import ENDED_WHOLE, Mode, OpenState, PartitionState, RunState, Trigger
+from integration_hub.syncs.telling.drift import records_apart
 from integration_hub.syncs.telling.names import Words, started_by
 
 RUN_STATES = {
@@ -68,7 +69,8 @@ def _state_word(run: Run) -> str:
     if run.cancel_at and run.is_live:
         return _("Being cancelled")
     if run.dry and run.state in (*ENDED_WHOLE, RunState.COMPARING):
-        return _("Dry run: {state}").format(state=run.get_state_display())
+        words = _("Reconcile: {state}") if run.reconciles else _("Dry run: {state}")
+        return words.format(state=run.get_state_display())
     return str(run.get_state_display())
 
 
@@ -227,6 +229,8 @@ def _tell_undo(run: Run) -> Words:
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     if run.undoes is not None:
         return _tell_undo(run)
+    if run.reconciles:
+        return _tell_reconcile(run, counts)
     target = run.target.system.name
     would = counts["not_sent"]
     missed = sum(counts[name] for name in (*MISSED, "parked"))
@@ -244,6 +248,22 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
         rejects = ngettext("{n} would be left.", "{n} would be left.", missed).format(n=number(missed))
         following += [" " if following else "", Link(rejects, f"{reverse('rejects:list')}?run={run.pk}")]
     return said, following, bool(would)
+
+
+def _tell_reconcile(run: Run, counts: dict[str, int]) -> Words:
+    """How many records are to be mended, and where they can be seen."""
+    drift = RecordDrift.objects.filter(run=run).first()
+    if drift is None:  # it has ended as it was before it counted
+        return _("Both sides were compared, and nothing was counted."), [], False
+    following: list[str | Link] = []
+    if drift.total:
+        before, __, after = _("look at {drift}; what is right of the plan can be approved and applied.").partition("{drift}")
+        where: list[str | Link] = [Link(_("the drift by field and record"), reverse("syncs:drift", args=[run.sync_id]))] if run.sync_id else []
+        following = [before, *where, after] if where else []
+    if missed := sum(counts[name] for name in MISSED):
+        left = ngettext("{n} could not be compared.", "{n} could not be compared.", missed).format(n=number(missed))
+        following += [" " if following else "", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
+    return records_apart(drift, run), following, bool(drift.total)
 
 
 def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:

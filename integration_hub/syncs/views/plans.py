@@ -14,13 +14,14 @@ from django.utils.translation import gettext_lazy, ngettext
 from integration_hub.core.pages import Filter, read_filters
 from integration_hub.core.parts import Act, Fact, Link
 from integration_hub.core.templatetags.hub import number
-from integration_hub.syncs import plans
+from integration_hub.syncs import agreed, plans
 from integration_hub.syncs.forms import ApprovalForm
 from integration_hub.syncs.journal import changes_of
 from integration_hub.syncs.models import Run
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.telling.plans import plan_verdict
 from integration_hub.syncs.views.runs import OfRun, OnRun
+from integration_hub.syncs.views.syncs import reconcile_act
 
 FIELDS_SHOWN = 10
 KEPT_SHOWN = 8
@@ -96,6 +97,8 @@ class PlanPage(OfPlan):
     def again(self, plan: Run) -> list[Act]:
         if plan.sync_id is None or plan.undoes is not None or not self.by.allows("syncs.run"):
             return []
+        if plan.reconciles and plan.sync is not None:
+            return [reconcile_act(plan.sync, primary=True, quiet=False)] if agreed.refusal(plan.sync) is None else []
         return [Act(_("Dry run"), post=reverse("syncs:run", args=[plan.sync_id]), values={"dry": "1"}, primary=True)]
 
 

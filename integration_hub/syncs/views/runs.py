@@ -197,9 +197,11 @@ class RunPage(OfRun):
         plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
         if plan is not None and self.by.allows("records.view"):
             acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
+        if run.reconciles and run.sync_id and self.by.allows("records.view"):
+            acts.append(Act(_("Drift"), href=reverse("syncs:drift", args=[run.sync_id])))
         if run.sync_id and self.by.allows("syncs.run"):
             again = reverse("syncs:run", args=[run.sync_id])
-            if run.dry and run.undoes is None and counts["not_sent"]:
+            if run.dry and run.undoes is None and not run.reconciles and counts["not_sent"]:
                 note = _("The run compares everything anew and writes what it finds then.")
                 acts.append(Act(_("Run now"), post=again, icon="play_arrow", confirm=_("Run {name}?").format(name=run.name), note=note))
             elif run.state in (RunState.FAILED, RunState.CANCELLED) and not run.dry and run.applies is None:
@@ -229,7 +231,8 @@ class RunPage(OfRun):
             {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
         ]
         if run.dry:
-            rows.insert(1, {"name": _("Dry run"), "value": _("writes nothing, moves no cursor")})
+            word = _("Reconcile") if run.reconciles else _("Dry run")
+            rows.insert(1, {"name": word, "value": _("writes nothing, moves no cursor")})
         if run.undoes is not None:
             undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
             more = len(run.undoes["runs"]) - 1

@@ -23,14 +23,15 @@ from integration_hub.core.paging import key_page
 from integration_hub.core.parts import Act, Link
 from integration_hub.core.templatetags.hub import capped, clock
 from integration_hub.mappings.references import entities_pointed_to
-from integration_hub.syncs import groups, guards, policies, schedule, services
+from integration_hub.syncs import agreed, groups, guards, policies, schedule, services
 from integration_hub.syncs.causes import causes_of
 from integration_hub.syncs.freshness import CAP, Standing, last_runs, standing, standings_of
-from integration_hub.syncs.mapping import NUMBERS
 from integration_hub.syncs.models import Link as RecordLink
 from integration_hub.syncs.models import OpenRow, Run, Sync, SyncCursor
+from integration_hub.syncs.schedule import NUMBERS
 from integration_hub.syncs.services import NotPossible, PairBusy
 from integration_hub.syncs.states import ENDED_WHOLE, Freshness, Mode
+from integration_hub.syncs.telling.drift import drift_of, drift_verdict
 from integration_hub.syncs.telling.names import from_to, mode_words, schedule_words
 from integration_hub.syncs.telling.syncs import (
     bars_legend,
@@ -221,6 +222,7 @@ class SyncPage(OfSync):
             "legend": bars_legend(runs),
             "policies": self.policies(sync),
             "decisions": decisions_about(sync, self.by),
+            "drift": drift_verdict(drift_of(sync)),
             "may_change": self.by.allows("syncs.change"),
         }
 
@@ -252,6 +254,8 @@ class SyncPage(OfSync):
                     confirm=_("Read everything of {source}?").format(source=sync.source.system.name), note=note,
                 )
             )  # fmt: skip
+            if agreed.refusal(sync) is None:
+                acts.append(reconcile_act(sync))
             acts.append(Act(_("Run these records…"), href=reverse("syncs:records", args=[sync.pk]), quiet=True))
             if policies.why_no_rosters(sync) is None:
                 note = _("The keys alone are read; each that is missing is looked up once more before its record counts as deleted.")
@@ -308,6 +312,7 @@ class SyncPage(OfSync):
             },
             {"name": _("Written twice"), "value": written_twice(sync)},
             {"name": _("Deletes"), "value": deletes_policy(sync)},
+            {"name": _("Reconciles"), "value": schedule_words(sync, schedule.RECONCILE)},
             {"name": _("Without asking"), "value": limits_told(sync)},
         ]
         if schedule.is_set(sync, schedule.ROSTER):
@@ -357,6 +362,14 @@ def _decisive(sync: Sync) -> list[Run]:
     return [run]
 
 
+def reconcile_act(sync: Sync, *, primary: bool = False, quiet: bool = True) -> Act:
+    """The button that compares both sides."""
+    note = _("All of both systems is read and compared field by field. Nothing is written; what differs becomes a plan.")
+    ask = _("Compare {source} and {target} field by field?").format(source=sync.source.system.name, target=sync.target.system.name)
+    where = reverse("syncs:run", args=[sync.pk])
+    return Act(_("Reconcile"), post=where, values={"reconcile": "1"}, primary=primary, quiet=quiet, confirm=ask, note=note)
+
+
 class OnSync(HubAction):
     """A button about one sync."""
 
@@ -377,8 +390,8 @@ class RunNow(OnSync):
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
         try:
-            asked = request.POST
-            run = services.start_run(self.sync, by=self.by, dry="dry" in asked, full="full" in asked, keys_only="keys_only" in asked)
+            how: dict[str, Any] = {name: name in request.POST for name in ("dry", "full", "reconcile", "keys_only")}
+            run = services.start_run(self.sync, by=self.by, **how)
         except PairBusy as busy:  # refused on the page of the run that is in the way, where it can be followed or cancelled
             self.to = busy.run.get_absolute_url()
             raise

@@ -46,6 +46,7 @@ class Command(BaseCommand):
         run.add_argument("name", metavar="NAME")
         run.add_argument("--dry-run", action="store_true", help=_("Compare only; write nothing."))
         run.add_argument("--full", action="store_true", help=_("Read everything, even where the sync is incremental."))
+        run.add_argument("--reconcile", action="store_true", help=_("Compare both systems field by field; what differs becomes a plan."))
         run.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
         run.add_argument("--keys-only", action="store_true", help=_("Only the keys, of all records: to see what is gone."))
         self._add_waiting(run)
@@ -112,15 +113,8 @@ class Command(BaseCommand):
         if options["keys"] is not None and not "".join(options["keys"]).strip():
             raise CommandError(_("Name at least one record by its key."), returncode=WRONG)
         with _refusals():
-            run = services.start_run(
-                sync,
-                by=self.by,
-                dry=options["dry_run"],
-                full=options["full"],
-                keys=options["keys"],
-                keys_only=options["keys_only"],
-                trigger="command",
-            )
+            chosen = {name: options[name] for name in ("full", "reconcile", "keys", "keys_only")}
+            run = services.start_run(sync, by=self.by, dry=options["dry_run"], trigger="command", **chosen)
         return self._started(run, options)
 
     def _apply(self, options: dict[str, Any]) -> int:
@@ -253,7 +247,7 @@ class Command(BaseCommand):
         counts = run.sums()
         told = ", ".join(f"{count:,} {_COUNTS[name]}" for name, count in counts.items() if count and name in _COUNTS)
         spent = ((run.ended_at or timezone.now()) - run.started_at).total_seconds() if run.started_at else 0
-        dry = f" ({_('dry run')})" if run.dry else ""
+        dry = f" ({_('reconcile') if run.reconciles else _('dry run')})" if run.dry else ""
         self.stdout.write(f"{_('Run {number} of {name}').format(number=run.pk, name=run.name)}{dry}: {run.get_state_display()}, {_duration(spent)}")
         self.stdout.write(f"  {told or _('nothing read')}")
         if not run.is_live and (absent := absent_words(run, counts)):

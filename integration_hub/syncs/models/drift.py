@@ -1,0 +1,63 @@
+"""What reconcile runs have found."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+
+from integration_hub.syncs.models.runs import Run, RunQuerySet
+from integration_hub.syncs.models.syncs import Sync
+from integration_hub.syncs.states import ENDED_WHOLE
+
+
+class RecordDriftQuerySet(models.QuerySet["RecordDrift"]):
+    def of(self, sync: Sync) -> Self:
+        """What the reconcile runs of a sync that went through have found, newest first."""
+        found: Self = self.filter(run__sync=sync, run__state__in=ENDED_WHOLE).order_by("-run").annotate(mended=Exists(self._mending()))
+        return found
+
+    def open(self) -> Self:
+        """What the last reconcile run of each sync has found and no plan has mended since."""
+        whole = self.filter(run__state__in=ENDED_WHOLE, run__sync__isnull=False)
+        newer = RecordDrift.objects.filter(run__sync=OuterRef("run__sync"), run__state__in=ENDED_WHOLE, run__gt=OuterRef("run"))
+        any_at_all = Q(differing__gt=0) | Q(gone__gt=0) | Q(missing__gt=0) | Q(surplus__gt=0)
+        return whole.filter(any_at_all).filter(~Exists(newer)).filter(~Exists(self._mending()))
+
+    def _mending(self) -> RunQuerySet:
+        return Run.objects.filter(applies__plan=OuterRef("run"), state__in=ENDED_WHOLE)
+
+
+class RecordDrift(models.Model):
+    """How far the records of a target had drifted when a reconcile run compared both sides: small, so that it makes a trend and outlives the changes.
+
+    (That the schema of an entity is another is no drift of records; see syncs/drift.py.)
+    """
+
+    run = models.OneToOneField(Run, models.CASCADE, related_name="drift")
+    differing = models.PositiveIntegerField()  # records of the target that hold something else than was agreed, or than the source would send
+    gone = models.PositiveIntegerField()  # linked ones that the target no longer has
+    missing = models.PositiveIntegerField()  # records of the source that never arrived
+    surplus = models.PositiveIntegerField()  # records of the target whose source record is deleted, where deletes are followed
+    due = models.PositiveIntegerField()  # changed in the source alone, and read by the next run anyway: no drift
+    fields = models.JSONField()  # field of the target → of how many differing records
+    unlinked = models.PositiveIntegerField(null=True)  # records of the target that no link knows; null: it could not be listed
+    unlinked_keys = models.JSONField(default=list)  # of some of them
+
+    objects = RecordDriftQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.run_id}: {self.total}"
+
+    @property
+    def total(self) -> int:
+        """Records to mend. What no link knows is told and left alone, so it does not count."""
+        return self.differing + self.gone + self.missing + self.surplus
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether what was approved of its plan is written."""
+        if "mended" in self.__dict__:  # asked for a whole list at once
+            return bool(self.__dict__["mended"])
+        return Run.objects.filter(applies__plan=self.run_id, state__in=ENDED_WHOLE).exists()
