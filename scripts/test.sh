@@ -10,7 +10,7 @@ service() { # its address, or nothing where it is missing and may be
 }
 
 echo "tests on SQLite"
-$python -m pytest -n 2 -q --ignore tests/browser --cov --cov-report=
+$python -m pytest -n 3 -q --ignore tests/browser --cov --cov-report=
 
 # In a process of their own: the browser's driver keeps an event loop going in the thread of the tests.
 echo "tests in the browser"
@@ -22,7 +22,7 @@ redis=$(service redis)
 if [ -n "$postgresql" ]; then
   export DATABASE_URL="${postgresql}_$$"
   echo "tests that use the database, on PostgreSQL${rabbitmq:+ with RabbitMQ}"
-  BROKER_URL="${rabbitmq:-memory://}" $python -m pytest -n 2 -q --ignore tests/browser --only-database
+  BROKER_URL="${rabbitmq:-memory://}" $python -m pytest -n 3 -q --ignore tests/browser --only-database
   if [ -n "$redis" ]; then
     echo "tests that go over the broker, on PostgreSQL with Redis"
     BROKER_URL="$redis" $python -m pytest -q -m broker

@@ -33,8 +33,10 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
     def make() -> None:
         try:
             made = iter(pages)
-            while room.acquire() and not stopped.is_set():
-                ready.put(next(made, _END))
+            page: object = None
+            while page is not _END and room.acquire() and not stopped.is_set():
+                page = next(made, _END)
+                ready.put(page)
         except BaseException as error:  # handed on to the caller, whatever it is (Polars' PanicException is no Exception)
             ready.put(_Failed(error))
         finally:

@@ -92,6 +92,7 @@ def _drop_changes(run: Run | None) -> bool:
     removable = ChangeSet.objects.filter(run=run).exclude(state=ChangeSetState.SENDING).exclude(pk__in=wanted)
     Run.objects.filter(pk=run.pk, changes_kept=True).update(changes_kept=False)  # first, so that pages tell why there are only some
     if not _delete_some(removable):
+        PageRow.objects.filter(partition__run=run).exclude(agreed="").update(agreed="")  # of which nobody can tell any more what has changed since
         changesets.sweep_orphans(run.pk)
         Run.objects.filter(pk=run.pk).update(changes_size=0)
     return True

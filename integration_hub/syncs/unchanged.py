@@ -50,7 +50,7 @@ def begun(run: Run) -> dict[str, object]:
         return {}  # links will be written of what earlier runs had on its way
     last = Run.objects.filter(pair=run.pair_id, dry=False, started_at__isnull=False).exclude(pk=run.pk).order_by("-started_at", "-pk").first()
     fits = last is not None and last.sync_id == run.sync_id and last.mapping_version_id == run.mapping_version_id and last.direction == run.direction
-    usable = fits and last is not None and agrees(last) and last.ended_at is not None and "agreed" in last.settings
+    usable = fits and last is not None and last.changes_kept and agrees(last) and last.ended_at is not None and "agreed" in last.settings
     return {"agreed": last.pk if usable and last is not None else None}
 
 
@@ -97,7 +97,7 @@ class Unchanged:
         import numpy as np
         import polars as pl
 
-        before = Run.objects.filter(pk=work.run.settings.get("agreed"), parts=work.run.parts).first()
+        before = Run.objects.filter(pk=work.run.settings.get("agreed"), parts=work.run.parts, changes_kept=True).first()
         if before is None:
             return None
         number = work.partition.number

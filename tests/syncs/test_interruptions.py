@@ -45,7 +45,7 @@ def many(few, monkeypatch):
 
 
 def test_a_worker_killed_after_a_page_is_resumed_at_the_next_and_the_totals_are_those_of_an_undisturbed_run(few, users_sync, run_now, by):
-    few.oa.has(user=3000)
+    few.oa.has(user=5000)
     undisturbed = run_now(users_sync)
     few.crm.has(users=5)
     Link.objects.all().delete()
@@ -55,7 +55,7 @@ def test_a_worker_killed_after_a_page_is_resumed_at_the_next_and_the_totals_are_
     partition = run.partitions.get()
     assert carry_until_killed(partition, "after commit", at=1)
     partition.refresh_from_db()
-    assert 0 < partition.read_count < 3000
+    assert 0 < partition.read_count < 5000
     let_the_lease_run_out(partition)
     few.forget()
     finish(run)

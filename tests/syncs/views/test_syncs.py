@@ -163,11 +163,11 @@ def test_all_that_is_wrong_with_a_sync_is_told_at_once_each_at_its_field(enter, 
     without_ends = press(client, "syncs:new", **wrong, name="").context["form"].errors
     edited = press(client, "syncs:edit", users_sync.pk, **wrong | {"time_zone": "UTC"}, mapping=users_sync.mapping_id, name="x" * 201)
 
-    assert new.keys() == {"mapping", "name", "filter", "time_zone", "lookback_seconds"}
+    assert new.keys() == {"mapping", "name", "filter", "crontab", "time_zone", "lookback_seconds"}
     assert new["name"] == ["Sync with this Name already exists."]
     assert new["mapping"] == ["This field is required."]
     assert new["time_zone"] == ["There is no time zone Mars/Olympus; names look like Asia/Shanghai."]
-    assert without_ends.keys() == {"source", "target", "mapping", "name", "time_zone", "lookback_seconds"}
+    assert without_ends.keys() == {"source", "target", "mapping", "name", "crontab", "time_zone", "lookback_seconds"}
     assert edited.context["form"].errors.keys() == {"name", "filter", "crontab", "lookback_seconds"}
     assert f"Edit {users_sync.name}" in edited.content.decode()
 
