@@ -402,13 +402,13 @@ def test_named_records_or_keys_alone_cannot_be_reconciled(users_sync, by, asked,
     assert said in str(refusal.value)
 
 
-def test_a_reconcile_run_takes_nothing_as_agreed_and_leaves_nothing_to_be_taken_so(users_sync, run_now, by):
+def test_a_reconcile_run_takes_nothing_as_agreed_and_leaves_nothing_to_be_taken_so(users_sync, run_now, compared):
     assert "agreed" in run_now(users_sync, full=True).settings
-    run = finish(services.start_run(users_sync, by=by, reconcile=True))
 
-    assert run.state == "succeeded", run.error
+    run, __ = compared(users_sync)
+
     assert "agreed" not in run.settings
-    assert not PageRow.objects.filter(partition__run=run).exclude(agreed="").exists()
+    assert set(PageRow.objects.filter(partition__run=run).values_list("agreed", flat=True)) == {""}
 
 
 def test_a_target_that_may_not_be_listed_is_compared_all_the_same(few, users_sync, run_now, compared, by):
