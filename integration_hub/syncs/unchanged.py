@@ -16,7 +16,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from integration_hub.core import storage
 from integration_hub.syncs import changesets, roster
-from integration_hub.syncs.models import ChangeSet, PageRow, Run
+from integration_hub.syncs.models import ChangeSet, Link, PageRow, Run
 from integration_hub.syncs.states import ChangeSetState, Mode, Trigger
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def begun(run: Run) -> dict[str, object]:
     last = Run.objects.filter(pair=run.pair_id, dry=False, started_at__isnull=False).exclude(pk=run.pk).order_by("-started_at", "-pk").first()
     fits = last is not None and last.sync_id == run.sync_id and last.mapping_version_id == run.mapping_version_id and last.direction == run.direction
     usable = fits and last is not None and last.changes_kept and agrees(last) and last.ended_at is not None and "agreed" in last.settings
+    usable = usable and Link.objects.live(run.pair_id).exists()  # else somebody has begun anew behind our back
     return {"agreed": last.pk if usable and last is not None else None}
 
 
