@@ -8,7 +8,7 @@ RUN := .venv/bin/python
 CHECKING := HUB_TESTING=1 BROKER_URL=memory:// DATA_DIR=.venv/checking
 
 .DEFAULT_GOAL := help
-.PHONY: help run backup restore test lint format types layers migrations messages bench faults pictures vendor lock environment development
+.PHONY: help run backup restore test coverage lint format types layers migrations messages bench faults pictures vendor lock environment development
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -18,6 +18,9 @@ run: environment ## Run the hub with its demo on http://localhost:8000 (PORT=800
 
 test: lint ## All of lint, then all tests on SQLite, and those that use the database on PostgreSQL with RabbitMQ
 	@sh scripts/test.sh
+
+coverage: development ## Which lines the tests on SQLite reach, into a table
+	@exec $(RUN) -m pytest -n 2 --dist worksteal -q --ignore tests/browser --cov --cov-report=term:skip-covered
 
 lint: format types layers migrations ## Format, style, types, layers and migrations
 

@@ -43,7 +43,11 @@ def pytest_addoption(parser):
     parser.addoption("--only-database", action="store_true", help="run only the tests that use the database (for a second database)")
 
 
+LONG = ("tests/faults/", "tests/test_start.py", "tests/test_install.py", "tests/core/test_takeup.py")  # they start whole hubs, and mostly wait
+
+
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))  # first, while other processes have something else to do
     if config.getoption("--only-database"):
         using = [
             item for item in items if item.get_closest_marker("django_db") or {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))

@@ -23,7 +23,10 @@ EXEMPT = {
     "core.overview.gather": "each part of the overview asks by itself",
     "core.pages.entries_for": "each entry says what it asks for",
     "core.palette.find": "each kind of what is found asks by itself",
+    "syncs.decisions.accept": "the answer to a decision, called by approvals.services.decide, which asks",
     "syncs.decisions.refuse": "the answer to a decision, called by approvals.services.decide, which asks",
+    "syncs.notices.tell_assigned": "writes to whom its caller, which asks, has assigned rejects",
+    "syncs.plans.write_approved": "the one way to write what was approved, of those that approve, which ask",
     "syncs.services.create_run": "the one way to a run of those that launch one, which ask",
 }
 # Those that show nothing, or less, to who may not.
@@ -38,7 +41,6 @@ SHOWS_LESS = {
 # Those that have to look before they can ask, and so are tried with real things elsewhere.
 LOOKS_FIRST = {
     "blueprints.demo.look_around": "asks for each system of the demo",
-    "syncs.decisions.accept": "called by approvals.services.decide, which asks",
     "syncs.decisions.raise_limit": "called by approvals.services.decide, which asks",
     "syncs.groups.pause_group": "asks for each sync of the group",
     "syncs.groups.resume_group": "asks for each sync of the group",
