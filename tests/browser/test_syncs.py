@@ -115,7 +115,7 @@ def test_a_sync_is_made_with_the_mappings_that_fit(signed_in, users_sync, clean,
     page.get_by_label("Target", exact=True).select_option(label="CRM · Users")
     page.get_by_label("Mapping", exact=True).select_option(label="Users")
     page.get_by_label("Name", exact=True).fill("Nightly users")
-    page.get_by_label("By crontab").check()
+    page.get_by_role("radiogroup", name="Schedule", exact=True).get_by_label("By crontab").check()
     page.locator("#id_crontab").fill("0 2 * * 1-5")
     expect(page.locator("#due")).to_contain_text("Next due:")
     clean(page)
