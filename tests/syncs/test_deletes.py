@@ -8,10 +8,9 @@ from django.conf import settings
 from integration_hub.syncs import carrying, deletes, roster, services
 from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.syncs.work import Work
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import users_of_crm
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -181,7 +180,7 @@ def test_links_are_looked_through_part_by_part_and_bucket_by_bucket(full, sandbo
     assert not list(Path(settings.MEDIA_ROOT).glob(f"runs/{run.pk}/*")), "rosters live as long as their run"
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_worker_killed_while_it_deletes_is_taken_over(full, sandbox, by, point):
     before = users_of_crm(sandbox)
     gone = {user["userId"] for user in sandbox.records("oa", "user")[10:20]}

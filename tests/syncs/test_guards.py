@@ -11,10 +11,9 @@ from integration_hub.core import texts
 from integration_hub.syncs import carrying, decisions, guards, services
 from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.systems.models import System
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, users_of_crm
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -274,7 +273,7 @@ def test_what_an_accepted_run_could_not_write_is_asked_for_again(full, sandbox, 
     assert (again.pk != first.pk, again.count) == (True, 40)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_sync, sandbox, run_now, by, point):
     assert run_now(users_sync).state == "succeeded"
     sync = services.change_sync(users_sync, by=by, mode="full", most_updates=3)

@@ -11,10 +11,9 @@ from integration_hub.core import texts
 from integration_hub.syncs import changesets, plans, restored, services
 from integration_hub.syncs.models import OpenRow, Run, SyncCursor
 from integration_hub.syncs.services import NotPossible
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, mapped, told
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = "Checked with sales"
@@ -202,7 +201,7 @@ def test_the_fields_most_changed_come_first(few, users_sync, run_now):
     assert [(field.name, field.updates) for field in fields][:2] == [("full_name", 3), ("email", 1)]
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_worker_killed_while_it_applies_is_taken_over(few, users_sync, run_now, by, point):
     plan = run_now(users_sync, dry=True)
     run = plans.apply_plan(plans.approve_plan(plan, by=by, reason=WHY), by=by)

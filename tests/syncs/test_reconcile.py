@@ -17,9 +17,9 @@ from integration_hub.syncs import carrying, due, plans, reconcile, restored, ser
 from integration_hub.syncs.models import Link, OpenRow, PageRow, RecordDrift, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from tests.connectors.sql_places import place
-from tests.dying import POINTS
 from tests.syncs.conftest import USERS_TO_USERS, finish, published, registered
 from tests.syncs.equal import assert_equal
+from tests.syncs.killing import SOME_POINTS
 from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -487,7 +487,7 @@ def test_a_listing_whose_place_the_target_has_forgotten_begins_anew_and_counts_n
     assert (run.drift.unlinked, run.balanced) == (1, True)
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_worker_killed_while_it_mends_is_taken_over_and_what_it_wrote_is_agreed_on(few, users_sync, run_now, compared, by, point):
     run_now(users_sync)
     ids = crm_ids(few)

@@ -11,10 +11,9 @@ from integration_hub.core import texts
 from integration_hub.syncs import changesets, services, write
 from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run, Sync
 from integration_hub.syncs.states import OpenState
-from tests.dying import POINTS
 from tests.syncs.conftest import TARGETS, finish
 from tests.syncs.equal import assert_each_once, assert_equal, reasons
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,7 +38,7 @@ def backup(tmp_path):
 
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.faults)])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_first_load_that_was_lost_in_the_middle_goes_on_without_a_twin(sandbox, users_sync, by, backup, point, times):
     sandbox.crm.has(users=0)
     run = services.start_run(users_sync, by=by)

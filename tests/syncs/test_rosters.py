@@ -13,10 +13,9 @@ from integration_hub.syncs import carrying, due, reading, services
 from integration_hub.syncs.models import Link, OpenRow, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.work import Work
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_books, told, users_of_crm
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -155,7 +154,7 @@ def test_a_dry_run_over_the_keys_shows_what_would_be_deleted(changes, sandbox, r
     assert users_of_crm(sandbox) == before
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", SOME_POINTS)
 def test_a_worker_killed_while_it_deletes_is_taken_over(changes, sandbox, by, point):
     before, gone = users_of_crm(sandbox), lose(sandbox, 10)
     run = services.start_run(changes, by=by, keys_only=True)

@@ -4,9 +4,8 @@ import pytest
 
 from integration_hub.syncs import pipeline, services, waiting
 from integration_hub.syncs.models import OpenRow, Run
-from tests.dying import POINTS
 from tests.syncs.conftest import finish
-from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
+from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 from tests.syncs.linked import company
 from tests.syncs.test_links import finish_replays, left
 
@@ -205,7 +204,7 @@ def test_where_null_is_the_answer_references_within_a_run_are_filled_by_it(compa
 
 @pytest.mark.parametrize("missing", ["park", "null"])
 @pytest.mark.parametrize("at", [1, 2])
-@pytest.mark.parametrize("point", [point for point in POINTS if point != "after send"])
+@pytest.mark.parametrize("point", [point for point in SOME_POINTS if point != "after send"])
 def test_a_worker_killed_between_creating_a_circle_and_filling_it_leaves_no_reference_empty(company, by, tmp_path, monkeypatch, point, at, missing):
     monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
     sync = company.sync("employees", "staff", "boss_no", "manager_id", entity="employees", missing=missing)
@@ -224,7 +223,7 @@ def test_a_worker_killed_between_creating_a_circle_and_filling_it_leaves_no_refe
 
 
 @pytest.mark.parametrize("at", [1, *(pytest.param(number, marks=pytest.mark.faults) for number in (2, 3))])
-@pytest.mark.parametrize("point", [point for point in POINTS if point != "after send"])
+@pytest.mark.parametrize("point", [point for point in SOME_POINTS if point != "after send"])
 def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, tmp_path, monkeypatch, point, at):
     monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
     company.employees(*CHAINS["four generations, upside down"])
