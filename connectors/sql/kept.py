@@ -19,6 +19,7 @@ MOST_SECONDS = 60.0  # after which even a busy one is closed: so long the table 
 
 _lock = threading.Lock()
 _idle: list[tuple[float, Database]] = []  # since when, which
+_closes = False  # whether a timer is on its way to close them
 
 
 def taken(settings: SqlSettings, host: Host) -> Database | None:
@@ -45,18 +46,24 @@ def keep(database: Database) -> None:
         return
     with _lock:
         _idle.append((time.monotonic(), database))
-        if len(_idle) == 1:
-            _close_later()
+        _close_later()
 
 
 def _close_later() -> None:
+    """One timer for all: whoever comes and goes each second must not start a thread each time."""
+    global _closes
+    if _closes:
+        return
+    _closes = True
     timer = threading.Timer(IDLE_SECONDS, _close_idle)
     timer.daemon = True
     timer.start()
 
 
 def _close_idle() -> None:
+    global _closes
     with _lock:
+        _closes = False
         over = [one for since, one in _idle if time.monotonic() - since >= IDLE_SECONDS]
         _idle[:] = [(since, one) for since, one in _idle if one not in over]
         if _idle:
@@ -67,8 +74,8 @@ def _close_idle() -> None:
 
 def _forget() -> None:
     """In a child the connections are its parent's."""
-    global _lock
-    _lock = threading.Lock()
+    global _lock, _closes
+    _lock, _closes = threading.Lock(), False
     _idle.clear()
 
 

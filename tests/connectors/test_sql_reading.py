@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -365,6 +366,17 @@ def test_connections_that_nobody_takes_are_closed(postgres, connect, kept_second
     things(connect, postgres)
 
     wait_until(lambda: not sessions(postgres))
+
+
+def test_however_often_connectors_come_and_go_one_thread_waits_to_close_what_they_leave(postgres, connect, kept_seconds):
+    kept_seconds(kept, "IDLE_SECONDS", 2.0)
+    postgres.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    before = threading.active_count()
+
+    for _time in range(5):
+        things(connect, postgres)
+
+    assert threading.active_count() <= before + 1
 
 
 def test_a_test_of_the_connection_is_one_of_a_new_one(postgres, connect, kept_seconds):
