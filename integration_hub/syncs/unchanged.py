@@ -35,6 +35,7 @@ def agrees(run: Run) -> bool:
     return (
         run.mode == Mode.FULL
         and not run.dry
+        and not run.keys_only
         and run.keys is None
         and run.applies_id is None
         and run.undoes is None
@@ -49,10 +50,15 @@ def begun(run: Run) -> dict[str, object]:
     if ChangeSet.objects.filter(run__pair=run.pair_id, run__ended_at__isnull=False, state=ChangeSetState.SENDING).exists():
         return {}  # links will be written of what earlier runs had on its way
     last = Run.objects.filter(pair=run.pair_id, dry=False, started_at__isnull=False).exclude(pk=run.pk).order_by("-started_at", "-pk").first()
-    fits = last is not None and last.sync_id == run.sync_id and last.mapping_version_id == run.mapping_version_id and last.direction == run.direction
-    usable = fits and last is not None and last.changes_kept and agrees(last) and last.ended_at is not None and "agreed" in last.settings
-    usable = usable and Link.objects.live(run.pair_id).exists()  # else somebody has begun anew behind our back
-    return {"agreed": last.pk if usable and last is not None else None}
+    return {"agreed": last.pk if last is not None and _is_usable(last, run) else None}
+
+
+def _is_usable(last: Run, run: Run) -> bool:
+    """Whether what the last run on the pair agreed on still stands, and means the same to this one."""
+    of_the_same = (last.sync_id, last.mapping_version_id, last.direction) == (run.sync_id, run.mapping_version_id, run.direction)
+    if not of_the_same or not agrees(last) or "agreed" not in last.settings or last.ended_at is None or not last.changes_kept:
+        return False
+    return Link.objects.live(run.pair_id).exists()  # else somebody has begun anew behind our back
 
 
 def forget(run: Run) -> None:
