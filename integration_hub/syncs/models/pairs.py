@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 
 from integration_hub.core import bulk
-from integration_hub.syncs.states import Side
+from integration_hub.syncs.states import Direction, Side
 from integration_hub.systems.models import Entity, System
 
 if TYPE_CHECKING:
@@ -37,6 +37,31 @@ class Pair(models.Model):
 
     def side(self, side: str) -> Entity:
         return self.a if side == Side.A else self.b
+
+
+class Directed:
+    """What works over a pair in a direction, and so has a source and a target."""
+
+    pair: Any
+    direction: Any
+
+    @property
+    def source_side(self) -> str:
+        return Side.A if self.direction == Direction.A_TO_B else Side.B
+
+    @property
+    def target_side(self) -> str:
+        return Side.B if self.direction == Direction.A_TO_B else Side.A
+
+    @property
+    def source(self) -> Entity:
+        entity: Entity = self.pair.side(self.source_side)
+        return entity
+
+    @property
+    def target(self) -> Entity:
+        entity: Entity = self.pair.side(self.target_side)
+        return entity
 
 
 class Slot(models.Model):

@@ -14,10 +14,10 @@ from django.utils.translation import gettext_lazy as _
 from integration_hub.approvals.models import Decision
 from integration_hub.core.leases import Leased, LeasedQuerySet
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs.models.pairs import Pair
+from integration_hub.syncs.models.pairs import Directed, Pair
 from integration_hub.syncs.models.syncs import Sync
 from integration_hub.syncs.models.visible import VisibleQuerySet
-from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Direction, Mode, PartitionState, RunState, Side, Trigger
+from integration_hub.syncs.states import ENDED_WHOLE, LIVE, Direction, Mode, PartitionState, RunState, Trigger
 from integration_hub.systems.models import Entity
 
 COUNTS = (
@@ -65,7 +65,7 @@ class RunQuerySet(VisibleQuerySet):
         return self.select_related("sync", "pair__a__system", "pair__b__system", "mapping_version__mapping")
 
 
-class Run(models.Model):
+class Run(Directed, models.Model):
     """One execution of a sync. It keeps the names it ran under, so that it can be read when the sync is gone."""
 
     sync = models.ForeignKey(Sync, models.SET_NULL, null=True, related_name="runs")
@@ -132,22 +132,6 @@ class Run(models.Model):
     @property
     def is_live(self) -> bool:
         return self.ended_at is None
-
-    @property
-    def source_side(self) -> str:
-        return Side.A if self.direction == Direction.A_TO_B else Side.B
-
-    @property
-    def target_side(self) -> str:
-        return Side.B if self.direction == Direction.A_TO_B else Side.A
-
-    @property
-    def source(self) -> Entity:
-        return self.pair.side(self.source_side)
-
-    @property
-    def target(self) -> Entity:
-        return self.pair.side(self.target_side)
 
     @property
     def reconciles(self) -> bool:

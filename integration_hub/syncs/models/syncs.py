@@ -14,10 +14,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from integration_hub.mappings.models import Mapping
-from integration_hub.syncs.models.pairs import Pair
+from integration_hub.syncs.models.pairs import Directed, Pair
 from integration_hub.syncs.models.visible import VisibleQuerySet
 from integration_hub.syncs.states import SYNC_MODES, DeletePolicy, Direction, LeftFilter, Mode, RunState, Side
-from integration_hub.systems.models import Entity
 
 
 class SyncQuerySet(VisibleQuerySet):
@@ -49,7 +48,7 @@ class SyncQuerySet(VisibleQuerySet):
         return failing
 
 
-class Sync(models.Model):
+class Sync(Directed, models.Model):
     """A pair, a direction, a mapping, a mode, a schedule and policies: what an administrator runs and watches."""
 
     name = models.CharField(_("name"), max_length=200, unique=True)
@@ -105,22 +104,6 @@ class Sync(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("syncs:detail", args=[self.pk])
-
-    @property
-    def source_side(self) -> str:
-        return Side.A if self.direction == Direction.A_TO_B else Side.B
-
-    @property
-    def target_side(self) -> str:
-        return Side.B if self.direction == Direction.A_TO_B else Side.A
-
-    @property
-    def source(self) -> Entity:
-        return self.pair.side(self.source_side)
-
-    @property
-    def target(self) -> Entity:
-        return self.pair.side(self.target_side)
 
 
 class SyncCursor(models.Model):
