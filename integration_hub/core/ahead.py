@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 from django.db import connections
@@ -20,11 +20,13 @@ class _Failed:
         self.error = error
 
 
-def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
+def ahead(pages: Iterable[T], depth: int = 1) -> Generator[T]:
     """The same pages in the same order, made on one thread up to `depth` before they are asked for.
 
     An exception of the maker is raised where the page would have come. Closing this generator stops the maker at its next page, closes its
-    generator on its own thread, and waits for it; so nothing goes on behind the caller's back.
+    generator on its own thread, and waits for it; so nothing goes on behind the caller's back. Whoever takes pages from it therefore closes it, also
+    where it ends by an error of its own: what an error's frames still hold would be closed by the garbage collector, on any thread, in the middle of
+    any transaction that this one's maker may be waiting for.
     """
     ready: queue.SimpleQueue[object] = queue.SimpleQueue()
     room = threading.Semaphore(depth)  # taken before a page is begun, so that no more of them are in memory
@@ -40,10 +42,12 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Iterator[T]:
         except BaseException as error:  # handed on to the caller, whatever it is (Polars' PanicException is no Exception)
             ready.put(_Failed(error))
         finally:
-            close = getattr(pages, "close", None)
-            if close is not None:
-                close()
-            connections.close_all()
+            try:
+                close = getattr(pages, "close", None)
+                if close is not None:
+                    close()
+            finally:
+                connections.close_all()
 
     maker = threading.Thread(target=contextvars.copy_context().run, args=(make,), name="ahead", daemon=True)  # with the ids of its log lines
     maker.start()

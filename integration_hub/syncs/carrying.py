@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import time
-import traceback
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
@@ -138,21 +136,11 @@ def carry(partition: Partition, lease: Lease) -> None:
             wait_or_fail(partition, lease, NotYet(space.IS_FULL, retry_after=SPACE_SECONDS))
             return
         log.exception("carrying failed")
-        let_go(error)
         wait_or_fail(
             partition,
             lease,
             SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=logs.mask(repr(error))[:300]),
         )
-
-
-def let_go(error: BaseException) -> None:
-    """Let the steps end that its frames hold, with their threads and connections, and now: a database error, and what it came of, hold their own."""
-    chain: BaseException | None = error
-    while chain is not None:
-        traceback.clear_frames(chain.__traceback__)
-        chain = chain.__cause__ or chain.__context__
-    gc.collect()
 
 
 def measure(run: Run, open: Any) -> None:

@@ -2,14 +2,15 @@
 
     read → map → compare → write → record → next
 
-Each step is a generator over the one before; `ahead` lets the next page be read, mapped and compared while this one is written. Recording is always
-in order. A position is never taken from memory: after any end, reading goes on behind the last page that was planned, and writing goes on from the
-change sets that are not settled, taken from their files.
+Each step is a generator over the one before, and closes it however it ends; `ahead` lets the next page be read, mapped and compared while this one
+is written. Recording is always in order. A position is never taken from memory: after any end, reading goes on behind the last page that was planned,
+and writing goes on from the change sets that are not settled, taken from their files.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import fields
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -66,19 +67,18 @@ def carry(work: Work, lease: Lease) -> bool:
             return False
 
 
-def write(work: Work, lease: Lease, sets: Iterator[PlannedSet] | None = None) -> None:
+def write(work: Work, lease: Lease, sets: Generator[PlannedSet] | None = None) -> None:
     """Send change sets and settle them, portion by portion: these, or all that there is to write."""
     work.in_flight = InFlight()
-    portions = ahead(sent(work, lease, sets if sets is not None else to_write(work, lease)))
-    try:
-        for portion in portions:
-            record(work, lease, portion)
-    finally:
-        work.in_flight.abort()
-        portions.close()  # type: ignore[attr-defined]
+    with closing(ahead(sent(work, lease, sets if sets is not None else to_write(work, lease)))) as portions:
+        try:
+            for portion in portions:
+                record(work, lease, portion)
+        finally:
+            work.in_flight.abort()
 
 
-def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
+def to_write(work: Work, lease: Lease) -> Generator[PlannedSet]:
     """First what an earlier holder left, then what is read now, each page as soon as it is compared."""
     yield from taken_up(work)
     if work.run.applies is not None:
@@ -88,18 +88,19 @@ def to_write(work: Work, lease: Lease) -> Iterator[PlannedSet]:
         yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
 
 
-def mapped(work: Work, pages: Iterable[tuple[Page, int | None]]) -> Iterator[MappedPage]:
+def mapped(work: Work, pages: Generator[tuple[Page, int | None]]) -> Generator[MappedPage]:
     """Each page of source records as the target's records, with what was filtered out, doubled or rejected."""
-    for number, (page, asked) in enumerate(pages, start=work.partition.page_number + 1):
-        yield map_page(work, page, number=number, asked=asked)
+    with closing(pages):
+        for number, (page, asked) in enumerate(pages, start=work.partition.page_number + 1):
+            yield map_page(work, page, number=number, asked=asked)
 
 
-def compared(work: Work, lease: Lease, pages: Iterable[MappedPage]) -> Iterator[PlannedSet]:
+def compared(work: Work, lease: Lease, pages: Generator[MappedPage]) -> Generator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     seen = seen_before(work)
     before = Unchanged.of(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
-    with work.open("target") as target:
+    with closing(pages), work.open("target") as target:
         for page in pages:
             require_space()
             met = seen.meets(page) if seen is not None else None
@@ -189,7 +190,7 @@ def unsettled(work: Work):  # type: ignore[no-untyped-def]
     return work.partition.change_sets.filter(state__in=(ChangeSetState.PLANNED, ChangeSetState.SENDING)).order_by("pk")
 
 
-def taken_up(work: Work) -> Iterator[PlannedSet]:
+def taken_up(work: Work) -> Generator[PlannedSet]:
     """The change sets that were planned before and are not settled, from their files; later pages wait for what they touch."""
     for pk in list(unsettled(work).values_list("pk", flat=True)):
         change_set = ChangeSet.objects.get(pk=pk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from connectors.base import KEY, Connector, Cursor, Misfit, Page, Stopped, SystemDown, Text, Unreadable
@@ -25,7 +25,7 @@ PAGE_SECONDS = 0.5  # or until so long has passed
 WANTED_ROWS = 500
 
 
-def read(work: Work) -> Iterator[tuple[Page, int | None]]:
+def read(work: Work) -> Generator[tuple[Page, int | None]]:
     """Pages, those of named records with how many were asked for. Ends when the source is read or the turn is over; the partition knows which.
     Behind its end: what this run had to park and may go on by now, or what waits for one another."""
     with work.open("source") as source:

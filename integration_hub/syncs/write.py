@@ -8,7 +8,8 @@ again; found twice, it is a reject. Where nothing can be looked up, it stays unk
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,14 +83,14 @@ class Sending:
         return {outcome.row: outcome for outcome in self.whole} if self.whole is not None else self.outcomes
 
 
-def sent(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> Iterator[Portion]:
+def sent(work: Work, lease: Lease, sets: Generator[PlannedSet]) -> Generator[Portion]:
     """Write change sets one after the other. Stops between two portions when the turn is over.
 
     However it ends, the steps before it end with it: one of them may be waiting for what will now never be recorded.
     """
     size = Size(work)
-    try:
-        with work.open("target") as target:
+    with closing(sets), work.open("target") as target:
+        try:
             for planned in sets:
                 if work.run.target.system.read_only and not planned.changes["operation"].is_in(changesets.WRITE_NOTHING).all():
                     raise SettingsError(
@@ -98,9 +99,8 @@ def sent(work: Work, lease: Lease, sets: Iterator[PlannedSet]) -> Iterator[Porti
                 yield from sent_set(work, lease, target, planned, size)
                 if planned.row.sending_to < planned.row.rows:
                     return
-    finally:
-        work.in_flight.abort()
-        sets.close()  # type: ignore[attr-defined]
+        finally:
+            work.in_flight.abort()
 
 
 def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, size: Size) -> Iterator[Portion]:
