@@ -299,7 +299,10 @@ class RecordsForm(forms.Form):
     keys = forms.CharField(
         label=gettext_lazy("Keys of the source, one a line"),
         widget=forms.Textarea(attrs={"rows": 8, "class": "hub-mono", "spellcheck": "false"}),
-        help_text=gettext_lazy('At most 10,000. A key of several fields is a list: ["2026", "17"].'),
+        help_text=gettext_lazy(
+            'At most 10,000. A key of several fields is a list: ["2026", "17"]. A record that the source no longer has is deleted in the target where the '
+            "sync follows deletes."
+        ),
     )
     dry = forms.BooleanField(label=gettext_lazy("Dry run: write nothing"), required=False)
 

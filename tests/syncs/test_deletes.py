@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from integration_hub.approvals.models import Decision
 from integration_hub.syncs import carrying, deletes, roster, services
 from integration_hub.syncs.models import Link, OpenRow, Run
 from integration_hub.syncs.work import Work
@@ -32,6 +33,36 @@ def test_a_record_deleted_in_the_source_is_deleted_in_the_target(full, sandbox, 
     link = Link.objects.get(a_key=gone)
     assert link.ended_at is not None
     assert not OpenRow.objects.open().exists()
+
+
+def test_a_delete_that_is_told_by_name_goes_the_way_of_all_deletes(full, sandbox, operator, api):
+    """As whoever hears of an event of the source tells it: what is gone is deleted, what is there after all is only read."""
+    gone, there = (user["userId"] for user in sandbox.records("oa", "user")[7:9])
+    unseen = sandbox.records("oa", "user")[9]["userId"]
+    before = users_of_crm(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.oa.delete("user", unseen)
+
+    launched = api(operator).post(f"/api/v1/syncs/{full.pk}/run/", {"keys": [gone, there, "never there"]}, content_type="application/json")
+
+    run = finish(Run.objects.get(pk=launched.json()["id"]))
+    assert (run.state, run.balanced, run.counts["absent"]) == ("succeeded", True, 2)
+    assert (run.counts["missing"], run.counts["deleted"]) == (1, 1)
+    assert before - users_of_crm(sandbox) == {gone}
+
+
+def test_deletes_that_are_told_by_name_are_guarded(full, sandbox, run_now, by):
+    sync = services.change_sync(full, by=by, most_deletes=2)
+    before = users_of_crm(sandbox)
+    gone = [user["userId"] for user in sandbox.records("oa", "user")[:5]]
+    for key in gone:
+        sandbox.oa.delete("user", key)
+
+    run = run_now(sync, keys=gone)
+
+    assert (run.balanced, run.counts["missing"], run.counts["deleted"], run.counts["withheld"]) == (True, 5, 0, 5)
+    assert users_of_crm(sandbox) == before
+    assert Decision.objects.open().get().part == "delete"
 
 
 def test_an_ignored_delete_leaves_the_target_and_the_link_as_they_are(full, sandbox, run_now, by):

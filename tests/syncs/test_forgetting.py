@@ -1,15 +1,9 @@
 """What is old is forgotten, and a history deleted, whole or not at all: a process that is killed in the middle leaves nothing that hangs in the air."""
 
-import os
-import signal
-import subprocess
-import sys
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.apps import apps
-from django.db import connection
 from django.utils import timezone
 
 from integration_hub.accounts.models import Mail
@@ -18,17 +12,16 @@ from integration_hub.core.services import sweep
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Link, Run
 from integration_hub.systems.models import HealthCheck
+from tests.forked import forked
+from tests.syncs import dying_work
+from tests.syncs.killing import was_killed
 
 pytestmark = pytest.mark.django_db(transaction=True)
-DELETER = Path(__file__).parent / "dying_delete.py"
 
 
 def killed_at(number, *, pair=0):
     """Whether a process that forgets was killed behind its DELETE of this number; false where it made fewer."""
-    own = {"TEST_DATABASE": str(connection.settings_dict["NAME"]), "BROKER_URL": "memory://"}
-    done = subprocess.run([sys.executable, DELETER, str(pair), str(number)], env={**os.environ, **own}, timeout=60, check=False)
-    assert done.returncode in (0, -signal.SIGKILL)
-    return done.returncode != 0
+    return was_killed(forked(dying_work.forget, pair, number))
 
 
 def rows():

@@ -205,8 +205,7 @@ def test_where_null_is_the_answer_references_within_a_run_are_filled_by_it(compa
 @pytest.mark.parametrize("missing", ["park", "null"])
 @pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize("point", [point for point in SOME_POINTS if point != "after send"])
-def test_a_worker_killed_between_creating_a_circle_and_filling_it_leaves_no_reference_empty(company, by, tmp_path, monkeypatch, point, at, missing):
-    monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
+def test_a_worker_killed_between_creating_a_circle_and_filling_it_leaves_no_reference_empty(company, by, point, at, missing):
     sync = company.sync("employees", "staff", "boss_no", "manager_id", entity="employees", missing=missing)
     company.employees((1, 2), (2, 1), (3, 1))
     run = services.start_run(sync, by=by)
@@ -224,8 +223,7 @@ def test_a_worker_killed_between_creating_a_circle_and_filling_it_leaves_no_refe
 
 @pytest.mark.parametrize("at", [1, *(pytest.param(number, marks=pytest.mark.faults) for number in (2, 3))])
 @pytest.mark.parametrize("point", [point for point in SOME_POINTS if point != "after send"])
-def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, tmp_path, monkeypatch, point, at):
-    monkeypatch.setenv("ALLOWED_FOLDERS", str(tmp_path))
+def test_a_worker_killed_between_parking_and_releasing_leaves_nothing_waiting(company, employees_sync, by, point, at):
     company.employees(*CHAINS["four generations, upside down"])
     run = services.start_run(employees_sync, by=by)
     partition = run.partitions.get()

@@ -1,5 +1,6 @@
 """Runs that are cancelled, paused, taken over or met twice: they stop at a safe point, what is counted adds up, and the next one goes on."""
 
+import os
 import signal
 import sqlite3
 import sys
@@ -198,29 +199,29 @@ def stopped_worker(few, users_sync, by, tmp_path):
     run = services.start_run(users_sync, by=by)
     partition = run.partitions.get()
     told = tmp_path / "wake"
-    worker = dying_worker(partition, "after the answer", by="SIGSTOP", wake=told)
+    worker = dying_worker(partition, "after the answer", by=signal.SIGSTOP, wake=told)
 
     def wake():
         told.touch()
-        worker.send_signal(signal.SIGCONT)
-        worker.wait(60)
+        os.kill(worker.pid, signal.SIGCONT)
+        worker.join(60)
 
     try:
         wait_until(lambda: is_stopped(worker))
         while is_locked(partition):  # another of its threads was in the middle of a commit, which nobody else could get past
-            worker.send_signal(signal.SIGCONT)
+            os.kill(worker.pid, signal.SIGCONT)
             time.sleep(0.02)
-            worker.send_signal(signal.SIGSTOP)
+            os.kill(worker.pid, signal.SIGSTOP)
             wait_until(lambda: is_stopped(worker))
         let_the_lease_run_out(partition)
         yield run, wake
     finally:
         worker.kill()
-        worker.wait()
+        worker.join()
 
 
 def is_stopped(worker):
-    assert worker.poll() is None
+    assert worker.is_alive()
     return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 

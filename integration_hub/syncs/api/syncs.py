@@ -95,7 +95,13 @@ class LaunchSerializer(KnownNames, serializers.Serializer[Any]):
     dry = serializers.BooleanField(default=False, help_text="Compare only; write nothing.")
     full = serializers.BooleanField(default=False, help_text="Read everything, even where the sync is incremental.")
     reconcile = serializers.BooleanField(default=False, help_text="Compare all of both systems field by field; what differs becomes a plan.")
-    keys = serializers.ListField(child=serializers.CharField(), allow_null=True, default=None, help_text="Only the source records with these keys.")
+    keys = serializers.ListField(
+        child=serializers.CharField(),
+        allow_null=True,
+        default=None,
+        help_text="Only the source records with these keys, as an event of the source tells them. One that it no longer has is deleted where the sync "
+        "follows deletes.",
+    )
     keys_only = serializers.BooleanField(default=False, help_text="Only the keys, of all records: to see what is gone.")
 
 
