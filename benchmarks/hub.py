@@ -91,7 +91,6 @@ def environment(database: str = "") -> Iterator[dict[str, str]]:
         environ = {
             **os.environ,
             "DATA_DIR": folder,
-            "HUB_TESTING": "1",
             "BROKER_URL": broker,
             "ALLOWED_NETWORKS": "127.0.0.0/8",
             "DJANGO_SETTINGS_MODULE": "integration_hub.settings",
@@ -151,6 +150,7 @@ def set_up() -> None:
 
     django.setup()
     call_command("migrate", verbosity=0)
+    call_command("collectstatic", verbosity=0, interactive=False)
 
 
 @contextlib.contextmanager
