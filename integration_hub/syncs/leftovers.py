@@ -26,8 +26,11 @@ Opener = Callable[[str], AbstractContextManager[Connector]]
 
 
 def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Opener]) -> None:
-    """Settle every change set of the pair's ended runs that is still marked as sending, each under the mapping and direction it was planned with."""
-    if work.run.dry:
+    """Settle every change set of the pair's ended runs that is still marked as sending, each under the mapping and direction it was planned with.
+
+    A run that plans writes to no system, so it leaves them; but what is to be undone must be known.
+    """
+    if work.run.dry and work.run.undoes is None:
         return
     left = ChangeSet.objects.filter(run__pair=work.run.pair_id, run__ended_at__isnull=False, state=ChangeSetState.SENDING).order_by("pk")
     for change_set in left.select_related("run__sync", "run__pair", "run__mapping_version", "partition"):
@@ -40,7 +43,10 @@ def settle_leftovers(work: Work, lease: Lease, opener: Callable[[Run, Lease], Op
         except (DefinitionError, ExpressionError):  # its mapping or filter no longer fits the entities, so what it meant can no longer be compared
             drop(change_set)
             continue
-        settle_leftover(its_work, lease, change_set)
+        if not settle_leftover(its_work, lease, change_set, may_send=not work.run.dry):
+            text = _("what became of {count} records that run {run} had sent is found out by the next run that writes: it is not undone")
+            stages.say(work.run, text, "warning", count=change_set.sending_to - change_set.settled, run=run.pk)
+            continue
         stages.say(
             work.run,
             _("found out what became of {count} records that run {run} had sent"),
@@ -55,7 +61,8 @@ def drop(change_set: ChangeSet) -> None:
     claims.release(change_set, to=change_set.rows)
 
 
-def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
+def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet, *, may_send: bool) -> bool:
+    """False: it is left as it was, for it takes a request that writes to find out."""
     wait_for_arrival(work, change_set)
     first, last = change_set.settled, change_set.sending_to - 1
     rows = changesets.frame_of(change_set).slice(first, last - first + 1)
@@ -64,9 +71,12 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet) -> None:
         outcomes, not_there = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
         repeated = rows.filter(rows["row"].is_in(not_there) & (rows["operation"] == "create"))
         if work.target.capabilities.idempotency_key and repeated.height:  # under its key a create that arrived is told, not made twice
+            if not may_send:
+                return False
             done = write(work, target, change_set, repeated)
             if done.open:
                 raise done.stop or SystemDown(_("{system} stopped taking records."), system=work.system)
             outcomes.update(done.each())
             not_there = [row for row in not_there if row not in outcomes]
     record_leftover(work, lease, Portion(change_set, rows, first, last, outcomes), set(not_there))
+    return True

@@ -157,12 +157,14 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
 
     def commit_leftover() -> None:
         with transaction.atomic():
+            sending = ChangeSet.objects.filter(pk=change_set.pk, state=ChangeSetState.SENDING)
+            if not sending.update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now()):
+                return  # another run of the pair was first: one may write while another plans an undo
             _write_links(work, portion, settled)
             if outcomes is not None:
                 OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
             openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
             claims.release(change_set, to=portion.last)
-            ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now())
             lease.fence()
 
     try:

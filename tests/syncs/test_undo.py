@@ -206,6 +206,22 @@ def test_a_worker_killed_while_it_undoes_is_taken_over(few, users_sync, run_now,
     assert crm_users(few) == before
 
 
+def test_what_a_cancelled_run_had_on_its_way_is_found_out_and_undone(few, users_sync, by, apply):
+    before, run = crm_users(few), services.start_run(users_sync, by=by)
+    assert carry_until_killed(run.partitions.get(), "after the answer", at=1)
+    let_the_lease_run_out(run.partitions.get())
+    services.cancel_run(run, by=by)
+    finish(run)
+    assert crm_users(few) != before
+
+    plan = finish(undo.plan_undo(run, by=by))
+    done = apply(plan)
+
+    assert f"records that run {run.pk} had sent" in " ".join(texts.render(line.text) for line in plan.log.all())
+    assert (plan.balanced, done.balanced, done.counts["moved"]) == (True, True, 0)
+    assert crm_users(few) == before
+
+
 def test_a_run_whose_changes_are_no_longer_kept_cannot_be_undone(few, users_sync, run_now, by):
     run = run_now(users_sync)
     Run.objects.filter(pk=run.pk).update(changes_kept=False)
