@@ -21,6 +21,8 @@ from integration_hub.systems.models import Entity
 
 UNITS = [(1, gettext_lazy("seconds")), (60, gettext_lazy("minutes")), (3_600, gettext_lazy("hours")), (86_400, gettext_lazy("days"))]
 HAND, INTERVAL, CRONTAB = "hand", "interval", "crontab"
+WAYS = [(INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab")), (HAND, gettext_lazy("By hand only"))]
+IN_THE_SAME_ZONE = gettext_lazy("In the time zone of the schedule above.")
 _KINDS = {"schedule": "", "roster": schedule.ROSTER, "reconcile": schedule.RECONCILE}  # field with the kind of a schedule → prefix of its others
 
 
@@ -61,6 +63,15 @@ def _limit(label: Any, initial: int | None = None) -> forms.IntegerField:
     return forms.IntegerField(label=label, min_value=0, max_value=30_000 if label.endswith("%") else 2**31 - 1, required=False, initial=initial)
 
 
+def _schedule(label: Any, *, initial: str = HAND, help_text: Any = "") -> forms.ChoiceField:
+    return forms.ChoiceField(label=label, choices=WAYS, widget=forms.RadioSelect, initial=initial, required=initial != HAND, help_text=help_text)
+
+
+def _crontab(label: Any, example: str, help_text: Any) -> forms.CharField:
+    looks = forms.TextInput(attrs={"class": "hub-mono", "placeholder": example})
+    return forms.CharField(label=label, max_length=100, required=False, widget=looks, help_text=help_text)
+
+
 class SyncForm(forms.Form):
     """A sync as people write it. The direction follows from source and target; a mapping fits that goes from one to the other."""
 
@@ -81,39 +92,22 @@ class SyncForm(forms.Form):
             "An expression over the source's fields, such as status = 'active' AND country <> 'US'. Empty: all records are taken."
         ),
     )
-    schedule = forms.ChoiceField(
-        label=gettext_lazy("Schedule"),
-        choices=[(INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab")), (HAND, gettext_lazy("By hand only"))],
-        widget=forms.RadioSelect,
-        initial=INTERVAL,
-    )
+    schedule = _schedule(gettext_lazy("Schedule"), initial=INTERVAL)
     interval_seconds = SpanField(label=gettext_lazy("Every"), initial=300)
-    crontab = forms.CharField(
-        label=gettext_lazy("Crontab"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 2 * * 1-5"}),
-        help_text=gettext_lazy("Minute, hour, day of the month, month, day of the week: 0 2 * * 1-5 is 02:00 from Monday to Friday."),
+    crontab = _crontab(
+        gettext_lazy("Crontab"),
+        "0 2 * * 1-5",
+        gettext_lazy("Minute, hour, day of the month, month, day of the week: 0 2 * * 1-5 is 02:00 from Monday to Friday."),
     )
     time_zone = forms.CharField(
         label=gettext_lazy("Time zone"), max_length=60, required=False, initial="UTC", widget=forms.TextInput(attrs={"list": "time-zones"})
     )
-    reconcile = forms.ChoiceField(
-        label=gettext_lazy("Reconcile"),
-        choices=[(HAND, gettext_lazy("By hand only")), (INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab"))],
-        widget=forms.RadioSelect,
-        initial=HAND,
-        required=False,
+    reconcile = _schedule(
+        gettext_lazy("Reconcile"),
         help_text=gettext_lazy("Both systems are read and compared field by field. Nothing is written; what differs becomes a plan."),
     )
     reconcile_interval_seconds = SpanField(label=gettext_lazy("Reconcile every"), initial=86_400)
-    reconcile_crontab = forms.CharField(
-        label=gettext_lazy("Reconcile by crontab"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 3 * * 0"}),
-        help_text=gettext_lazy("In the time zone of the schedule above."),
-    )
+    reconcile_crontab = _crontab(gettext_lazy("Reconcile by crontab"), "0 3 * * 0", IN_THE_SAME_ZONE)
     objective_seconds = SpanField(
         label=gettext_lazy("At most behind"), help_text=gettext_lazy("The sync counts as late beyond this. Empty: it is never called late.")
     )
@@ -143,21 +137,9 @@ class SyncForm(forms.Form):
             "more before."
         ),
     )
-    roster = forms.ChoiceField(
-        label=gettext_lazy("Look for deletes"),
-        choices=[(HAND, gettext_lazy("By hand only")), (INTERVAL, gettext_lazy("Every so often")), (CRONTAB, gettext_lazy("By crontab"))],
-        widget=forms.RadioSelect,
-        initial=HAND,
-        required=False,
-    )
+    roster = _schedule(gettext_lazy("Look for deletes"))
     roster_interval_seconds = SpanField(label=gettext_lazy("Every"), initial=86_400)
-    roster_crontab = forms.CharField(
-        label=gettext_lazy("Crontab"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={"class": "hub-mono", "placeholder": "0 3 * * *"}),
-        help_text=gettext_lazy("In the time zone of the schedule above."),
-    )
+    roster_crontab = _crontab(gettext_lazy("Crontab"), "0 3 * * *", IN_THE_SAME_ZONE)
     mark_field = forms.CharField(
         label=gettext_lazy("Field of the mark"), max_length=300, required=False, widget=forms.TextInput(attrs={"class": "hub-mono"}),
         help_text=gettext_lazy("Of the target, by its technical name, such as BLOCKED."),
