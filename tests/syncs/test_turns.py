@@ -145,6 +145,23 @@ def test_a_message_that_comes_again_after_its_worker_was_lost_goes_on_with_the_w
     assert (run.state, run.counts["created"]) == ("succeeded", 60)
 
 
+def test_what_a_lost_worker_held_goes_before_the_parts_and_runs_that_wait_for_their_first_turn(start, slots):
+    slots(2)
+    run, other = start("accounts"), start("contacts")
+    lost = run.partitions.get()
+    Partition.objects.bulk_create(Partition(run=run, number=number, wanted_done=True) for number in range(2, 9))
+    Partition.objects.filter(pk=lost.pk).update(state="leased", lease_until=Now() + timedelta(seconds=20), lease_number=1, wanted_done=True)
+    Partition.objects.filter(run=other).update(state="leased", lease_until=Now() + timedelta(seconds=20), lease_number=1)
+    start("employees")
+    messages()
+
+    age(pk=lost.pk)
+    Partition.objects.filter(pk=lost.pk).update(lease_until=Now() - timedelta(seconds=1))
+    stages.sweep()
+
+    assert [partition for partition, __ in messages()] == [lost.pk]
+
+
 def test_long_runs_take_turns(start, slots, one_page_a_turn, monkeypatch):
     slots(2)
     runs = [start(source, long=True) for source in ENTITIES]

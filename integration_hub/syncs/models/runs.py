@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, ExpressionWrapper, F, Max, OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -208,16 +208,18 @@ class PartitionQuerySet(LeasedQuerySet):
         return self.to_carry().filter(_UNSENT | Q(sent_at__lt=Now() - SEND_AGAIN_AFTER))
 
     def in_fair_order(self) -> Self:
-        """Those of the run first that has the fewest under way; of such runs, one that has not worked for as long as a turn goes before the others, lest
-        what is short wait for all that is long; then the run whose last turn is the longest ago."""
+        """First what was in the hands of a worker that is gone: its turn was cut short. Then those of the run that has the fewest under way; of such runs,
+        one that has not worked for as long as a turn goes before the others, lest what is short wait for all that is long; then the run whose last turn
+        is the longest ago."""
         of_run = Partition.objects.filter(run=OuterRef("run")).order_by().values("run")
         in_hand = Partition.objects.in_hand().filter(run=OuterRef("run")).order_by().values("run")
         under_way = in_hand.annotate(count=Count("pk")).values("count")
         return self.annotate(
+            was_lost=ExpressionWrapper(Q(state=PartitionState.LEASED), models.BooleanField()),
             under_way=Coalesce(Subquery(under_way), 0),
             is_long=Exists(of_run.annotate(busy=Sum("busy_seconds")).filter(busy__gte=TURN_SECONDS)),
             last=Subquery(of_run.annotate(last=Max("sending")).values("last")),
-        ).order_by("under_way", "is_long", "last", "sending", "number")
+        ).order_by("-was_lost", "under_way", "is_long", "last", "sending", "number")
 
 
 class Partition(Leased):
