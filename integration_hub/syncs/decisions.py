@@ -36,7 +36,9 @@ def answers(decision: Decision) -> dict[str, Answer]:
             _("Refuse"),
             DecisionState.REFUSED,
             refuse,
-            note=_("These changes are dropped. Runs leave the records as they are until they change in the source."),
+            note=_(
+                "These changes are dropped. Runs leave the records as they are until something else is to be written of them, or a plan is approved."
+            ),
             danger=True,
         ),
     }

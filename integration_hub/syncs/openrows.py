@@ -83,11 +83,20 @@ def _has_waited_out(row: OpenRow, left: Left, now: datetime) -> bool:
 
 
 def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, str]]:
-    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again."""
-    wanted = {(left.key, left.part): left for left in lefts}
+    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again. Of what
+    is withheld it is the change that was refused, so it has to be the same."""
     rows = OpenRow.objects.filter(sync=sync, side=side, closed_as=Closed.DISMISSED, key__in=[left.key for left in lefts]).order_by("pk")
-    newest = {(key, part): (cause, bytes(record)) for key, part, cause, record in rows.values_list("key", "part", "cause", "record")}
-    return {place for place, kept in newest.items() if place in wanted and kept == (cause_of(wanted[place]), packed_record(wanted[place].record))}
+    newest: dict[tuple[str, str, bool], tuple[Any, ...]] = {}
+    for key, part, state, step, cause, record, print_ in rows.values_list("key", "part", "state", "step", "cause", "record", "source_print"):
+        is_withheld = state == OpenState.WITHHELD
+        newest[key, part, is_withheld] = (step, bytes(print_ or b"")) if is_withheld else (cause, bytes(record))
+    settled = set()
+    for left in lefts:
+        is_withheld = left.state == OpenState.WITHHELD
+        now = (left.step, left.source_print or b"") if is_withheld else (cause_of(left), packed_record(left.record))
+        if newest.get((left.key, left.part, is_withheld)) == now:
+            settled.add((left.key, left.part))
+    return settled
 
 
 def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:

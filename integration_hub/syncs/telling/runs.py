@@ -180,28 +180,39 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     said = ngettext("The record that was taken is right in {target}.", "All {n} records that were taken are right in {target}.", right).format(
         n=number(right), target=target
     )
-    if not right:
+    if not right and counts["withheld"] + counts["parked"]:
+        said = _("Nothing was written to {target}.").format(target=target)
+    elif not right:
         said = _("Every record was left out by the filter, so nothing was written.")
-    waiting = _waiting_words(run, counts)
-    return said, [absent, *waiting] if absent or waiting else [_("Nothing needs you now.")], False
+    following = [absent, *([" "] if absent and counts["withheld"] else []), _refused_words(counts), *_waiting_words(run, counts)]
+    return said, following if any(following) else [_("Nothing needs you now.")], False
 
 
 def _tell_keys(run: Run, counts: dict[str, int]) -> Words:
     """A run over the keys alone: what was gone."""
     read = ngettext("{n} key of {source} was read", "{n} keys of {source} were read", counts["read"])
     read = read.format(n=number(counts["read"]), source=run.source.system.name)
-    gone = counts["missing"] - counts["kept"]
+    gone = counts["missing"] - counts["kept"] - counts["withheld"]
+    following: list[str | Link] = [_refused_words(counts) or _("Nothing needs you now.")]
     if not gone:
-        return _("{keys}, and no linked record is gone.").format(keys=read), [_("Nothing needs you now.")], False
+        said = _("{keys}, and nothing was to be done in {target}.") if counts["withheld"] else _("{keys}, and no linked record is gone.")
+        return said.format(keys=read, target=run.target.system.name), following, False
     said = ngettext(
         "{keys}; {n} linked record is gone, and so it is in {target}.", "{keys}; {n} linked records are gone, and so they are in {target}.", gone
     )
-    return said.format(keys=read, n=number(gone), target=run.target.system.name), [_("Nothing needs you now.")], False
+    return said.format(keys=read, n=number(gone), target=run.target.system.name), following, False
 
 
 def _right(run: Run, counts: dict[str, int]) -> int:
     """How many records are right in the target now, as far as the run has looked at them."""
     return counts["created"] + counts["updated"] + counts["deleted"] + (0 if run.keys_only else counts["unchanged"])
+
+
+def _refused_words(counts: dict[str, int]) -> str:
+    """How many changes a run that waits for no decision has left out, because somebody had refused them."""
+    n = counts["withheld"]
+    said = ngettext("{n} change was left out, for somebody has refused it.", "{n} changes were left out, for somebody has refused them.", n)
+    return said.format(n=number(n)) if n else ""
 
 
 def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
@@ -281,6 +292,7 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
         _(". The next runs of this sync go on meanwhile."),
         *([" ", *waiting] if (waiting := _waiting_words(run, counts)) else []),
     ]
+    following += [" ", told] if (told := _refused_words(counts)) else []
     if absent := absent_words(run, counts):
         following += [" ", absent]
     return said, following, True
@@ -288,11 +300,13 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
 
 def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     """What is withheld, and where it is decided."""
-    said = ngettext(
-        "{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", counts["withheld"]
-    ).format(n=number(counts["withheld"]))
-    following: list[str | Link] = []
-    for decision in decisions_of(run):
+    decisions = decisions_of(run)
+    n = (
+        min(counts["withheld"], sum(decision.count for decision in decisions)) if decisions else counts["withheld"]
+    )  # some may have been refused before
+    said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
+    said, following = said.format(n=number(n)), list[str | Link]()
+    for decision in decisions:
         following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
         following = [_("It was decided since, or a later run found nothing left to decide.")]
