@@ -71,7 +71,11 @@ def accept(decision: Decision, by: Actor, reason: str) -> None:
     sync = _sync_of(decision)
     planned_by = Run.objects.filter(pk=decision.about.get("run")).select_related("mapping_version").first()
     if planned_by is None or not guards.withheld_of(sync, decision.part).exists():
-        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
+        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} in full, which compares the records anew."), name=sync.name)
+    if sync.restored_at is not None and planned_by.made_at < sync.restored_at:
+        raise NotPossible(
+            gettext_noop("A backup was put back after these changes were planned, so they may be written already. Run {name} first."), name=sync.name
+        )
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
     approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)
     run = plans.write_approved(approval, sync, planned_by=planned_by, by=by, trigger=Trigger.DECISION)
