@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import agreed, changesets
+from integration_hub.syncs import agreed, changesets, openrows
 from integration_hub.syncs.known import Links
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
@@ -291,6 +291,8 @@ class _Draft:
         found = find_matches(self.work, self.target, self.page.target, self.page.match, [row for row in rows if look_up[row]])
         new: dict[tuple[str, str], int] = {}
         blindly = self.work.sync.restored_at is not None and not self.work.target.capabilities.upsert  # what was created since would be a twin
+        unasked = {self.page.keys[row] for row in rows if row not in found and not self.work.target.capabilities.upsert} - looked_for
+        settled = openrows.settled_unknowns(self.work, sorted(unasked))
         for row in rows:
             matches = found.get(row, [])
             if len(matches) > 1:
@@ -319,6 +321,9 @@ class _Draft:
                     field=", ".join(json.loads(fields)),
                     step="match",
                 )
+            elif self.page.keys[row] in settled:  # a person has dismissed it, and so it may be there
+                known = settled[self.page.keys[row]]
+                self._leave(row, OpenState.UNKNOWN, Text(known.reason["template"], known.reason["values"]), step=known.step)
             elif blindly and row not in found and self.page.keys[row] not in looked_for:
                 self._leave(
                     row,

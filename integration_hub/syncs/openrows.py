@@ -13,13 +13,13 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integration_hub.core import texts
+from integration_hub.core import bulk, texts
 from integration_hub.mappings.definition import Step, read_definition
 from integration_hub.syncs import mends, roster
 from integration_hub.syncs.kept import packed_record
-from integration_hub.syncs.models import OpenRow, OpenRowQuerySet, Run, Sync
+from integration_hub.syncs.models import Link, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.states import Closed, OpenState, Trigger
-from integration_hub.syncs.work import NO_KEY, Left, Wait
+from integration_hub.syncs.work import NO_KEY, Left, Wait, Work
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
 READINGS_WITHOUT_KEY = 3  # of a record whose key cannot be read, before the cursor passes it
@@ -97,6 +97,19 @@ def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, st
         if newest.get((left.key, left.part, is_withheld)) == now:
             settled.add((left.key, left.part))
     return settled
+
+
+def settled_unknowns(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
+    """Of these records without a link those that nobody could tell of and that a person has dismissed: who looks, and does not replay it, has found it
+    there, so it is never created by itself. Not where it has had a link since."""
+    if not keys or work.run.first_load:
+        return {}
+    columns, still = ("key", "id"), "closed_as = 'dismissed' AND state = 'unknown'"
+    newest = dict(sorted(bulk.fetch(OpenRow, columns, key="key", values=keys, where=still, sync=work.sync.pk, side=work.run.source_side)))
+    rows = {row.key: row for row in OpenRow.objects.filter(pk__in=newest.values())}
+    links = Link.objects.filter(pair=work.run.pair_id, ended_at__isnull=False, **{f"{work.source_key}__in": list(rows)})
+    linked_at = dict(links.order_by("made_at").values_list(work.source_key, "made_at"))
+    return {key: row for key, row in rows.items() if key not in linked_at or row.closed_at is None or linked_at[key] < row.closed_at}
 
 
 def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:
