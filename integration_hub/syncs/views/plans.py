@@ -89,7 +89,7 @@ class PlanPage(OfPlan):
                 sure = ngettext("Write {n} change to {target}?", "Write {n} changes to {target}?", approval.approved_count)
             sure = sure.format(n=number(approval.approved_count), target=plan.target.system.name)
             acts.append(Act(_("Apply"), post=reverse("runs:apply", args=[plan.pk]), primary=True, icon="play_arrow", confirm=sure, note=note))
-        if self.by.allows("plans.approve"):
+        if self.by.allows("plans.approve") and not (approval is not None and approval.runs.exists()):
             word = _("Approve") if approval is None else _("Approve otherwise")
             acts.append(Act(word, href=reverse("runs:approve", args=[plan.pk]), primary=approval is None))
         return acts
