@@ -66,6 +66,7 @@ class PlanPage(OfPlan):
             "export": reverse("runs:changes_export", args=[plan.pk]),
             "applying": run,
             "kept": changes_of(plan, operation="keep", size=KEPT_SHOWN) if plan.undoes is not None else None,
+            "lost": lost_words(plan),
         }
 
     def facts(self, plan: Run) -> list[Fact]:
@@ -100,6 +101,17 @@ class PlanPage(OfPlan):
         if plan.reconciles and plan.sync is not None:
             return [reconcile_act(plan.sync, primary=True, quiet=False)] if agreed.refusal(plan.sync) is None else []
         return [Act(_("Dry run"), post=reverse("syncs:run", args=[plan.sync_id]), values={"dry": "1"}, primary=True)]
+
+
+def lost_words(plan: Run) -> str:
+    """What does not come back with records that an undo creates again; "" where it creates none."""
+    n = plans.planned_of(plan)["creates"] if plan.undoes is not None else 0
+    said = ngettext(
+        "{n} record that was deleted is created again, as a new one and with the fields of the mapping alone: what else {target} held of it is lost.",
+        "{n} records that were deleted are created again, as new ones and with the fields of the mapping alone: what else {target} held of them is lost.",
+        n,
+    )
+    return said.format(n=number(n), target=plan.target.system.name) if n else ""
 
 
 PLANNED = {

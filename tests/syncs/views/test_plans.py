@@ -105,6 +105,17 @@ def test_what_cannot_be_undone_comes_first(enter, few, users_sync, run_now):
     assert "75 cannot be undone" in shown(client, "runs:detail", plan.pk)
 
 
+def test_of_deleted_records_that_are_created_again_it_is_told_what_is_lost(enter, full, few, run_now):
+    few.oa.delete("user", few.records("oa", "user")[7]["userId"])
+    run, client = run_now(full), enter("operator")
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+
+    told = "1 record that was deleted is created again, as a new one and with the fields of the mapping alone: what else CRM held of it is lost."
+    assert told in shown(client, "runs:plan", plan.pk)
+
+
 def test_a_version_is_undone_from_the_page_of_its_sync(enter, few, users_sync, run_now):
     run_now(users_sync)
     version, client = users_sync.mapping.latest, enter("integrator")
