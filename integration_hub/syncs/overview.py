@@ -189,7 +189,10 @@ def rejects(by: Any) -> list[Problem]:
     syncs = list(counted.order_by("-left")[:SHOWN])
     decided = dict(Decision.objects.open().filter(kind=guards.KIND).values_list("subject_id").annotate(n=Sum("count")))
     for sync in syncs:
-        sync.left -= decided.get(str(sync.pk), 0)  # what is withheld stands on the overview as a decision
+        withheld = decided.get(str(sync.pk), 0)  # which stands on the overview as a decision
+        if withheld and sync.left > CAP:
+            sync.left = OpenRow.objects.open().filter(sync=sync)[: CAP + 1 + withheld].count()
+        sync.left -= withheld
     return [
         Problem(
             "warn",
