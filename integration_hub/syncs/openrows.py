@@ -22,6 +22,7 @@ from integration_hub.syncs.states import Closed, OpenState, Trigger
 from integration_hub.syncs.work import NO_KEY, Left, Wait, Work
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
+DELETES = Q(step="delete")  # rows that say what is to become of the target's record
 READINGS_WITHOUT_KEY = 3  # of a record whose key cannot be read, before the cursor passes it
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
 
@@ -126,12 +127,14 @@ _REPLACED = [
 ]  # fmt: skip
 
 
-def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "", written_by: int | None = None) -> None:
+def close(
+    sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "", written_by: int | None = None, of: Q | None = None
+) -> None:
     """The records went through, or are wanted no more: their open rows end, in the caller's transaction. But what the change set `written_by` has written
-    without a reference goes on waiting for it."""
+    without a reference goes on waiting for it. `of`: only such rows."""
     wanted = list(keys)
     if wanted:
-        rows = OpenRow.objects.open().filter(sync=sync, side=side, key__in=wanted)
+        rows = OpenRow.objects.open().filter(of or Q(), sync=sync, side=side, key__in=wanted)
         if written_by is not None:
             rows = rows.filter(~Q(state=OpenState.PARKED) | Q(change_set_id=None) | ~Q(change_set_id=written_by))
         now = at or timezone.now()
@@ -140,16 +143,23 @@ def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = N
 
 
 def close_gone(run: Run, keys: Iterable[str]) -> None:
-    """The source has been asked and no longer has these records: nothing is left to do for their open rows, which end in the caller's transaction."""
+    """The source has been asked and no longer has these records: nothing is left to do for their open rows, which end in the caller's transaction. But
+    those of deletes end only with the delete, where the run follows these."""
     if run.sync is not None:
-        close(run.sync, run.source_side, keys, note=_("The source no longer has this record."))
+        close(run.sync, run.source_side, keys, note=_("The source no longer has this record."), of=~DELETES if roster.follows(run) else None)
+
+
+def close_unlinked_deletes(run: Run, keys: Iterable[str]) -> None:
+    """These records are gone and have no link any more: there is nothing left to delete."""
+    if run.sync is not None and not run.dry:
+        close(run.sync, run.source_side, keys, note=_("Its link has ended, so nothing is left to delete."), of=DELETES)
 
 
 def unmet(run: Run) -> OpenRowQuerySet:
     """The open rows whose record a run over everything may not have met, because the source no longer has it. Not those that say what is to become of
     the target's record, which nobody can tell of or whose delete waits: they are not settled by what the source has."""
     rows: OpenRowQuerySet = OpenRow.objects.open().filter(sync=run.sync, side=run.source_side).exclude(run=run)
-    return rows.exclude(state=OpenState.UNKNOWN).exclude(step="delete").exclude(key__regex=NO_KEY)
+    return rows.exclude(state=OpenState.UNKNOWN).exclude(DELETES).exclude(key__regex=NO_KEY)
 
 
 def may_be_gone(run: Run) -> bool:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from integration_hub.syncs import carrying, deletes, roster, services
 from integration_hub.syncs.models import Link, OpenRow, Run
@@ -200,3 +201,33 @@ def test_a_worker_killed_while_it_deletes_is_taken_over(full, sandbox, by, point
     assert run.counts["deleted"] == 10
     assert before - users_of_crm(sandbox) == gone
     assert not Link.objects.filter(a_key__in=gone, ended_at=None).exists()
+
+
+def test_a_replayed_delete_whose_run_fails_is_not_forgotten(full, sandbox, run_now, by):
+    sync, gone = services.change_sync(full, by=by, mode="incremental"), a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.fault("status", status=422, method="DELETE")
+    run_now(sync, full=True)
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    replay = Run.objects.latest("pk")
+    sandbox.crm.fault("unavailable", path="/crm")
+    assert finish(replay).state == "failed"
+
+    sandbox.clear_faults()
+    run = run_now(sync)
+
+    assert (run.balanced, run.counts["deleted"]) == (True, 1), "the open row has kept it"
+    assert gone not in users_of_crm(sandbox)
+    assert not OpenRow.objects.open().exists()
+
+
+def test_a_refused_delete_whose_link_has_ended_is_closed(full, sandbox, run_now, by):
+    gone = a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.fault("status", status=422, method="DELETE")
+    run_now(full)
+    Link.objects.filter(a_key=gone).update(ended_at=timezone.now())
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+
+    assert finish(Run.objects.latest("pk")).balanced
+    assert not OpenRow.objects.open().exists()
