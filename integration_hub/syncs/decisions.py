@@ -124,10 +124,12 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
 
 
 def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
-    wanted = [(row.change_set_id, row.change_row) for row in rows if row.change_set_id is not None and row.change_row is not None]
-    sets = ChangeSet.objects.select_related("run").in_bulk({pk for pk, __ in wanted})
-    found = (journal.change_of(sets[pk], row) for pk, row in wanted if pk in sets)
-    return [change for change in found if change is not None]
+    wanted: dict[int, list[int]] = {}
+    for row in rows:
+        if row.change_set_id is not None and row.change_row is not None:
+            wanted.setdefault(row.change_set_id, []).append(row.change_row)
+    sets = ChangeSet.objects.select_related("run").in_bulk(wanted)
+    return [change for pk, places in wanted.items() if pk in sets for change in journal.changes_at(sets[pk], places)]
 
 
 def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:

@@ -114,8 +114,13 @@ def changes_of(run: Run, *, operation: str = "", result: str = "", field: str = 
 
 
 def change_of(change_set: ChangeSet, row: int) -> Change | None:
+    return next(changes_at(change_set, [row]), None)
+
+
+def changes_at(change_set: ChangeSet, rows: Sequence[int]) -> Iterator[Change]:
+    """The changes in these rows of a change set, as far as it has them."""
     frame = changesets.frame_of(change_set)
-    return next(_changes(change_set, frame.filter(frame["row"] == row)), None)
+    return _changes(change_set, frame.filter(frame["row"].is_in(list(rows))))
 
 
 def read_mark(mark: str) -> tuple[int, int]:
