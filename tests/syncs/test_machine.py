@@ -315,5 +315,21 @@ def test_what_a_cancelled_run_had_on_its_way_is_undone_too(sync_under_test):
     sync_under_test.teardown()
 
 
+def test_a_source_that_was_emptied_while_one_of_its_records_waited(sync_under_test):
+    begun = sync_under_test
+    begun.put(7, "Cleo")
+    begun.run_it(full=False)
+    begun.put(1, "Ada")
+    begun.cancel_one_whose_worker_has_died((write, "write", True))
+    begun.publish(1)
+    begun.plan_and_apply(6, "Bela")
+    begun.delete(7)
+    begun.delete(1)
+
+    begun.come_to_rest()
+
+    begun.assert_target_is_the_source()
+
+
 short = settings(max_examples=8, stateful_step_count=10, **UNHURRIED)
 long = settings(max_examples=300, stateful_step_count=30, **UNHURRIED)
