@@ -139,7 +139,9 @@ def _tell_unbalanced(run: Run) -> Words:
     where = pgettext("between clauses", "; ").join(texts.render(told) for told in differences_of(run, books))
     if where:
         said = _("{records} {where}.").format(records=said, where=where)
-    return said, [_("tell whoever looks after the hub. The log of the workers has the details; the next run reads these records again.")], True
+    if run.moves_cursor:
+        return said, [_("tell whoever looks after the hub. The log of the workers has the details; the next run reads these records again.")], True
+    return said, [_("tell whoever looks after the hub. The log of the workers has the details; a full run compares all records again.")], True
 
 
 def left_since(run: Run, left: int, still_open: int) -> str:
