@@ -73,6 +73,7 @@ class PlanPage(OfPlan):
         planned, here = plans.planned_of(plan), reverse("runs:plan", args=[plan.pk])
         named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", "delete", _("To delete"))]
         named.append(("links", "adopt", _("To link")) if plan.undoes is None else ("links", "keep", _("Cannot be undone")))
+        named += [("unlinks", "unlink", _("Links to end"))] if planned["unlinks"] else []
         return [Fact(label, number(planned[name]), href=f"{here}?operation={operation}") for name, operation, label in named]
 
     def acts(self, plan: Run, approval: Any, run: Run | None) -> list[Act]:
