@@ -50,6 +50,11 @@ def end(work: Work, keys: Sequence[str], changes: pl.DataFrame | None) -> None:
     OpenRow.objects.filter(pk__in=over).update(source_print=OVER)
 
 
+def print_of(operation: str, print_: bytes) -> bytes:
+    """By which the open row of a withheld change knows it again: what it sends and, of what is gone in the source, whether it is deleted or marked."""
+    return operation.encode() + print_ if operation in changesets.DELETES else print_
+
+
 def _standing(run: Run, keys: Sequence[str]) -> dict[int, Sign]:
     columns = ["id", "key", "step", "source_print"]
     found = bulk.fetch(OpenRow, columns, key="key", values=keys, where=_STANDS, sync=run.sync_id, side=run.source_side)
@@ -61,4 +66,4 @@ def _signs(changes: pl.DataFrame) -> Iterator[tuple[int, Sign]]:
 
     told = changes.select("row", "source_key", "operation", pl.coalesce("source_print", "print").alias("print"))
     for row, key, operation, print_ in told.iter_rows():
-        yield row, (key, "delete" if operation in changesets.DELETES else operation, print_)
+        yield row, (key, "delete" if operation in changesets.DELETES else operation, print_of(operation, print_ or b""))

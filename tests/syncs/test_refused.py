@@ -167,6 +167,17 @@ def test_what_was_on_its_way_when_somebody_refused_it_is_found_out(full, sandbox
     assert not OpenRow.objects.open().exists()
 
 
+def test_who_refused_to_delete_is_asked_again_where_records_are_to_be_marked_instead(full, sandbox, run_now, by):
+    lose(sandbox, 0.6)
+    run_now(full)
+    refuse(by)
+
+    run = run_now(services.change_sync(full, by=by, deletes="mark", mark_field="full_name", mark_value="gone"))
+
+    assert withheld(run) == ("awaiting_decision", True, 48, 0)
+    assert "Mark 48 records in CRM as deleted?" in str(Decision.objects.open().get())
+
+
 def test_the_page_of_a_run_says_how_many_it_has_left_out(full, sandbox, run_now, by, client, person):
     lose(sandbox, 0.6)
     run_now(full)
