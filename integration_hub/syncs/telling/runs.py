@@ -239,6 +239,19 @@ def _tell_undo(run: Run) -> Words:
     return said, [_("open the plan; it tells what cannot be undone as well.")] if plans.is_plan(run) else [], bool(count)
 
 
+def planned_by(run: Run) -> tuple[int, int]:
+    """How many records a dry run would write, and of how many others it would only make or end the link; once its changes are gone, all as one."""
+    if not run.changes_kept:
+        return run.sums()["not_sent"], 0
+    planned = plans.planned_of(run)
+    writes = planned["creates"] + planned["updates"] + planned["deletes"]
+    return writes, planned["rows"] - writes
+
+
+def link_words(n: int) -> str:
+    return ngettext("Of {n} record only the link would change.", "Of {n} records only the link would change.", n).format(n=number(n))
+
+
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     if run.undoes is not None:
         return _tell_undo(run)
@@ -247,11 +260,10 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     target = run.target.system.name
     would = counts["not_sent"]
     missed = sum(counts[name] for name in (*MISSED, "parked"))
-    if not would:
-        said = _("Nothing would be written to {target}.").format(target=target)
-    else:
-        said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
-        said = said.format(n=number(would), target=target)
+    writes, links = planned_by(run)
+    said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", writes)
+    said = said.format(n=number(writes), target=target) if writes else _("Nothing would be written to {target}.").format(target=target)
+    said = f"{said} {link_words(links)}" if links else said
     following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
