@@ -184,7 +184,7 @@ def upkeep(by: Any) -> dict[str, Any]:
     days = {
         "KEEP_CHANGES_DAYS": _("record changes of a run, before and after"),
         "KEEP_LOG_DAYS": _("lines of a run's log"),
-        "KEEP_RUNS_DAYS": _("runs, and rejects that are closed; the last run of each sync always"),
+        "KEEP_RUNS_DAYS": _("runs, and rejects that are closed; the last run of each sync always, and those with changes that still wait"),
     }
     return {
         "kept": [(name, getattr(settings, name), what) for name, what in days.items()],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from connectors.base import KEY, Connector, Text, _
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import agreed, changesets
+from integration_hub.syncs import agreed, changesets, openrows
 from integration_hub.syncs.known import Links
 from integration_hub.syncs.matching import Match, find_matches, look_up
 from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
@@ -93,8 +93,9 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
     named = _taken_by_name(work, page, open_rows)
     kept = draft.keep_what_waits(open_rows) | named
     replayed = {key for key, row in open_rows.items() if row.replay_at is not None and row.state != OpenState.PARKED}  # a link is no wish
+    looked_for = {key for key in replayed if open_rows[key].state == OpenState.UNKNOWN}
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
-    draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met, replayed)
+    draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met, looked_for)
     page.counts.duplicate += int(named.sum())
     page.counts.produced = len(page.keys) - int(named.sum())
     same = linked & ~changed & ~kept
@@ -261,8 +262,9 @@ class _Draft:
             place = 1 + link.change_row if link.change_row is not None and link.change_set_id in sets else 0
             self._add(row, "update", link.target_key, (frames[link.change_set_id], place), differs[row], known=False)
 
-    def creates(self, rows: np.ndarray, gone: list[int], hashes: np.ndarray, met: Met | None, replayed: set[str]) -> None:
-        """Records without a link: looked up by their match keys, adopted where the target has them once."""
+    def creates(self, rows: np.ndarray, gone: list[int], hashes: np.ndarray, met: Met | None, looked_for: set[str]) -> None:
+        """Records without a link: looked up by their match keys, adopted where the target has them once. `looked_for`: of these a person says that they
+        are not there."""
         import numpy as np
 
         look_up = np.ones(len(self.page.keys), dtype=bool)
@@ -270,7 +272,7 @@ class _Draft:
             look_up, alone = met.match, ~self._twice()
             self.new = rows[~look_up[rows] & alone[rows]]
             rows = rows[look_up[rows] | ~alone[rows]]
-        self._create_each([*rows.tolist(), *gone], hashes, look_up, replayed)
+        self._create_each([*rows.tolist(), *gone], hashes, look_up, looked_for)
         self._refuse_linked()
 
     def _twice(self) -> np.ndarray:
@@ -283,12 +285,14 @@ class _Draft:
                 twice |= (values.is_duplicated() & values.is_not_null()).to_numpy()
         return twice
 
-    def _create_each(self, rows: list[int], hashes: np.ndarray, look_up: np.ndarray, replayed: set[str]) -> None:
+    def _create_each(self, rows: list[int], hashes: np.ndarray, look_up: np.ndarray, looked_for: set[str]) -> None:
         if not rows:
             return
         found = find_matches(self.work, self.target, self.page.target, self.page.match, [row for row in rows if look_up[row]])
         new: dict[tuple[str, str], int] = {}
         blindly = self.work.sync.restored_at is not None and not self.work.target.capabilities.upsert  # what was created since would be a twin
+        unasked = {self.page.keys[row] for row in rows if row not in found and not self.work.target.capabilities.upsert} - looked_for
+        settled = openrows.settled_unknowns(self.work, sorted(unasked))
         for row in rows:
             matches = found.get(row, [])
             if len(matches) > 1:
@@ -317,7 +321,10 @@ class _Draft:
                     field=", ".join(json.loads(fields)),
                     step="match",
                 )
-            elif blindly and row not in found and self.page.keys[row] not in replayed:
+            elif self.page.keys[row] in settled:  # a person has dismissed it, and so it may be there
+                known = settled[self.page.keys[row]]
+                self._leave(row, OpenState.UNKNOWN, Text(known.reason["template"], known.reason["values"]), step=known.step)
+            elif blindly and row not in found and self.page.keys[row] not in looked_for:
                 self._leave(
                     row,
                     OpenState.UNKNOWN,

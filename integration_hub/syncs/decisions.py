@@ -36,7 +36,9 @@ def answers(decision: Decision) -> dict[str, Answer]:
             _("Refuse"),
             DecisionState.REFUSED,
             refuse,
-            note=_("These changes are dropped. Runs leave the records as they are until they change in the source."),
+            note=_(
+                "These changes are dropped. Runs leave the records as they are until something else is to be written of them, or a plan is approved."
+            ),
             danger=True,
         ),
     }
@@ -69,7 +71,11 @@ def accept(decision: Decision, by: Actor, reason: str) -> None:
     sync = _sync_of(decision)
     planned_by = Run.objects.filter(pk=decision.about.get("run")).select_related("mapping_version").first()
     if planned_by is None or not guards.withheld_of(sync, decision.part).exists():
-        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} again, which compares the records anew."), name=sync.name)
+        raise NotPossible(gettext_noop("These changes are no longer kept. Run {name} in full, which compares the records anew."), name=sync.name)
+    if sync.restored_at is not None and planned_by.made_at < sync.restored_at:
+        raise NotPossible(
+            gettext_noop("A backup was put back after these changes were planned, so they may be written already. Run {name} first."), name=sync.name
+        )
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
     approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)
     run = plans.write_approved(approval, sync, planned_by=planned_by, by=by, trigger=Trigger.DECISION)
@@ -118,10 +124,12 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
 
 
 def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
-    wanted = [(row.change_set_id, row.change_row) for row in rows if row.change_set_id is not None and row.change_row is not None]
-    sets = ChangeSet.objects.select_related("run").in_bulk({pk for pk, __ in wanted})
-    found = (journal.change_of(sets[pk], row) for pk, row in wanted if pk in sets)
-    return [change for change in found if change is not None]
+    wanted: dict[int, list[int]] = {}
+    for row in rows:
+        if row.change_set_id is not None and row.change_row is not None:
+            wanted.setdefault(row.change_set_id, []).append(row.change_row)
+    sets = ChangeSet.objects.select_related("run").in_bulk(wanted)
+    return [change for pk, places in wanted.items() if pk in sets for change in journal.changes_at(sets[pk], places)]
 
 
 def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:

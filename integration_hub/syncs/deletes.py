@@ -135,6 +135,8 @@ def plan_part(work: Work, lease: Lease, source: Connector, target: Connector, go
     page = _page(work, position)
     columns = (work.source_key, work.target_key, "id", "sent_print", "change_set_id", "change_row")
     links = Link.objects.by_key(*columns, pair=work.run.pair_id, keys=gone)
+    if work.open_keys_exist():
+        openrows.close_unlinked_deletes(work.run, gone.keys() - links.keys())
     began, changes = timezone.now(), None
     if links:
         there = second_look(work, source, {key: gone[key] for key in links})

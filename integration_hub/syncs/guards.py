@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Count, Sum
@@ -15,6 +16,7 @@ from django.db.models import Count, Sum
 from connectors.base import Text, _
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
+from integration_hub.syncs import refused
 from integration_hub.syncs.changesets import DELETES
 from integration_hub.syncs.models import ChangeSet, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.roster import read_nothing
@@ -147,10 +149,12 @@ def _beyond(run: Run, planned: dict[str, int]) -> list[Beyond]:
     return found
 
 
-def withheld_rows(run: Run, rows: pl.DataFrame) -> set[int]:
-    """Which of these rows of a change set are held back."""
+def withheld_rows(run: Run, rows: pl.DataFrame, *, sent_at: datetime | None = None) -> set[int]:
+    """Which of these rows of a change set are held back: those of which there are too many, and those that were refused. `sent_at`: since when they are
+    on their way."""
     held = [name for operation in run.withheld for name in OPERATIONS[operation]]
-    return set(rows.filter(rows["operation"].is_in(held))["row"]) if held else set()
+    too_many = set(rows.filter(rows["operation"].is_in(held))["row"]) if held else set()
+    return too_many | refused.rows_of(run, rows, sent_at=sent_at)
 
 
 def reason_of(operation: str) -> Text:

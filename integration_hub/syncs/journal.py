@@ -16,7 +16,7 @@ from integration_hub.syncs.states import ChangeSetState
 if TYPE_CHECKING:
     import polars as pl
 
-RESULTS = ("written", "linked", "planned", "sending", "not_sent", "refused", "moved", "unknown")
+RESULTS = ("written", "linked", "unlinked", "planned", "sending", "not_sent", "withheld", "refused", "moved", "kept", "unknown")
 MOST_FILES = 60  # that one search opens
 
 Json = dict[str, Any]
@@ -49,7 +49,7 @@ class Change:
     change_set: ChangeSet
     row: int
     operation: str  # create, update, adopt, delete, mark, unlink
-    result: str  # written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved, unknown
+    result: str  # one of RESULTS
     source_key: str
     target_key: str
     reason: Json | None
@@ -114,8 +114,13 @@ def changes_of(run: Run, *, operation: str = "", result: str = "", field: str = 
 
 
 def change_of(change_set: ChangeSet, row: int) -> Change | None:
+    return next(changes_at(change_set, [row]), None)
+
+
+def changes_at(change_set: ChangeSet, rows: Sequence[int]) -> Iterator[Change]:
+    """The changes in these rows of a change set, as far as it has them."""
     frame = changesets.frame_of(change_set)
-    return next(_changes(change_set, frame.filter(frame["row"] == row)), None)
+    return _changes(change_set, frame.filter(frame["row"].is_in(list(rows))))
 
 
 def read_mark(mark: str) -> tuple[int, int]:
@@ -123,7 +128,10 @@ def read_mark(mark: str) -> tuple[int, int]:
     return (int(number), int(row)) if number.isascii() and row.isascii() and number.isdigit() and row.isdigit() and len(mark) < 30 else (0, 0)
 
 
-_COUNTED = {"refused": "refused", "moved": "moved", "unknown": "unknown", "not_sent": "not_sent", "linked": "unchanged"}  # by change set
+_COUNTED = {name: name for name in ("withheld", "refused", "moved", "unknown", "not_sent")} | {
+    "linked": "unchanged",
+    "unlinked": "unchanged",
+}  # by change set
 
 
 def _with_result(change_set: ChangeSet, frame: pl.DataFrame, result: str) -> pl.DataFrame:

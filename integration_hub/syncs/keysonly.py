@@ -14,7 +14,7 @@ from django.utils import timezone
 from integration_hub.core import bulk
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import guards, roster
+from integration_hub.syncs import guards, refused, roster
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.models import ChangeSet, OpenRow
 from integration_hub.syncs.reading import joined
@@ -35,6 +35,8 @@ def rostered(work: Work, lease: Lease, plan: Plan) -> None:
         for number, page in enumerate(joined(pages), start=work.partition.page_number + 1):
             require_space()
             began, keys = timezone.now(), canonical_key(page.frame, work.source.key)
+            if not work.run.dry:
+                refused.end(work, [key for key in keys if key], None)
             plan(work, lease, Compared(_page(work, number, page, keys), None, passed=_back_again(work, keys)), began=began)
             if work.turn_is_over():
                 return

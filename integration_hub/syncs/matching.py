@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
     from integration_hub.mappings.match import MatchKeys
 
+
+class HoldsNothing(BadAnswer):
+    """A system says that it holds nothing at all, although some of its records are linked: it may be so, and a single answer does not tell."""
+
+
 LOOKUP_AT_ONCE = 500
 WITNESSES = 2  # records that the system lists, and so must find
 
@@ -73,7 +78,7 @@ def _witnesses(work: Work, system: Connector, entity: Entity, by: Sequence[str],
     if not page.height:
         names = {"system": system.host.system, "entity": entity.label or entity.name}
         if Link.objects.live(work.run.pair_id).exists():
-            raise BadAnswer(_("{system} says that it has no {entity} at all, although some are linked here."), **names)
+            raise HoldsNothing(_("{system} says that it has no {entity} at all, although some are linked here."), **names)
         if entity.capabilities.count and (count := system.count(entity)):
             raise BadAnswer(_("{system} lists no {entity} at all, although it counts {count}."), count=count, **names)
     known = {

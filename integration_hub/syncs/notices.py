@@ -28,6 +28,10 @@ _KEYS_FAILED = _("Run {number} of {name} failed, so nobody knows what was delete
 _NOT_COMPARED = _("Run {number} of {name} was to reconcile and failed, so nobody knows whether {target} has drifted.")
 
 
+_READ_AGAIN = _("Not every record of run {number} of {name} is accounted for. The cursor was not moved, so the next run reads them again.")
+_COMPARED_IN_FULL = _("Not every record of run {number} of {name} is accounted for. A full run compares all records again.")
+
+
 def tell_of_failure(message: Message) -> None:
     """Listens to run.failed. Dry runs, applied plans and runs over named records are watched by whoever started them; not so a scheduled one that
     reconciles."""
@@ -62,7 +66,7 @@ def tell_of_unbalanced(message: Message) -> None:
         people,
         f"run.unbalanced/{run.pk}",
         Text(_("The books of {name} do not balance"), values),
-        Text(_("Not every record of run {number} of {name} is accounted for. The cursor was not moved, so the next run reads them again."), values),
+        Text(_READ_AGAIN if run.moves_cursor else _COMPARED_IN_FULL, values),
         *differences_of(run, books_of(run)),
         path=run.get_absolute_url(),
     )

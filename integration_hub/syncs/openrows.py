@@ -13,15 +13,16 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from integration_hub.core import texts
+from integration_hub.core import bulk, texts
 from integration_hub.mappings.definition import Step, read_definition
 from integration_hub.syncs import mends, roster
 from integration_hub.syncs.kept import packed_record
-from integration_hub.syncs.models import OpenRow, OpenRowQuerySet, Run, Sync
+from integration_hub.syncs.models import Link, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.states import Closed, OpenState, Trigger
-from integration_hub.syncs.work import NO_KEY, Left, Wait
+from integration_hub.syncs.work import NO_KEY, Left, Wait, Work
 
 VALUE_IS_THE_CAUSE = ("value_map", "allowed")  # steps where one entry of a list clears all records with the value
+DELETES = Q(step="delete")  # rows that say what is to become of the target's record
 READINGS_WITHOUT_KEY = 3  # of a record whose key cannot be read, before the cursor passes it
 DIFFERS = ("key", "record", "row", "id", "value", "length", "other")  # named values that differ from record to record
 
@@ -83,11 +84,33 @@ def _has_waited_out(row: OpenRow, left: Left, now: datetime) -> bool:
 
 
 def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, str]]:
-    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again."""
-    wanted = {(left.key, left.part): left for left in lefts}
+    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again. Of what
+    is withheld it is the change that was refused, so it has to be the same."""
     rows = OpenRow.objects.filter(sync=sync, side=side, closed_as=Closed.DISMISSED, key__in=[left.key for left in lefts]).order_by("pk")
-    newest = {(key, part): (cause, bytes(record)) for key, part, cause, record in rows.values_list("key", "part", "cause", "record")}
-    return {place for place, kept in newest.items() if place in wanted and kept == (cause_of(wanted[place]), packed_record(wanted[place].record))}
+    newest: dict[tuple[str, str, bool], tuple[Any, ...]] = {}
+    for key, part, state, step, cause, record, print_ in rows.values_list("key", "part", "state", "step", "cause", "record", "source_print"):
+        is_withheld = state == OpenState.WITHHELD
+        newest[key, part, is_withheld] = (step, bytes(print_ or b"")) if is_withheld else (cause, bytes(record))
+    settled = set()
+    for left in lefts:
+        is_withheld = left.state == OpenState.WITHHELD
+        now = (left.step, left.source_print or b"") if is_withheld else (cause_of(left), packed_record(left.record))
+        if newest.get((left.key, left.part, is_withheld)) == now:
+            settled.add((left.key, left.part))
+    return settled
+
+
+def settled_unknowns(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
+    """Of these records without a link those that nobody could tell of and that a person has dismissed: who looks, and does not replay it, has found it
+    there, so it is never created by itself. Not where it has had a link since."""
+    if not keys or work.run.first_load:
+        return {}
+    columns, still = ("key", "id"), "closed_as = 'dismissed' AND state = 'unknown'"
+    newest = dict(sorted(bulk.fetch(OpenRow, columns, key="key", values=keys, where=still, sync=work.sync.pk, side=work.run.source_side)))
+    rows = {row.key: row for row in OpenRow.objects.filter(pk__in=newest.values())}
+    links = Link.objects.filter(pair=work.run.pair_id, ended_at__isnull=False, **{f"{work.source_key}__in": list(rows)})
+    linked_at = dict(links.order_by("made_at").values_list(work.source_key, "made_at"))
+    return {key: row for key, row in rows.items() if key not in linked_at or row.closed_at is None or linked_at[key] < row.closed_at}
 
 
 def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:
@@ -104,12 +127,14 @@ _REPLACED = [
 ]  # fmt: skip
 
 
-def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "", written_by: int | None = None) -> None:
+def close(
+    sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = None, note: str = "", written_by: int | None = None, of: Q | None = None
+) -> None:
     """The records went through, or are wanted no more: their open rows end, in the caller's transaction. But what the change set `written_by` has written
-    without a reference goes on waiting for it."""
+    without a reference goes on waiting for it. `of`: only such rows."""
     wanted = list(keys)
     if wanted:
-        rows = OpenRow.objects.open().filter(sync=sync, side=side, key__in=wanted)
+        rows = OpenRow.objects.open().filter(of or Q(), sync=sync, side=side, key__in=wanted)
         if written_by is not None:
             rows = rows.filter(~Q(state=OpenState.PARKED) | Q(change_set_id=None) | ~Q(change_set_id=written_by))
         now = at or timezone.now()
@@ -118,16 +143,23 @@ def close(sync: Sync, side: str, keys: Iterable[str], *, at: datetime | None = N
 
 
 def close_gone(run: Run, keys: Iterable[str]) -> None:
-    """The source has been asked and no longer has these records: nothing is left to do for their open rows, which end in the caller's transaction."""
+    """The source has been asked and no longer has these records: nothing is left to do for their open rows, which end in the caller's transaction. But
+    those of deletes end only with the delete, where the run follows these."""
     if run.sync is not None:
-        close(run.sync, run.source_side, keys, note=_("The source no longer has this record."))
+        close(run.sync, run.source_side, keys, note=_("The source no longer has this record."), of=~DELETES if roster.follows(run) else None)
+
+
+def close_unlinked_deletes(run: Run, keys: Iterable[str]) -> None:
+    """These records are gone and have no link any more: there is nothing left to delete."""
+    if run.sync is not None and not run.dry:
+        close(run.sync, run.source_side, keys, note=_("Its link has ended, so nothing is left to delete."), of=DELETES)
 
 
 def unmet(run: Run) -> OpenRowQuerySet:
     """The open rows whose record a run over everything may not have met, because the source no longer has it. Not those that say what is to become of
     the target's record, which nobody can tell of or whose delete waits: they are not settled by what the source has."""
     rows: OpenRowQuerySet = OpenRow.objects.open().filter(sync=run.sync, side=run.source_side).exclude(run=run)
-    return rows.exclude(state=OpenState.UNKNOWN).exclude(step="delete").exclude(key__regex=NO_KEY)
+    return rows.exclude(state=OpenState.UNKNOWN).exclude(DELETES).exclude(key__regex=NO_KEY)
 
 
 def may_be_gone(run: Run) -> bool:

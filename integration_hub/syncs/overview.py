@@ -25,15 +25,16 @@ from integration_hub.core.parts import Act, Slot, UpDown
 from integration_hub.core.templatetags.hub import ago_text, capped, duration, number
 from integration_hub.syncs import guards
 from integration_hub.syncs.freshness import CAP, open_count, standings_of
-from integration_hub.syncs.models import Link, OpenRow, Pair, Partition, RecordDrift, Run, Sync
+from integration_hub.syncs.models import WHOLE, Link, OpenRow, Pair, Partition, RecordDrift, Run, Sync
 from integration_hub.syncs.progress import reading_rate, shares_of
-from integration_hub.syncs.states import PartitionState, RunState, Side
+from integration_hub.syncs.states import ENDED_WHOLE, PartitionState, RunState, Side
 from integration_hub.syncs.telling.drift import records_apart
 from integration_hub.syncs.telling.names import entity_name, from_to
 from integration_hub.syncs.telling.syncs import late_because
 
 SHOWN = 20
 STUCK_AFTER = timedelta(minutes=2)
+UNBALANCED_FOR = timedelta(days=7)
 SLOT = timedelta(minutes=30)
 SLOTS = 48
 
@@ -61,12 +62,12 @@ def rejects_badge(by: Any) -> Badge | None:
 
 
 def problems(by: Any) -> list[Problem]:
-    """What stands still or soon will: no worker, failed syncs, stuck runs, late syncs that nothing else explains, rejects."""
+    """What stands still or soon will: no worker, failed syncs, runs whose books do not balance, stuck ones, late syncs that nothing else explains, rejects."""
     if not by.allows("syncs.view"):
         return []
     failing = list(Sync.objects.failing().with_names()[:SHOWN])
     late = [sync for sync in Sync.objects.late().with_names()[:SHOWN] if sync not in failing]
-    return [*no_worker(), *failed(failing, by), *stuck(), *too_late(late, by), *drifted(by), *rejects(by)]
+    return [*no_worker(), *failed(failing, by), *unbalanced(), *stuck(), *too_late(late, by), *drifted(by), *rejects(by)]
 
 
 def no_worker() -> list[Problem]:
@@ -121,6 +122,22 @@ def failed(syncs: Sequence[Sync], by: Any) -> list[Problem]:
             )
         )
     return found
+
+
+def unbalanced() -> list[Problem]:
+    """Runs of the last days by which no sync is judged, such as applied plans and replays, and whose books do not balance."""
+    lately = Run.objects.filter(ended_at__gte=timezone.now() - UNBALANCED_FOR, balanced=False)
+    runs = lately.exclude(WHOLE, dry=False, state__in=(*ENDED_WHOLE, RunState.FAILED))
+    return [
+        Problem(
+            "bad",
+            _("The books of run {number} of {name} do not balance").format(number=number(run.pk), name=run.name),
+            _("Somebody has to find out what became of its records. The run says which sum differs."),
+            run.ended_at or run.made_at,
+            Act(_("Open run"), href=run.get_absolute_url()),
+        )
+        for run in runs.defer("keys", "settings").order_by("-ended_at")[:SHOWN]
+    ]
 
 
 def stuck() -> list[Problem]:
@@ -189,7 +206,10 @@ def rejects(by: Any) -> list[Problem]:
     syncs = list(counted.order_by("-left")[:SHOWN])
     decided = dict(Decision.objects.open().filter(kind=guards.KIND).values_list("subject_id").annotate(n=Sum("count")))
     for sync in syncs:
-        sync.left -= decided.get(str(sync.pk), 0)  # what is withheld stands on the overview as a decision
+        withheld = decided.get(str(sync.pk), 0)  # which stands on the overview as a decision
+        if withheld and sync.left > CAP:
+            sync.left = OpenRow.objects.open().filter(sync=sync)[: CAP + 1 + withheld].count()
+        sync.left -= withheld
     return [
         Problem(
             "warn",

@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, keysonly, openrows, roster, undoing, waiting
+from integration_hub.syncs import applying, changesets, keysonly, openrows, refused, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, compare
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
@@ -171,6 +171,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
         openrows.leave(work.sync, work.run, work.run.source_side, [left for left in page.left if not left.goes_on])
         if not work.run.dry:
             openrows.close(work.sync, work.run.source_side, result.passed)
+            refused.end(work, page.keys, changes)
         going_on = [left for left in page.left if left.goes_on]
         openrows.leave(work.sync, work.run, work.run.source_side, going_on, change_set_id=change_set.pk if change_set is not None else None)
         position = {} if page.wanted else {"position": page.position, "read_done": page.last, "wanted_done": True}

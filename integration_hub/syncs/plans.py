@@ -135,8 +135,13 @@ def approve_plan(
     with transaction.atomic():
         Run.objects.select_for_update().get(pk=plan.pk)
         known = approval_of(plan)
-        if known is not None and known.runs.exists():
-            raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=known.runs.latest("pk").pk)
+        if known is not None and (tried := known.runs.order_by("pk").last()) is not None:
+            if tried.state in TRIED_IN_VAIN:
+                raise NotPossible(
+                    gettext_noop("Run {number} has begun to write this plan as it was approved. Apply it again as it is, or make a new one."),
+                    number=tried.pk,
+                )
+            raise NotPossible(gettext_noop("This plan was applied already, by run {number}."), number=tried.pk)
         approval, __ = PlanApproval.objects.update_or_create(plan=plan, defaults={**chosen, **who, "digest": digest, "reason": reason.strip()})
         audit.record(
             "plan.approved",

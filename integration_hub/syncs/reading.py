@@ -6,11 +6,11 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from connectors.base import KEY, Connector, Cursor, Misfit, Page, Stopped, SystemDown, Text, Unreadable
+from connectors.base import KEY, Connector, Cursor, Misfit, Page, Stopped, SystemDown, Text, Unreadable, _
 from integration_hub.core.keys import canonical_key
-from integration_hub.syncs import mends, openrows, waiting
+from integration_hub.syncs import mends, openrows, stages, waiting
 from integration_hub.syncs.kept import unpacked_record
-from integration_hub.syncs.matching import look_up
+from integration_hub.syncs.matching import HoldsNothing, look_up
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.schedule import read_again_from
 from integration_hub.syncs.states import OpenState
@@ -126,9 +126,18 @@ def _joined_absent(pages: list[Page]) -> pl.DataFrame | None:
 def wanted(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
     """Named records: those the run was started for, or the open rows whose turn it is, read anew, or as they were kept where the source can't be asked."""
     if work.run.keys is None:
-        yield from named(work, source, tellable(_open_keys(work)))
+        yield from _that_wait(work, source, tellable(_open_keys(work)))
     else:  # a page for every so many of them, so the number of the last page says how many are done
         yield from named(work, source, tellable(work.run.keys)[work.partition.page_number * WANTED_ROWS :])
+
+
+def _that_wait(work: Work, source: Connector, keys: list[str]) -> Iterator[tuple[Page, int]]:
+    """Records of open rows, beside a reading of the source. Where that says that it holds nothing they stay as they are: what comes of it shows behind the
+    reading, which may take it for what it is."""
+    try:
+        yield from named(work, source, keys)
+    except HoldsNothing as error:
+        stages.say(work.run, _("{problem} What waits since earlier runs is left for the next one."), "warning", problem=error.text)
 
 
 def wants_named(work: Work) -> bool:
@@ -178,7 +187,7 @@ def replayed(work: Work, source: Connector) -> Iterator[tuple[Page, int]]:
         return
     keys = list(rows.filter(replay_at__lte=newest).order_by("pk").values_list("key", flat=True))
     work.read_from = newest
-    yield from named(work, source, tellable(keys))
+    yield from _that_wait(work, source, tellable(keys))
 
 
 def _open_keys(work: Work) -> Iterable[str]:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import agreed, changesets, claims, guards, openrows, waiting
+from integration_hub.syncs import agreed, changesets, claims, guards, openrows, refused, waiting
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
@@ -287,7 +287,7 @@ def _place(portion: Portion, row: int) -> int:
 
 def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again: bool = False) -> Left:
     changes = portion.changes
-    operation = changes["operation"][place]
+    operation, print_ = changes["operation"][place], changes["source_print"][place] or changes["print"][place]
     return Left(
         changes["source_key"][place],
         state.value,
@@ -295,6 +295,6 @@ def _left(portion: Portion, place: int, state: OpenState, reason: Text, *, again
         changes["source"][place],
         again=again,
         step="delete" if operation in changesets.END_LINKS else operation if state == OpenState.WITHHELD else "write",
-        source_print=changes["source_print"][place] or changes["print"][place],
+        source_print=refused.print_of(operation, print_ or b"") if state == OpenState.WITHHELD else print_,
         change_row=changes["row"][place],
     )

@@ -10,14 +10,15 @@ from __future__ import annotations
 from django.db.models import F
 from django.utils import timezone
 
-from integration_hub.syncs.models import ChangeSet, Partition, Run, Sync
-from integration_hub.syncs.states import ChangeSetState, PartitionState
+from integration_hub.syncs.models import ChangeSet, OpenRow, Partition, Run, Sync
+from integration_hub.syncs.states import ChangeSetState, OpenState, PartitionState
 
 
 def take_up() -> None:
     """Mark what a backup put back, in the caller's transaction."""
     now = timezone.now()
     Sync.objects.update(restored_at=now)
+    OpenRow.objects.open().filter(state=OpenState.UNKNOWN).update(replay_at=None)  # may have been replayed since
     live = Run.objects.filter(ended_at=None)
     live.update(first_load=False)
     partitions = Partition.objects.filter(run__in=live)

@@ -112,7 +112,8 @@ def drop_old_runs() -> bool:
     decisive = Run.objects.decisive().order_by().filter(sync=OuterRef("sync"), pk__gt=OuterRef("pk"))
     unsettled = ChangeSet.objects.filter(run=OuterRef("pk"), state=ChangeSetState.SENDING)
     old = Run.objects.filter(ended_at__lt=_before(settings.KEEP_RUNS_DAYS)).filter(Q(sync=None) | Exists(newer) & Exists(decisive))
-    run = old.filter(~Exists(unsettled)).order_by("ended_at").first()
+    wanted = OpenRow.objects.open().filter(run=OuterRef("pk"), change_set_id__isnull=False)
+    run = old.filter(~Exists(unsettled), ~Exists(wanted)).order_by("ended_at").first()
     if run is None:
         return False
     parts = (ChangeSet.objects.filter(run=run), PageRow.objects.filter(partition__run=run), LogLine.objects.filter(run=run))

@@ -132,6 +132,8 @@ def close(run: Run, state: str) -> None:
             openrows.close_unlinked(run)
         books = books_of(run, ended=True)
         counts = books.counts
+        if counts["deleted"] and not run.dry:
+            waiting.release_deletes(run)
         waits = guards.ask(run)  # whatever came of it: what it withheld, and what it no longer withholds
         if state == RunState.SUCCEEDED and waits:
             state = RunState.AWAITING_DECISION

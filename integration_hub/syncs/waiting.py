@@ -1,4 +1,5 @@
-"""Parked records: each waits for one link, is taken up again when that is made, and becomes a reject when it has waited too long.
+"""Parked records: each waits for one link, is taken up again when that is made, and becomes a reject when it has waited too long. And refused deletes,
+which wait for others.
 
 The commit that makes a link releases what waits for it. It does not see what another run is parking at that moment, and such a row may be locked by
 that run; so each run looks again when it ends: for the records of its sync that wait for a link there is by now, and for all that wait for its pair.
@@ -16,12 +17,13 @@ from django.utils import timezone
 
 from connectors.base import Text, _
 from integration_hub.core import bulk, texts
-from integration_hub.syncs import openrows
+from integration_hub.syncs import openrows, order
 from integration_hub.syncs.models import Link, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.states import OpenState, Side
 from integration_hub.syncs.work import Left, Work
 
 AT_ONCE = 500
+DELETE_TRIES = 10  # of a delete that the target refuses, before it takes a person
 WAITED = _("Waited {days} days for {entity} {key} of {system}, which has no record in {target}. It goes on by itself once it has one.")
 
 
@@ -43,6 +45,17 @@ def release_linked(run: Run) -> None:
     for whose in (Q(waits_pair=run.pair_id), Q(sync=run.sync_id, waits_since__isnull=False)):
         rows = OpenRow.objects.open().filter(whose, replay_at=None)
         _take_up(list(rows.filter(by_a | by_b).values_list("pk", flat=True)), timezone.now())
+
+
+def release_deletes(run: Run) -> None:
+    """At the end of a run that has deleted some: what refers to a record goes before it, and so deletes that the target has refused are tried once more,
+    of the run's own sync and of those that it runs after."""
+    if run.sync_id is None:
+        return
+    names = Sync.objects.filter(pk__in={run.sync_id, *order.all_before(run.sync_id, order.order_now())}, paused_at=None)
+    syncs = [sync.pk for sync in names.select_related("pair__a", "pair__b") if sync.target.system_id == run.target.system_id]
+    rows = OpenRow.objects.open().filter(openrows.DELETES, sync__in=syncs, state=OpenState.REFUSED, replay_at=None, tries__lt=DELETE_TRIES)
+    rows.update(replay_at=timezone.now())
 
 
 def _take_up(pks: Iterable[int], at: datetime) -> None:

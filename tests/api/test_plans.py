@@ -3,7 +3,7 @@
 import pytest
 
 from integration_hub.accounts.actor import Actor
-from integration_hub.syncs.models import Run
+from integration_hub.syncs.models import Link, PlanApproval, Run
 from tests.api.test_syncs import JSON, V1
 from tests.syncs.conftest import by, crm, few, finish, full, oa, run_now, sandbox, sandbox_server, users_sync
 from tests.syncs.equal import assert_equal
@@ -54,6 +54,38 @@ def test_a_dry_run_says_what_would_be_withheld_one_by_one_and_in_the_list(full, 
     }  # fmt: skip
     assert beyond["sentence"].startswith("Deletes would wait for a decision: there are 20, ")
     assert [row["would_withhold"] for row in approver.get(f"{V1}/runs/").json()["items"]] == [told, []]
+
+
+@pytest.mark.parametrize(
+    ("act", "body", "unknown"),
+    [
+        ("approve", {"reason": "Checked", "except_key": ["U000001"]}, "except_key"),
+        ("undo", {"key": ["U000001"]}, "key"),
+    ],
+)
+def test_a_mistyped_name_approves_or_undoes_no_more_than_was_meant(few, users_sync, run_now, api, administrator, act, body, unknown):
+    run = run_now(users_sync, dry=act == "approve")
+
+    refused = api(administrator).post(f"{V1}/runs/{run.pk}/{act}/", body, content_type=JSON)
+
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (400, f"#/{unknown}")
+    assert not PlanApproval.objects.exists()
+    assert Run.objects.get() == run
+    users_sync.refresh_from_db()
+    assert users_sync.paused_at is None
+
+
+def test_changes_are_asked_for_by_every_result_they_can_have(full, sandbox, run_now, api, viewer):
+    users = sandbox.records("oa", "user")
+    for user in users[:20]:
+        sandbox.oa.delete("user", user["userId"])
+    sandbox.crm.delete("users", Link.objects.get(a_key=users[0]["userId"]).b_key)
+    client, run = api(viewer), run_now(full)
+
+    def keys(result):
+        return [change["source_key"] for change in client.get(f"{V1}/runs/{run.pk}/changes/", {"result": result}).json()["items"]]
+
+    assert (len(keys("withheld")), keys("unlinked"), keys("kept")) == (19, [users[0]["userId"]], [])
 
 
 def test_a_run_that_wrote_is_no_plan(few, users_sync, run_now, approver):

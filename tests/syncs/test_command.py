@@ -10,9 +10,10 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from integration_hub.core.models import Heartbeat
+from integration_hub.syncs import plans
 from integration_hub.syncs.management.commands import sync as command
 from integration_hub.syncs.models import Run
-from integration_hub.syncs.services import change_sync, pause_sync, start_run
+from integration_hub.syncs.services import cancel_run, change_sync, pause_sync, start_run
 from integration_hub.systems.models import System
 from tests.syncs.conftest import finish
 
@@ -182,6 +183,33 @@ def test_a_plan_is_applied_from_the_command_line(few, users_sync, manage, worker
 
     assert (code, "75 created" in said) == (0, True)
     assert manage("apply", str(plan), "--reason", "Again")[0] == 1
+
+
+def test_a_plan_that_somebody_has_approved_is_applied_as_it_was(few, users_sync, manage, run_now, worker, by):
+    plan, skipped = run_now(users_sync, dry=True), few.records("oa", "user")[30]["userId"]
+    number = str(plan.pk)
+    assert manage("apply", number) == (1, f"Plan {number} is not approved yet; --reason approves it.")
+    assert manage("apply", number, "--except", skipped) == (2, "To approve only some changes, say why with --reason.")
+    plans.approve_plan(plan, by=by, reason="Checked", except_keys=[skipped])
+
+    code, said = manage("apply", number, "--wait")
+
+    assert (code, "74 created" in said) == (0, True)
+    assert skipped not in {user["employee_id"] for user in few.records("crm", "users")}
+
+
+def test_a_plan_whose_run_came_to_nothing_is_applied_again_as_it_was_approved(few, users_sync, manage, run_now, by):
+    plan = run_now(users_sync, dry=True)
+    __, told = manage("apply", str(plan.pk), "--reason", "Checked", "--json")
+    first = Run.objects.get(pk=json.loads(told)["id"])
+    cancel_run(first, by=by)
+    finish(first)
+
+    refused = manage("apply", str(plan.pk), "--reason", "Again")
+    code, told = manage("apply", str(plan.pk), "--json")
+
+    assert refused == (1, f"Run {first.pk} has begun to write this plan as it was approved. Apply it again as it is, or make a new one.")
+    assert (code, finish(Run.objects.get(pk=json.loads(told)["id"])).counts["created"]) == (0, 75)
 
 
 def test_a_plan_that_cannot_be_applied_says_why(few, users_sync, manage, run_now):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from integration_hub.approvals.models import Decision
 from integration_hub.syncs import carrying, deletes, roster, services
@@ -12,7 +13,9 @@ from integration_hub.syncs.work import Work
 from tests.syncs.conftest import finish
 from tests.syncs.equal import users_of_crm
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
+from tests.syncs.linked import company
 
+__all__ = ["company"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -231,3 +234,98 @@ def test_a_worker_killed_while_it_deletes_is_taken_over(full, sandbox, by, point
     assert run.counts["deleted"] == 10
     assert before - users_of_crm(sandbox) == gone
     assert not Link.objects.filter(a_key__in=gone, ended_at=None).exists()
+
+
+def the_replay():
+    services.start_waiting_replays()
+    return finish(Run.objects.live().get())
+
+
+def test_a_replayed_delete_whose_run_fails_is_not_forgotten(full, sandbox, run_now, by):
+    sync, gone = services.change_sync(full, by=by, mode="incremental"), a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.fault("status", status=422, method="DELETE")
+    run_now(sync, full=True)
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    replay = Run.objects.latest("pk")
+    sandbox.crm.fault("unavailable", path="/crm")
+    assert finish(replay).state == "failed"
+
+    sandbox.clear_faults()
+    run = run_now(sync)
+
+    assert (run.balanced, run.counts["deleted"]) == (True, 1), "the open row has kept it"
+    assert gone not in users_of_crm(sandbox)
+    assert not OpenRow.objects.open().exists()
+
+
+def test_a_refused_delete_whose_link_has_ended_is_closed(full, sandbox, run_now, by):
+    gone = a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+    sandbox.crm.fault("status", status=422, method="DELETE")
+    run_now(full)
+    Link.objects.filter(a_key=gone).update(ended_at=timezone.now())
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+
+    assert finish(Run.objects.latest("pk")).balanced
+    assert not OpenRow.objects.open().exists()
+
+
+def test_what_is_refused_while_others_refer_to_it_is_deleted_once_these_are(full, sandbox, run_now):
+    """Of one sync: the target refuses the first of three, until the others are gone."""
+    gone = [user["userId"] for user in sandbox.records("oa", "user")[:3]]
+    for key in gone:
+        sandbox.oa.delete("user", key)
+    sandbox.crm.fault("status", status=422, method="DELETE", times=1)
+    run = run_now(full)
+    assert (run.counts["deleted"], run.counts["refused"]) == (2, 1)
+
+    replay = the_replay()
+
+    assert (replay.trigger, replay.balanced, replay.counts["deleted"]) == ("replay", True, 1)
+    assert users_of_crm(sandbox).isdisjoint(gone)
+    assert not OpenRow.objects.open().exists()
+
+
+def test_children_go_before_their_parents_though_these_are_tried_first(company, run_now, by):
+    """Of two syncs: the one over contacts runs after the one over accounts, whose customers the ERP keeps while a person refers to them."""
+    people = "CREATE TABLE people (no INTEGER PRIMARY KEY, crm_id TEXT UNIQUE, name TEXT, customer_no INTEGER REFERENCES customers (no))"
+    company.run("ERP", "DROP TABLE people")
+    company.run("ERP", people)
+    follow = {"deletes": "delete", "most_deletes_percent": None}
+    accounts = services.change_sync(company.sync("accounts", "customers"), by=by, **follow)
+    contacts = company.sync("contacts", "people", "customer_no", "account_id", entity="accounts")
+    contacts = services.change_sync(contacts, by=by, after=[accounts], **follow)
+    company.accounts(1, 2, 3)
+    company.contacts(c1=1, c2=2, c3=3)
+    for sync in (accounts, contacts):
+        run_now(sync)
+    company.run("CRM", "DELETE FROM accounts WHERE id <> 2")
+    company.run("CRM", "DELETE FROM contacts WHERE id <> 2")
+
+    assert run_now(accounts).counts["refused"] == 2
+    assert run_now(contacts).counts["deleted"] == 2
+    replay = the_replay()
+
+    assert (replay.sync, replay.balanced, replay.counts["deleted"]) == (accounts, True, 2)
+    assert [name for (name,) in company.run("ERP", "SELECT name FROM customers ORDER BY no")] == ["Old", "Account 2"]
+    assert not OpenRow.objects.open().exists()
+
+
+def test_a_delete_that_is_refused_again_and_again_is_left_to_a_person(full, sandbox, run_now, monkeypatch):
+    monkeypatch.setattr("integration_hub.syncs.waiting.DELETE_TRIES", 2)
+    refused, *others = [user["userId"] for user in sandbox.records("oa", "user")[:4]]
+    key = Link.objects.get(a_key=refused).b_key
+    sandbox.oa.delete("user", refused)
+    sandbox.crm.fault("status", status=422, method="DELETE", path=f"/{key}")
+    run_now(full)
+
+    for other in others:
+        sandbox.oa.delete("user", other)
+        assert run_now(full).counts["deleted"] == 1
+        services.start_waiting_replays()
+        for run in Run.objects.live():
+            finish(run)
+
+    assert Run.objects.filter(trigger="replay").count() == 1
+    assert OpenRow.objects.open().get().tries == 2

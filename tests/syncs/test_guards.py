@@ -76,6 +76,24 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     assert (the_run_of(decision).state, users_of_crm(sandbox)) == ("succeeded", before - linked), "it is empty, and somebody says so"
 
 
+def test_an_empty_source_is_asked_about_also_while_records_of_it_wait(full, sandbox, run_now, by):
+    """One of them is looked for by name before anything is read, and is not found."""
+    sandbox.oa.change("user", sandbox.records("oa", "user")[3]["userId"], name="Changed")
+    sandbox.crm.fault("status", status=409, path="/users/")
+    run_now(full)
+    assert OpenRow.objects.open().get().again
+    sandbox.clear_faults()
+    lose(sandbox, 1.0)
+
+    run = run_now(full)
+
+    assert withheld(run) == ("awaiting_decision", True, 80, 0)
+    decision = Decision.objects.open().get()
+    approvals.decide(decision, "accept", by=by, reason="The old system was emptied")
+    assert the_run_of(decision).counts["deleted"] == 80
+    assert not OpenRow.objects.open().exists()
+
+
 def test_a_later_run_brings_the_decision_up_to_date_and_withdraws_it_once_all_is_well(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="userId <> 'nobody'", left_filter="delete")
     users = sorted(user["userId"] for user in sandbox.records("oa", "user"))

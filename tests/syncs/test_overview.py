@@ -46,6 +46,36 @@ def test_books_that_do_not_balance_are_red_wherever_their_sync_is_told_of(users_
     assert not [words for _state, words in page.context["legend"] if words.startswith("Succeeded")]
 
 
+@pytest.mark.parametrize("of", [{"keys": ["U000001"], "trigger": "replay"}, {"keys_only": True}, {"dry": True}])
+def test_books_that_do_not_balance_are_told_of_whatever_run_it_was(users_sync, run_now, viewer, client, person, of):
+    run_now(users_sync, full=True)
+    run = ended(users_sync, "succeeded", balanced=False, **of)
+    old = ended(users_sync, "succeeded", balanced=False, hours=24 * 8, **of)
+    client.force_login(person("operator"))
+
+    found = {problem.cause: problem.act.href for problem in problems["syncs"](viewer) if problem.state == "bad"}
+
+    assert found == {f"The books of run {run.pk} of {users_sync.name} do not balance": run.get_absolute_url()}
+    assert str(old.pk) not in found
+    following = client.get(run.get_absolute_url()).context["verdict"].next
+    assert following == ["tell whoever looks after the hub. The log of the workers has the details; a full run compares all records again."]
+
+
+def test_rejects_are_told_beside_more_withheld_changes_than_are_counted(full, sandbox, run_now, viewer, monkeypatch):
+    monkeypatch.setattr("integration_hub.syncs.freshness.CAP", 20)
+    monkeypatch.setattr("integration_hub.syncs.overview.CAP", 20)
+    users = sandbox.records("oa", "user")
+    for user in users[:40]:
+        sandbox.oa.delete("user", user["userId"])
+    for user in users[40:43]:
+        sandbox.oa.change("user", user["userId"], email=None)
+
+    assert run_now(full).counts["withheld"] == 40
+
+    assert [problem.cause for problem in problems["syncs"](viewer)] == [f"3 records of {full.name} did not arrive"]
+    assert [problem.holds for problem in problems["decisions"](viewer)] == ["40 records"]
+
+
 def test_a_run_that_nobody_takes_is_a_problem(users_sync, viewer, by):
     run = services.start_run(users_sync, by=by)
     run.partitions.update(sent_at=timezone.now() - timedelta(minutes=5))

@@ -7,6 +7,8 @@ from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection
 
+from integration_hub.approvals import services as approvals
+from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.syncs import changesets, services, write
 from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run, Sync
@@ -120,6 +122,57 @@ def test_what_no_one_can_look_for_waits_for_a_person(few, users_sync, run_now, b
     services.replay_rejects(OpenRow.objects.filter(pk=waiting[0].pk), by=by)
     replayed = finish(Run.objects.live().get())
     assert replayed.sums()["created"] == 1
+
+
+def test_what_was_withheld_before_the_backup_is_not_accepted_until_the_records_were_looked_for(few, users_sync, run_now, by, backup):
+    entity = users_sync.target
+    entity.schema["capabilities"] |= {"lookup_by": [], "upsert": False, "idempotency_key": False}
+    entity.save()
+    few.oa.has(user=3)
+    sync = services.change_sync(users_sync, by=by, mode="full")
+    run_now(sync)
+    sync = services.change_sync(sync, by=by, most_creates=2)
+    few.oa.has(user=8)
+    assert run_now(sync).state == "awaiting_decision"
+    put_back = backup()
+    approvals.decide(Decision.objects.open().get(), "accept", by=by, reason="Bring them")
+    finish(Run.objects.live().get())
+    there = len(few.records("crm", "users"))
+
+    put_back()
+    decision = Decision.objects.open().get()
+    with pytest.raises(services.NotPossible, match="A backup was put back after these changes were planned"):
+        approvals.decide(decision, "accept", by=by, reason="Bring them")
+
+    assert Decision.objects.open().get() == decision
+    run = run_now(Sync.objects.get(pk=sync.pk))
+    assert (run.counts["unknown"], run.counts["created"], run.balanced) == (5, 0, True)
+    assert not Decision.objects.open().exists()
+    assert len(few.records("crm", "users")) == there
+
+
+def test_a_reject_that_is_replayed_after_a_restore_is_not_created_without_looking(few, users_sync, run_now, by, backup):
+    entity = users_sync.target
+    entity.schema["capabilities"] |= {"lookup_by": [], "upsert": False, "idempotency_key": False}
+    entity.save()
+    few.oa.has(user=3)
+    (user, *_rest) = few.oa.records("user")
+    few.oa.change("user", user["userId"], email=None)
+    run_now(users_sync)
+    put_back = backup()
+    few.oa.change("user", user["userId"], email=user["email"])
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    assert finish(Run.objects.live().get()).counts["created"] == 1
+    there = len(few.records("crm", "users"))
+
+    put_back()
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    finish(Run.objects.live().get())
+
+    row = OpenRow.objects.open().get()
+    assert (row.state, len(few.records("crm", "users"))) == (OpenState.UNKNOWN, there), "somebody has to look first"
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    assert finish(Run.objects.live().get()).counts["created"] == 1, "who replays that has looked"
 
 
 def test_files_come_back_with_the_database(few, users_sync, run_now, backup, monkeypatch):

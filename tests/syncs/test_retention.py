@@ -11,10 +11,12 @@ from django.core.files.storage import default_storage
 from django.urls import reverse
 from django.utils import timezone
 
+from integration_hub.approvals import services as approvals
+from integration_hub.approvals.models import Decision
 from integration_hub.core.models import Backup
 from integration_hub.syncs import changesets, retention, services, stages
 from integration_hub.syncs.models import ChangeSet, Link, LogLine, OpenRow, OutcomeFile, PageRow, Run
-from tests.syncs.conftest import ended
+from tests.syncs.conftest import ended, finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -192,6 +194,24 @@ def test_what_an_open_row_points_to_and_what_is_not_settled_stays(past, settings
     run = past(settings.KEEP_RUNS_DAYS + 1)
     sweep()
     assert Run.objects.filter(pk=run.pk).exists()
+
+
+def test_what_waits_for_a_decision_can_be_accepted_however_long_that_takes(full, sandbox, run_now, by, settings):
+    for user in sandbox.records("oa", "user")[:40]:
+        sandbox.oa.delete("user", user["userId"])
+    sync = services.change_sync(full, by=by, mode="incremental")
+    run = run_now(sync, full=True)
+    run_now(sync)
+    Run.objects.filter(pk=run.pk).update(ended_at=timezone.now() - timedelta(days=settings.KEEP_RUNS_DAYS + 1))
+
+    sweep()
+
+    decision = Decision.objects.open().get()
+    approvals.decide(decision, "accept", by=by, reason="They are gone")
+    decision.refresh_from_db()
+    assert finish(Run.objects.get(pk=decision.about["applied_by"])).counts["deleted"] == 40
+    sweep()
+    assert not Run.objects.filter(pk=run.pk).exists()
 
 
 def test_old_log_lines_go_and_the_others_stay(past, settings):

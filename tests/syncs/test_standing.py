@@ -6,6 +6,7 @@ from django.utils import timezone, translation
 from integration_hub.syncs import due, services
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.systems.models import System
+from tests.syncs.conftest import finish
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,8 +25,6 @@ def test_a_dismissed_record_is_not_opened_again_until_it_changes(sandbox, users_
 
 
 def test_a_run_cancelled_before_a_worker_took_it_reads_nothing(users_sync, by):
-    from tests.syncs.conftest import finish
-
     run = services.start_run(users_sync, by=by)
     services.cancel_run(run, by=by)
 
@@ -46,3 +45,42 @@ def test_a_due_sync_that_cannot_start_says_why_on_its_page(client, person, users
     client.cookies["django_language"] = "zh-hans"
     with translation.override("zh-hans"):  # which also puts the language back behind the request
         assert "CRM 在此为只读" in client.get(users_sync.get_absolute_url()).content.decode()
+
+
+@pytest.fixture
+def unasked(few, users_sync, run_now, by):
+    """A full sync into a target that cannot be asked for anything, whose three creates were taken and never answered."""
+    entity = users_sync.target
+    entity.schema["capabilities"] |= {"lookup_by": [], "upsert": False, "idempotency_key": False}
+    entity.save()
+    few.oa.has(user=3)
+    few.crm.has(users=0)
+    few.crm.fault("drop_after", method="POST", path="/users", times=1)
+    sync = services.change_sync(users_sync, by=by, mode="full")
+    run = run_now(sync)
+    assert (run.counts["unknown"], len(few.records("crm", "users"))) == (3, 3)
+    return sync
+
+
+def test_what_nobody_could_tell_of_and_somebody_dismissed_is_never_created_again(few, unasked, run_now, by):
+    services.dismiss_rejects(OpenRow.objects.open(), by=by, note="They are there")
+
+    run = run_now(unasked)
+
+    assert (run.counts["unknown"], run.counts["created"], run.balanced) == (3, 0, True)
+    assert len(few.records("crm", "users")) == 3
+    assert not OpenRow.objects.open().exists()
+
+
+def test_once_such_a_record_changes_it_is_asked_about_again_and_created_only_by_who_replays_it(few, unasked, run_now, by):
+    services.dismiss_rejects(OpenRow.objects.open(), by=by, note="They are there")
+    (user, *_rest) = few.oa.records("user")
+    few.oa.change("user", user["userId"], name="Somebody Else")
+
+    run_now(unasked)
+
+    row = OpenRow.objects.open().get()
+    assert (row.key, row.state, len(few.records("crm", "users"))) == (user["userId"], "unknown", 3)
+    services.replay_rejects(OpenRow.objects.open(), by=by)
+    assert finish(Run.objects.live().get()).counts["created"] == 1
+    assert run_now(unasked).counts["unknown"] == 2

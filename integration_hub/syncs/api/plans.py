@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from integration_hub.core.rest.input import KnownNames
 from integration_hub.syncs import plans
 from integration_hub.syncs.models import PlanApproval, Run
 from integration_hub.syncs.services import NotPossible
@@ -34,22 +35,24 @@ class PlanSerializer(serializers.Serializer[Any]):
     applied_by = serializers.IntegerField(allow_null=True, help_text="The run that applies it, or did.")
 
 
-class ApprovingSerializer(serializers.Serializer[Any]):
+class ApprovingSerializer(KnownNames, serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=1_000)
-    operations = serializers.ListField(child=serializers.CharField(max_length=20), required=False, help_text="create, update, adopt; empty: all.")
+    operations = serializers.ListField(
+        child=serializers.CharField(max_length=20), required=False, help_text="create, update, adopt, delete, mark, unlink; empty: all."
+    )
     rule = serializers.CharField(
         max_length=2_000, required=False, allow_blank=True, help_text="A condition over operation, source_key, target_key, before.… and after.…"
     )
     except_keys = serializers.ListField(child=serializers.CharField(max_length=500), required=False, max_length=10_000, help_text="Of the source.")
 
 
-class UndoingSerializer(serializers.Serializer[Any]):
+class UndoingSerializer(KnownNames, serializers.Serializer[Any]):
     keys = serializers.ListField(
         child=serializers.CharField(max_length=500), required=False, max_length=10_000, help_text="Of the source; without them all that it wrote."
     )
 
 
-class UndoingVersionSerializer(serializers.Serializer[Any]):
+class UndoingVersionSerializer(KnownNames, serializers.Serializer[Any]):
     version = serializers.IntegerField(help_text="Number of the version of the sync's mapping.")
     since = serializers.DateTimeField(help_text="Runs that were started since then.")
 

@@ -130,7 +130,9 @@ class FieldChangeSerializer(serializers.Serializer[Any]):
 
 class ChangeSerializer(HasFields, serializers.Serializer[Any]):
     operation = serializers.CharField(help_text="create, update, adopt, delete, mark or unlink")
-    result = serializers.CharField(help_text="written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved or unknown")
+    result = serializers.CharField(
+        help_text="written, linked, unlinked, planned, sending, not_sent, withheld, refused, moved, kept (of an undo) or unknown"
+    )
     source_key = serializers.CharField()
     target_key = serializers.CharField(allow_blank=True)
     reason = serializers.CharField(allow_blank=True)

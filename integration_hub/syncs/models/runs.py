@@ -130,6 +130,11 @@ class Run(Directed, models.Model):
         return reverse("runs:detail", args=[self.pk])
 
     @property
+    def moves_cursor(self) -> bool:
+        """Whether it reads all, or all that changed, and writes it: behind one that does not go through the next reads the same again."""
+        return not self.dry and not self.keys_only and self.keys is None and self.applies_id is None
+
+    @property
     def is_live(self) -> bool:
         return self.ended_at is None
 

@@ -16,7 +16,7 @@ from integration_hub.syncs import plans
 from integration_hub.syncs.models import PlanApproval, Run
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.telling.names import started_by
-from integration_hub.syncs.telling.runs import run_state
+from integration_hub.syncs.telling.runs import link_words, planned_by, run_state
 
 
 def approved_words(approval: PlanApproval) -> str:
@@ -76,6 +76,8 @@ def _would(plan: Run) -> str:
     n, target = plans.count_of(plan), plan.target.system.name
     if plan.undoes is not None:
         said = ngettext("{n} record of {target} would be as it was before.", "{n} records of {target} would be as they were before.", n)
-    else:
-        said = ngettext("{n} record would be written to {target}.", "{n} records would be written to {target}.", n)
-    return said.format(n=number(n), target=target)
+        return said.format(n=number(n), target=target)
+    writes, links = planned_by(plan)
+    said = ngettext("{n} record would be written to {target}.", "{n} records would be written to {target}.", writes) if writes else ""
+    said = (said or _("Nothing would be written to {target}.")).format(n=number(writes), target=target)
+    return f"{said} {link_words(links)}" if links else said

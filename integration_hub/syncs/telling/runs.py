@@ -139,7 +139,9 @@ def _tell_unbalanced(run: Run) -> Words:
     where = pgettext("between clauses", "; ").join(texts.render(told) for told in differences_of(run, books))
     if where:
         said = _("{records} {where}.").format(records=said, where=where)
-    return said, [_("tell whoever looks after the hub. The log of the workers has the details; the next run reads these records again.")], True
+    if run.moves_cursor:
+        return said, [_("tell whoever looks after the hub. The log of the workers has the details; the next run reads these records again.")], True
+    return said, [_("tell whoever looks after the hub. The log of the workers has the details; a full run compares all records again.")], True
 
 
 def left_since(run: Run, left: int, still_open: int) -> str:
@@ -180,28 +182,39 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
     said = ngettext("The record that was taken is right in {target}.", "All {n} records that were taken are right in {target}.", right).format(
         n=number(right), target=target
     )
-    if not right:
+    if not right and counts["withheld"] + counts["parked"]:
+        said = _("Nothing was written to {target}.").format(target=target)
+    elif not right:
         said = _("Every record was left out by the filter, so nothing was written.")
-    waiting = _waiting_words(run, counts)
-    return said, [absent, *waiting] if absent or waiting else [_("Nothing needs you now.")], False
+    following = [absent, *([" "] if absent and counts["withheld"] else []), _refused_words(counts), *_waiting_words(run, counts)]
+    return said, following if any(following) else [_("Nothing needs you now.")], False
 
 
 def _tell_keys(run: Run, counts: dict[str, int]) -> Words:
     """A run over the keys alone: what was gone."""
     read = ngettext("{n} key of {source} was read", "{n} keys of {source} were read", counts["read"])
     read = read.format(n=number(counts["read"]), source=run.source.system.name)
-    gone = counts["missing"] - counts["kept"]
+    gone = counts["missing"] - counts["kept"] - counts["withheld"]
+    following: list[str | Link] = [_refused_words(counts) or _("Nothing needs you now.")]
     if not gone:
-        return _("{keys}, and no linked record is gone.").format(keys=read), [_("Nothing needs you now.")], False
+        said = _("{keys}, and nothing was to be done in {target}.") if counts["withheld"] else _("{keys}, and no linked record is gone.")
+        return said.format(keys=read, target=run.target.system.name), following, False
     said = ngettext(
         "{keys}; {n} linked record is gone, and so it is in {target}.", "{keys}; {n} linked records are gone, and so they are in {target}.", gone
     )
-    return said.format(keys=read, n=number(gone), target=run.target.system.name), [_("Nothing needs you now.")], False
+    return said.format(keys=read, n=number(gone), target=run.target.system.name), following, False
 
 
 def _right(run: Run, counts: dict[str, int]) -> int:
     """How many records are right in the target now, as far as the run has looked at them."""
     return counts["created"] + counts["updated"] + counts["deleted"] + (0 if run.keys_only else counts["unchanged"])
+
+
+def _refused_words(counts: dict[str, int]) -> str:
+    """How many changes a run that waits for no decision has left out, because somebody had refused them."""
+    n = counts["withheld"]
+    said = ngettext("{n} change was left out, for somebody has refused it.", "{n} changes were left out, for somebody has refused them.", n)
+    return said.format(n=number(n)) if n else ""
 
 
 def _waiting_words(run: Run, counts: dict[str, int]) -> list[str | Link]:
@@ -226,6 +239,19 @@ def _tell_undo(run: Run) -> Words:
     return said, [_("open the plan; it tells what cannot be undone as well.")] if plans.is_plan(run) else [], bool(count)
 
 
+def planned_by(run: Run) -> tuple[int, int]:
+    """How many records a dry run would write, and of how many others it would only make or end the link; once its changes are gone, all as one."""
+    if not run.changes_kept:
+        return run.sums()["not_sent"], 0
+    planned = plans.planned_of(run)
+    writes = planned["creates"] + planned["updates"] + planned["deletes"]
+    return writes, planned["rows"] - writes
+
+
+def link_words(n: int) -> str:
+    return ngettext("Of {n} record only the link would change.", "Of {n} records only the link would change.", n).format(n=number(n))
+
+
 def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     if run.undoes is not None:
         return _tell_undo(run)
@@ -234,11 +260,10 @@ def _tell_dry(run: Run, counts: dict[str, int]) -> Words:
     target = run.target.system.name
     would = counts["not_sent"]
     missed = sum(counts[name] for name in (*MISSED, "parked"))
-    if not would:
-        said = _("Nothing would be written to {target}.").format(target=target)
-    else:
-        said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", would)
-        said = said.format(n=number(would), target=target)
+    writes, links = planned_by(run)
+    said = ngettext("{n} record would be written to {target}; nothing was.", "{n} records would be written to {target}; nothing was.", writes)
+    said = said.format(n=number(writes), target=target) if writes else _("Nothing would be written to {target}.").format(target=target)
+    said = f"{said} {link_words(links)}" if links else said
     following: list[str | Link] = [_("open the plan; what is right of it can be approved and applied.")] if would else []
     if absent := absent_words(run, counts):
         following += [" " if following else "", absent]
@@ -281,6 +306,7 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
         _(". The next runs of this sync go on meanwhile."),
         *([" ", *waiting] if (waiting := _waiting_words(run, counts)) else []),
     ]
+    following += [" ", told] if (told := _refused_words(counts)) else []
     if absent := absent_words(run, counts):
         following += [" ", absent]
     return said, following, True
@@ -288,11 +314,13 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
 
 def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     """What is withheld, and where it is decided."""
-    said = ngettext(
-        "{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", counts["withheld"]
-    ).format(n=number(counts["withheld"]))
-    following: list[str | Link] = []
-    for decision in decisions_of(run):
+    decisions = decisions_of(run)
+    n = (
+        min(counts["withheld"], sum(decision.count for decision in decisions)) if decisions else counts["withheld"]
+    )  # some may have been refused before
+    said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
+    said, following = said.format(n=number(n)), list[str | Link]()
+    for decision in decisions:
         following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
         following = [_("It was decided since, or a later run found nothing left to decide.")]

@@ -66,12 +66,14 @@ class PlanPage(OfPlan):
             "export": reverse("runs:changes_export", args=[plan.pk]),
             "applying": run,
             "kept": changes_of(plan, operation="keep", size=KEPT_SHOWN) if plan.undoes is not None else None,
+            "lost": lost_words(plan),
         }
 
     def facts(self, plan: Run) -> list[Fact]:
         planned, here = plans.planned_of(plan), reverse("runs:plan", args=[plan.pk])
         named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", "delete", _("To delete"))]
         named.append(("links", "adopt", _("To link")) if plan.undoes is None else ("links", "keep", _("Cannot be undone")))
+        named += [("unlinks", "unlink", _("Links to end"))] if planned["unlinks"] else []
         return [Fact(label, number(planned[name]), href=f"{here}?operation={operation}") for name, operation, label in named]
 
     def acts(self, plan: Run, approval: Any, run: Run | None) -> list[Act]:
@@ -89,7 +91,7 @@ class PlanPage(OfPlan):
                 sure = ngettext("Write {n} change to {target}?", "Write {n} changes to {target}?", approval.approved_count)
             sure = sure.format(n=number(approval.approved_count), target=plan.target.system.name)
             acts.append(Act(_("Apply"), post=reverse("runs:apply", args=[plan.pk]), primary=True, icon="play_arrow", confirm=sure, note=note))
-        if self.by.allows("plans.approve"):
+        if self.by.allows("plans.approve") and not (approval is not None and approval.runs.exists()):
             word = _("Approve") if approval is None else _("Approve otherwise")
             acts.append(Act(word, href=reverse("runs:approve", args=[plan.pk]), primary=approval is None))
         return acts
@@ -100,6 +102,17 @@ class PlanPage(OfPlan):
         if plan.reconciles and plan.sync is not None:
             return [reconcile_act(plan.sync, primary=True, quiet=False)] if agreed.refusal(plan.sync) is None else []
         return [Act(_("Dry run"), post=reverse("syncs:run", args=[plan.sync_id]), values={"dry": "1"}, primary=True)]
+
+
+def lost_words(plan: Run) -> str:
+    """What does not come back with records that an undo creates again; "" where it creates none."""
+    n = plans.planned_of(plan)["creates"] if plan.undoes is not None else 0
+    said = ngettext(
+        "{n} record that was deleted is created again, as a new one and with the fields of the mapping alone: what else {target} held of it is lost.",
+        "{n} records that were deleted are created again, as new ones and with the fields of the mapping alone: what else {target} held of them is lost.",
+        n,
+    )
+    return said.format(n=number(n), target=plan.target.system.name) if n else ""
 
 
 PLANNED = {

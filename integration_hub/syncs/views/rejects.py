@@ -238,9 +238,16 @@ def acts_on(cause: Cause) -> tuple[Act, Act]:
     dismiss = Act(
         ngettext("Dismiss {n}", "Dismiss all {n}", cause.count).format(n=n), post=reverse("rejects:dismiss"), values=values, danger=True, reason="required",
         confirm=ngettext("Dismiss {n} record?", "Dismiss {n} records?", cause.count).format(n=n),
-        note=_("They stay away from the target. A change in the source, or a full run that meets them again, opens them again. The reason is kept."),
+        note=dismiss_words(cause.example),
     )  # fmt: skip
     return replay, dismiss
+
+
+def dismiss_words(row: OpenRow) -> str:
+    """What becomes of records like this one once they are dismissed."""
+    if row.state == OpenState.UNKNOWN:
+        return _("Runs then take it that the target has the record, and leave it alone until it changes in the source. The reason is kept.")
+    return _("Nothing more is asked of you about them until they change in the source, or fail for another cause. The reason is kept.")
 
 
 def decide_act(row: OpenRow) -> Act | None:
@@ -450,7 +457,7 @@ class RejectPage(HubPage):
                 Act(
                     _("Dismiss"), post=reverse("rejects:dismiss"), values={"ids": row.pk}, danger=True, reason="required",
                     confirm=_("Dismiss this record?"),
-                    note=_("It stays away from the target. A change in the source, or a full run that meets it again, opens it again. The reason is kept."),
+                    note=dismiss_words(row),
                 ),
                 *acts,
             ]  # fmt: skip

@@ -1,6 +1,8 @@
 """The pages and the API of decisions, over a run that withheld most of its deletes."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from integration_hub.approvals.models import Decision
@@ -32,6 +34,15 @@ def test_the_page_says_what_is_withheld_and_why(decision, enter):
     assert "full_name:" in page
     assert "20 more records are not shown here." in page
     assert "Accept and raise the limit" not in page, "an approver may not change the sync"
+
+
+def test_its_examples_are_read_together(decision, enter):
+    client = enter("approver")
+
+    with CaptureQueriesContext(connection) as asked:
+        shown(client, "decisions:detail", decision.pk)
+
+    assert len([query for query in asked if "syncs_outcomefile" in query["sql"]]) == 1, "twenty records of one change set"
 
 
 def test_it_is_told_on_the_overview_and_on_the_pages_of_sync_and_run(decision, enter):

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from integration_hub.syncs import plans
-from integration_hub.syncs.models import Run
+from integration_hub.syncs.models import Link, Run
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
 from tests.syncs.views.conftest import press, shown
@@ -24,7 +24,7 @@ def test_a_dry_run_leads_to_its_plan(enter, plan):
     page = shown(client, "runs:plan", plan.pk)
 
     assert "Awaits approval" in page
-    assert "80 records would be written to CRM." in page
+    assert "76 records would be written to CRM. Of 4 records only the link would change." in page
     assert "Fields most changed" in page
 
 
@@ -103,6 +103,27 @@ def test_what_cannot_be_undone_comes_first(enter, few, users_sync, run_now):
     assert "1 record of CRM would be as it was before." in page
     assert page.index("CRM cannot delete Users") < page.index("Record by record")
     assert "75 cannot be undone" in shown(client, "runs:detail", plan.pk)
+
+
+def test_links_that_would_only_end_are_counted_and_found(enter, full, few, run_now):
+    gone = few.records("oa", "user")[7]["userId"]
+    few.oa.delete("user", gone)
+    few.crm.delete("users", Link.objects.get(a_key=gone).b_key)
+    plan, client = run_now(full, dry=True), enter("approver")
+
+    assert "Links to end 1" in shown(client, "runs:plan", plan.pk)
+    assert gone in shown(client, "runs:plan", plan.pk, operation="unlink")
+
+
+def test_of_deleted_records_that_are_created_again_it_is_told_what_is_lost(enter, full, few, run_now):
+    few.oa.delete("user", few.records("oa", "user")[7]["userId"])
+    run, client = run_now(full), enter("operator")
+
+    press(client, "runs:undo", run.pk)
+    plan = finish(Run.objects.get(undoes__isnull=False))
+
+    told = "1 record that was deleted is created again, as a new one and with the fields of the mapping alone: what else CRM held of it is lost."
+    assert told in shown(client, "runs:plan", plan.pk)
 
 
 def test_a_version_is_undone_from_the_page_of_its_sync(enter, few, users_sync, run_now):

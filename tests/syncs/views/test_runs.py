@@ -7,7 +7,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from integration_hub.syncs import services
+from integration_hub.syncs import plans, services
 from integration_hub.syncs.models import ChangeSet, Link, Run
 from tests.syncs.conftest import ended
 from tests.syncs.views.conftest import press, shown
@@ -42,11 +42,15 @@ def test_a_run_whose_books_do_not_balance_is_red_and_says_where(enter, users_syn
 
 
 def test_a_dry_run_says_what_it_would_write(enter, sandbox, users_sync, run_now):
-    run = run_now(users_sync, dry=True)
+    run, client = run_now(users_sync, dry=True), enter("operator")
 
-    page = shown(enter("operator"), "runs:detail", run.pk)
+    page = shown(client, "runs:detail", run.pk)
 
-    assert f"{run.counts['not_sent']} records would be written to CRM; nothing was." in page
+    planned = plans.planned_of(run)
+    assert f"{planned['creates'] + planned['updates']} records would be written to CRM; nothing was." in page
+    Run.objects.filter(pk=run.pk).update(changes_kept=False)
+    ChangeSet.objects.filter(run=run).delete()
+    assert f"{run.counts['not_sent']} records would be written to CRM; nothing was." in shown(client, "runs:detail", run.pk)
     assert "to create" in page
     assert not Link.objects.exists()
 

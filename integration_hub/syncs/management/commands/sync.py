@@ -50,9 +50,9 @@ class Command(BaseCommand):
         run.add_argument("--keys", nargs="+", metavar="KEY", help=_("Only the source records with these keys."))
         run.add_argument("--keys-only", action="store_true", help=_("Only the keys, of all records: to see what is gone."))
         self._add_waiting(run)
-        apply = actions.add_parser("apply", help=_("Approve the plan of a dry run and write it."))
+        apply = actions.add_parser("apply", help=_("Write the plan of a dry run: as it was approved, or approved here with --reason."))
         apply.add_argument("plan", type=int, metavar="PLAN", help=_("The number of the dry run."))
-        apply.add_argument("--reason", required=True, help=_("Why these changes may be written."))
+        apply.add_argument("--reason", default="", help=_("Why these changes may be written: approves them, in place of an approval there is."))
         apply.add_argument("--only", nargs="+", default=[], choices=plans.OPERATIONS, help=_("Only these changes."))
         apply.add_argument("--where", default="", metavar="CONDITION", help=_("Only the changes that a condition is true for."))
         apply.add_argument("--except", nargs="+", default=[], metavar="KEY", dest="except_keys", help=_("Not the source records with these keys."))
@@ -119,15 +119,17 @@ class Command(BaseCommand):
 
     def _apply(self, options: dict[str, Any]) -> int:
         plan = self._find(options["plan"])
+        chosen = {"operations": options["only"], "rule": options["where"], "except_keys": options["except_keys"]}
+        if any(chosen.values()) and not options["reason"].strip():
+            raise CommandError(_("To approve only some changes, say why with --reason."), returncode=WRONG)
         with _refusals():
-            approval = plans.approve_plan(
-                plan,
-                by=self.by,
-                reason=options["reason"],
-                operations=options["only"],
-                rule=options["where"],
-                except_keys=options["except_keys"],
-            )
+            if options["reason"].strip():
+                approval = plans.approve_plan(plan, by=self.by, reason=options["reason"], **chosen)
+            elif (known := plans.approval_of(plan)) is not None:
+                approval = known
+            else:
+                plans.refuse_unless_good(plan)
+                raise CommandError(_("Plan {number} is not approved yet; --reason approves it.").format(number=plan.pk), returncode=FAILED)
             run = plans.apply_plan(approval, by=self.by, trigger="command")
         return self._started(run, options)
 
