@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from integration_hub.core import bulk
 from integration_hub.syncs import changesets
 from integration_hub.syncs.models import OpenRow, Run
+from integration_hub.syncs.states import Closed, OpenState
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,7 +30,7 @@ Sign = tuple[str, str, bytes]  # source key, kind of change, print of what it wo
 def rows_of(run: Run, changes: pl.DataFrame, *, sent_at: datetime | None = None) -> set[int]:
     """Which of these rows of a change set somebody has refused. `sent_at`: they are on their way since then, and what was refused later says nothing
     of them."""
-    if run.applies_id is not None or run.first_load or not changes.height:
+    if run.applies_id is not None or run.first_load or not changes.height or not exist(run.sync_id):
         return set()
     stands = _standing(run, changes["source_key"].to_list())
     if sent_at is not None and stands:
@@ -42,12 +43,17 @@ def rows_of(run: Run, changes: pl.DataFrame, *, sent_at: datetime | None = None)
 def end(work: Work, keys: Sequence[str], changes: pl.DataFrame | None) -> None:
     """The source has these records, and these changes are all that comes of them: a refusal of anything else is over. Of a run over the keys alone
     nothing comes but that their deletes are no more."""
-    if not work.refusals_exist or not keys:
+    if not keys or not exist(work.run.sync_id):
         return
     still = {sign for __, sign in _signs(changes)} if changes is not None else set()
     stands = _standing(work.run, keys).items()
     over = [pk for pk, sign in stands if sign[1] == "delete" or (not work.run.keys_only and sign not in still)]
     OpenRow.objects.filter(pk__in=over).update(source_print=OVER)
+
+
+def exist(sync_id: int | None) -> bool:
+    """Whether somebody has refused withheld changes of the sync."""
+    return OpenRow.objects.filter(sync=sync_id, closed_as=Closed.DISMISSED, state=OpenState.WITHHELD).exists()
 
 
 def print_of(operation: str, print_: bytes) -> bytes:

@@ -20,7 +20,7 @@ from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.prints import slots_of
 from integration_hub.syncs.references import References
-from integration_hub.syncs.states import Closed, OpenState, Side
+from integration_hub.syncs.states import Side
 
 if TYPE_CHECKING:
     from connectors.base import Connector
@@ -106,11 +106,6 @@ class Work:
     def open_keys_exist(self) -> bool:
         """Whether the sync has open rows at all, so that a portion need not look for its own."""
         return OpenRow.objects.open().filter(sync=self.sync).exists()
-
-    @cached_property
-    def refusals_exist(self) -> bool:
-        """Whether somebody has refused withheld changes of the sync; asked once a turn."""
-        return OpenRow.objects.filter(sync=self.sync, closed_as=Closed.DISMISSED, state=OpenState.WITHHELD).exists()
 
     @property
     def system(self) -> str:
