@@ -3,6 +3,7 @@
 # Redis. Called by `make test`.
 set -eu
 python=.venv/bin/python
+unset PYTHONDONTWRITEBYTECODE # hundreds of processes import the same modules: to compile them anew takes each a second
 
 service() { # its address, or nothing where it is missing and may be
   $python -m tests.services "$1" || [ "${HUB_REQUIRE_SERVICES:-}" != 1 ]
