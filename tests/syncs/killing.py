@@ -1,9 +1,14 @@
 """A worker in a process of its own that is killed at a named point, and its lease that runs out."""
 
+import os
 import signal
+import sqlite3
+import time
+from contextlib import closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -42,3 +47,55 @@ def let_the_lease_run_out(partition):
     passed = timedelta(seconds=LEASE_SECONDS)
     Partition.objects.filter(pk=partition.pk).exclude(lease_until=None).update(lease_until=Now() - timedelta(seconds=1))
     partition.change_sets.exclude(sent_at=None).update(sent_at=F("sent_at") - passed)
+
+
+@contextmanager
+def stopped_worker(partition, told):
+    """A worker that is stopped when it has its answer. What this gives wakes it by the file `told`, and waits for its end."""
+    worker = dying_worker(partition, "after the answer", by=signal.SIGSTOP, wake=told)
+
+    def wake():
+        told.touch()
+        os.kill(worker.pid, signal.SIGCONT)
+        worker.join(60)
+
+    try:
+        wait_until(lambda: is_stopped(worker))
+        while is_locked(partition):  # another of its threads was in the middle of a commit, which nobody else could get past
+            os.kill(worker.pid, signal.SIGCONT)
+            time.sleep(0.02)
+            os.kill(worker.pid, signal.SIGSTOP)
+            wait_until(lambda: is_stopped(worker))
+        yield wake
+    finally:
+        worker.kill()
+        worker.join()
+
+
+def is_stopped(worker):
+    assert worker.is_alive()
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+
+
+def is_locked(partition):
+    """Whether somebody holds the row; on SQLite, the one lock that there is for writing."""
+    if connection.vendor != "sqlite":
+        try:
+            with transaction.atomic():
+                Partition.objects.select_for_update(nowait=True).get(pk=partition.pk)
+        except OperationalError:
+            return True
+        return False
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        return False
+
+
+def wait_until(condition, seconds=60):
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.05)

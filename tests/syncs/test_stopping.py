@@ -1,16 +1,9 @@
 """Runs that are cancelled, paused, taken over or met twice: they stop at a safe point, what is counted adds up, and the next one goes on."""
 
-import os
-import signal
-import sqlite3
 import sys
-import time
-from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from django.db import OperationalError, connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -21,7 +14,7 @@ from integration_hub.syncs import carrying, pipeline, reading, record, services,
 from integration_hub.syncs.models import SEND_AGAIN_AFTER, ChangeSet, Link, Partition, Run, SyncCursor
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_books, assert_equal, told
-from tests.syncs.killing import carry_until_killed, dying_worker, let_the_lease_run_out
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out, stopped_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -194,64 +187,18 @@ def test_a_worker_that_slept_through_its_lease_commits_nothing(few, users_sync, 
 
 
 @pytest.fixture
-def stopped_worker(few, users_sync, by, tmp_path):
+def past_its_lease(few, users_sync, by, tmp_path):
     """A worker that is stopped when it has its answer, and whose lease has run out meanwhile."""
     run = services.start_run(users_sync, by=by)
     partition = run.partitions.get()
-    told = tmp_path / "wake"
-    worker = dying_worker(partition, "after the answer", by=signal.SIGSTOP, wake=told)
-
-    def wake():
-        told.touch()
-        os.kill(worker.pid, signal.SIGCONT)
-        worker.join(60)
-
-    try:
-        wait_until(lambda: is_stopped(worker))
-        while is_locked(partition):  # another of its threads was in the middle of a commit, which nobody else could get past
-            os.kill(worker.pid, signal.SIGCONT)
-            time.sleep(0.02)
-            os.kill(worker.pid, signal.SIGSTOP)
-            wait_until(lambda: is_stopped(worker))
+    with stopped_worker(partition, tmp_path / "wake") as wake:
         let_the_lease_run_out(partition)
         yield run, wake
-    finally:
-        worker.kill()
-        worker.join()
-
-
-def is_stopped(worker):
-    assert worker.is_alive()
-    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-
-def is_locked(partition):
-    """Whether somebody holds the row; on SQLite, the one lock that there is for writing."""
-    if connection.vendor != "sqlite":
-        try:
-            with transaction.atomic():
-                Partition.objects.select_for_update(nowait=True).get(pk=partition.pk)
-        except OperationalError:
-            return True
-        return False
-    with closing(sqlite3.connect(connection.settings_dict["NAME"], timeout=0, isolation_level=None)) as other:
-        try:
-            other.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return True
-        return False
-
-
-def wait_until(condition, seconds=60):
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_worker_stopped_past_its_lease_wakes_and_commits_nothing(few, stopped_worker):
-    run, wake = stopped_worker
+def test_a_worker_stopped_past_its_lease_wakes_and_commits_nothing(few, past_its_lease):
+    run, wake = past_its_lease
     finish(run)
     links = list(Link.objects.order_by("pk").values())
 
@@ -265,8 +212,8 @@ def test_a_worker_stopped_past_its_lease_wakes_and_commits_nothing(few, stopped_
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_worker_that_wakes_after_its_run_was_cancelled_changes_nothing(few, users_sync, stopped_worker, run_now, by):
-    run, wake = stopped_worker
+def test_a_worker_that_wakes_after_its_run_was_cancelled_changes_nothing(few, users_sync, past_its_lease, run_now, by):
+    run, wake = past_its_lease
     services.cancel_run(run, by=by)
     finish(run)
     assert run.counts["unknown"] > 0

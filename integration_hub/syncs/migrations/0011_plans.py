@@ -2,6 +2,13 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
+from django.db.models.functions import Now
+
+
+def cancel_what_writes_plans(apps, schema_editor):
+    """An older release would take a run that writes a plan for one that reads everything, with no guard, and one that plans an undo for a dry run."""
+    of_plans = models.Q(applies__isnull=False) | models.Q(undoes__isnull=False)
+    apps.get_model("syncs", "Run").objects.filter(of_plans, ended_at=None, cancel_at=None).update(cancel_at=Now())
 
 
 class Migration(migrations.Migration):
@@ -49,4 +56,5 @@ class Migration(migrations.Migration):
             name="applies",
             field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="runs", to="syncs.planapproval"),
         ),
+        migrations.RunPython(migrations.RunPython.noop, cancel_what_writes_plans),
     ]

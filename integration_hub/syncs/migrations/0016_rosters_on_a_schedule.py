@@ -1,4 +1,10 @@
 from django.db import migrations, models
+from django.db.models.functions import Now
+
+
+def cancel_what_reads_keys_alone(apps, schema_editor):
+    """An older release would read and write the whole records."""
+    apps.get_model("syncs", "Run").objects.filter(keys_only=True, ended_at=None, cancel_at=None).update(cancel_at=Now())
 
 
 class Migration(migrations.Migration):
@@ -32,4 +38,5 @@ class Migration(migrations.Migration):
             name="roster_read_at",
             field=models.DateTimeField(null=True),
         ),
+        migrations.RunPython(migrations.RunPython.noop, cancel_what_reads_keys_alone),
     ]
