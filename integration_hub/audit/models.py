@@ -1,5 +1,16 @@
+from __future__ import annotations
+
 from django.db import models
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext_lazy as _
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    def unsealed(self, *, above: int = 0, up_to: int | None = None) -> EntryQuerySet:
+        """Entries that are not in the chain yet, of these numbers. The seals are limited too, else a database may read all of them."""
+        numbers = {"gt": above} if up_to is None else {"gt": above, "lte": up_to}
+        seals = Seal.objects.filter(entry_id=OuterRef("pk"), **{f"entry_id__{name}": number for name, number in numbers.items()})
+        return self.filter(~Exists(seals), **{f"pk__{name}": number for name, number in numbers.items()})
 
 
 class Entry(models.Model):
@@ -16,6 +27,8 @@ class Entry(models.Model):
     changes = models.JSONField(_("changes"), default=dict)  # field → [before, after]; of a secret only that it changed
     note = models.TextField(_("note"), blank=True)
 
+    objects = EntryQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("audit entry")
         verbose_name_plural = _("audit log")
@@ -28,3 +41,34 @@ class Entry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_name} {self.event} {self.subject_name}"
+
+
+class Seal(models.Model):
+    """One place of the chain that holds the audit log together: which entry it seals, and two digests (sealing.py). Never changed."""
+
+    place = models.PositiveBigIntegerField(primary_key=True)  # 1, 2, 3 …: the order of sealing
+    entry_id = models.BigIntegerField()  # no foreign key: it must be seen when the entry is gone
+    content = models.CharField(max_length=64)  # SHA-256 of the entry
+    digest = models.CharField(max_length=64)  # SHA-256 of this place and the digest of the one before
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["entry_id"], name="entry_sealed_once")]
+
+    def __str__(self) -> str:
+        return f"{self.place}:{self.digest}"
+
+
+class Sealing(models.Model):
+    """How far the sweep that seals has come: one row."""
+
+    looked_up_to = models.BigIntegerField(default=0)  # number of an entry: up to it the log was looked through for late ones
+    told_head = models.CharField(max_length=100, blank=True)  # PLACE:DIGEST, the last that the hub wrote into its own log
+    told_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.told_head
+
+    @classmethod
+    def the(cls) -> Sealing:
+        row, __ = cls.objects.get_or_create(pk=1)
+        return row

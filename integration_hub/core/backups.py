@@ -2,7 +2,7 @@
 
 The archive is a ZIP file:
 
-    manifest.json   versions, migrations, counts, and how a keyring proves that it is the one of then; never a key
+    manifest.json   versions, migrations, counts, the head of the audit log, and how a keyring proves that it is the one of then; never a key
     checksums       SHA-256 of every other member, as `sha256sum --check` reads it
     database        what core/dumps.py makes of the database
     files/…         the files of the storage that the rows name
@@ -41,7 +41,7 @@ from integration_hub.core.crypto import keyring
 from integration_hub.core.dumps import CannotDump, Moment
 from integration_hub.core.leases import Lease, LeaseLost
 from integration_hub.core.models import Backup, Heartbeat, Installation
-from integration_hub.core.registry import recorders, restored, stored_files
+from integration_hub.core.registry import manifest_parts, recorders, restored, stored_files
 
 FORMAT = 1
 BLOCK = 1 << 20
@@ -129,6 +129,7 @@ def _manifest(moment: Moment, missing: list[str]) -> dict[str, Any]:
         "counts": {label: count for label, table in _tables().items() for (count,) in moment.ask(f"SELECT COUNT(*) FROM {table}")},  # noqa: S608
         "missing_files": missing,
         "keys": keyring().proofs(),
+        **{name: tell(moment) for name, tell in manifest_parts.items()},
     }
 
 

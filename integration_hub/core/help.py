@@ -256,7 +256,7 @@ def register_topics() -> None:
             "around",
             30,
             context=upkeep,
-            words="backup restore retention disk space full delete old history days",
+            words="backup restore retention disk space full delete old history days audit seal verify",
         ),
     )
     topics.register(

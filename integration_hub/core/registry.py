@@ -86,6 +86,7 @@ recorders: Registry[Callable[..., object]] = Registry("recorders")
 event_texts: Registry[str] = Registry("event texts")  # "run.started" → "started a run of {subject}", to be translated; what the audit log says of it
 
 stored_files: Registry[tuple[Any, str]] = Registry("stored files")  # (model, field): which column names files of the storage, for backups and sweeps
+manifest_parts: Registry[Callable[[Any], Any]] = Registry("parts of the manifest")  # (dumps.Moment) → what a backup's manifest says beside its own
 restored: Registry[Callable[[], None]] = Registry(
     "restored"
 )  # called after a backup was put back, in one transaction: what is there may be overtaken
