@@ -74,6 +74,12 @@ def applied_by(approval: PlanApproval) -> Run | None:
     return approval.runs.exclude(state__in=TRIED_IN_VAIN).order_by("-pk").first()
 
 
+def was_applied(plan: Run) -> bool:
+    """Whether a run writes it or has, and did not fail."""
+    approval = approval_of(plan)
+    return approval is not None and applied_by(approval) is not None
+
+
 def digest_of(plan: Run, sync: Sync) -> str:
     """SHA-256 over what a plan rests on, with its sync as it is now: mapping version, settings and change sets, of whose bytes the digests are known since
     they were planned; the run that applies it reads them all once more."""

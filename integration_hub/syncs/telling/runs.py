@@ -281,14 +281,14 @@ def _tell_reconcile(run: Run, counts: dict[str, int]) -> Words:
     if drift is None:  # it has ended as it was before it counted
         return _("Both sides were compared, and nothing was counted."), [], False
     following: list[str | Link] = []
-    if drift.total:
+    if drift.left:
         before, __, after = _("look at {drift}; what is right of the plan can be approved and applied.").partition("{drift}")
         where: list[str | Link] = [Link(_("the drift by field and record"), reverse("syncs:drift", args=[run.sync_id]))] if run.sync_id else []
         following = [before, *where, after] if where else []
     if missed := sum(counts[name] for name in MISSED):
         left = ngettext("{n} could not be compared.", "{n} could not be compared.", missed).format(n=number(missed))
         following += [" " if following else "", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
-    return records_apart(drift, run), following, bool(drift.total)
+    return records_apart(drift, run), following, bool(drift.left)
 
 
 def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
