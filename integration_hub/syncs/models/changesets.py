@@ -21,6 +21,9 @@ class ChangeSet(models.Model):
     creates = models.PositiveIntegerField()
     updates = models.PositiveIntegerField()
     deletes = models.PositiveIntegerField(default=0)
+    creates_refused = models.PositiveIntegerField(default=0)  # of these, those that somebody had refused when they were planned (see refused.py)
+    updates_refused = models.PositiveIntegerField(default=0)
+    deletes_refused = models.PositiveIntegerField(default=0)
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
     moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
