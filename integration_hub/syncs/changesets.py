@@ -29,7 +29,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from integration_hub.core import storage
-from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
+from integration_hub.syncs import roster
+from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow, Run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +61,21 @@ def told_of_plan(frame: pl.DataFrame, content: bytes) -> dict[str, Any]:
     for operation in ("create", "update"):
         sent = frame.filter(frame["operation"] == operation)["send"].struct.unnest()
         sends[operation] = {column.name: int(column.sum()) for column in sent if column.any()}
-    return {"digest": digest_of(content), "sends": sends}
+    return {"digest": digest_of(content), "sends": sends, "key_hashes": roster.hashes_of(frame["source_key"]).to_numpy().tobytes()}
+
+
+def without_change(run: Run, keys: Sequence[str]) -> list[str]:
+    """Which of these keys of the source no change of a plan has: 8 MB are read for a million changes."""
+    import numpy as np
+    import polars as pl
+
+    asked = roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy()
+    met = np.zeros(len(asked), dtype=bool)
+    for hashes in ChangeSet.objects.filter(run=run, key_hashes__isnull=False).values_list("key_hashes", flat=True).iterator(chunk_size=50):
+        met |= np.isin(asked, np.frombuffer(hashes or b"", dtype=asked.dtype))
+    for older in ChangeSet.objects.filter(run=run, key_hashes=None):  # planned before they were put down
+        met |= np.isin(asked, roster.hashes_of(frame_of(older, columns=["source_key"])["source_key"]).to_numpy())
+    return [key for key, is_met in zip(keys, met.tolist(), strict=True) if not is_met]
 
 
 def drift_in(frame: pl.DataFrame) -> pl.DataFrame:

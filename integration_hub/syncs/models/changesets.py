@@ -42,6 +42,7 @@ class ChangeSet(models.Model):
     digest = models.CharField(
         max_length=64, blank=True, default=""
     )  # of a plan's: SHA-256 of its bytes, so that nobody has to read them to approve it
+    key_hashes = models.BinaryField(null=True)  # of a plan's: those of its source keys, eight bytes each, so that nobody has to read it to find one
     sends = models.JSONField(default=dict)  # of a plan's: create and update → field of the target → in how many of them it is sent
     planned_at = models.DateTimeField()  # when comparing began
     settled_at = models.DateTimeField(null=True)

@@ -61,6 +61,13 @@ def test_a_rule_that_cannot_be_read_is_told_at_its_field(enter, plan):
     assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
 
 
+def test_an_exception_that_the_plan_does_not_have_is_told_at_its_field(enter, plan):
+    answer = press(enter("approver"), "runs:approve", plan.pk, except_keys="U9", reason="Not this one").content.decode()
+
+    assert "This plan has no change of a record with the key U9." in answer
+    assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
+
+
 def test_nothing_is_applied_that_is_not_approved(enter, plan):
     answer = press(enter("operator"), "runs:apply", plan.pk).content.decode()
 
