@@ -68,6 +68,17 @@ def test_an_exception_that_the_plan_does_not_have_is_told_at_its_field(enter, pl
     assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
 
 
+def test_approving_otherwise_starts_with_what_was_approved(enter, few, plan):
+    client, (one, two) = enter("approver"), (user["userId"] for user in few.records("oa", "user")[-2:])
+    press(client, "runs:approve", plan.pk, operations=["create"], rule="after.email is not null", except_keys=f"{one}\n{two}", reason="All but two")
+
+    form = client.get(reverse("runs:approve", args=[plan.pk])).context["form"]
+
+    assert {name: form[name].value() for name in form.fields} == {
+        "operations": ["create"], "rule": "after.email is not null", "except_keys": f"{one}\n{two}", "reason": None,
+    }  # fmt: skip
+
+
 def test_nothing_is_applied_that_is_not_approved(enter, plan):
     answer = press(enter("operator"), "runs:apply", plan.pk).content.decode()
 
