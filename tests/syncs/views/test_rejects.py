@@ -6,8 +6,9 @@ import io
 import pytest
 from django.urls import reverse
 
+from integration_hub.audit.models import Entry
 from integration_hub.syncs.forecast import forecast
-from integration_hub.syncs.models import OpenRow, Run
+from integration_hub.syncs.models import OpenRow, Run, Sync
 from tests.syncs.views.conftest import press, shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,6 +76,22 @@ def test_some_are_replayed_and_the_run_that_does_it_is_started(enter, users_sync
     assert "2 records are replayed now." in answer.content.decode()
     run = Run.objects.get(trigger="replay")
     assert sorted(run.keys) == sorted(row.key for row in rows)
+
+
+@pytest.mark.parametrize(("act", "event", "told"), [("replay", "rejects.replayed", "{n}"), ("dismiss", "rejects.dismissed", "{n}: leavers")])
+def test_the_audit_log_says_of_each_sync_how_many_of_its_own_were_chosen(enter, users_sync, run_now, act, event, told):
+    client = enter("operator")
+    run_now(users_sync)
+    other = Sync.objects.get(pk=users_sync.pk)
+    other.pk, other.name = None, "Another"
+    other.save()
+    rows = list(OpenRow.objects.open().filter(state="rejected")[:3])
+    OpenRow.objects.filter(pk=rows[0].pk).update(sync=other)
+
+    press(client, f"rejects:{act}", ids=[row.pk for row in rows], reason="leavers")
+
+    notes = dict(Entry.objects.filter(event=event).values_list("subject_id", "note"))
+    assert notes == {str(users_sync.pk): told.format(n=2), str(other.pk): told.format(n=1)}
 
 
 def test_the_export_runs_nothing_in_a_spreadsheet(enter, users_sync, run_now):
