@@ -260,10 +260,13 @@ class Filter:
     placeholder: StrOrPromise = ""
 
 
+MOST_SEARCHED = 500  # characters, as many as a record's key may have
+
+
 def read_filters(request: HttpRequest, *filters: Filter) -> list[Filter]:
     """Give each filter its value from the address; one that is not among its choices counts as none."""
     for each in filters:
-        value = request.GET.get(each.name, "").strip()[:200]
+        value = request.GET.get(each.name, "").strip()[:MOST_SEARCHED]
         if each.choices is not None:
             each.choices = [(str(key), label) for key, label in each.choices]
             value = value if value in {key for key, _label in each.choices} else ""

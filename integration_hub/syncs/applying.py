@@ -95,7 +95,7 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
             left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
             page = page_of(number, planned, rows, list(left.values()), last=pk == left_over[-1])
             rows = rows.filter(~rows["source_key"].is_in(list(left)))
-            rows = rows.select(name for name in rows.columns if name not in ("row", "reason", "due")).with_row_index("row")
+            rows = rows.select(name for name in rows.columns if name not in ("row", "reason")).with_row_index("row")
             work.in_flight.wait_for(changesets.touched(rows))
             work.in_flight.hold(page.number, changesets.touched(rows))
             change_set = plan(work, lease, Compared(page, rows if rows.height else None), began=began)

@@ -11,7 +11,7 @@ committed. A file has a row a changed record:
 "adopt" writes nothing: the target already is as it should be, and only the link or its print changes. "delete" and "mark" (an update of one field) are of
 a record that is gone in the source, and end its link; "unlink" too, where the target no longer has it either. Of those, source holds the key alone, and
 found_by says how it was missed (see `roster`). Of a create that undoes a delete, found_by is the key that the record had in the target. Those of a reconcile
-run have due, too: the next run brings it anyway (see `agreed`).
+run have due, too: the next run brings it anyway (see `agreed`); and so have those of a run that applies its plan.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
 from integration_hub.core import storage
-from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow
+from integration_hub.syncs import roster
+from integration_hub.syncs.models import ChangeSet, OutcomeFile, PageRow, Run
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,7 +61,37 @@ def told_of_plan(frame: pl.DataFrame, content: bytes) -> dict[str, Any]:
     for operation in ("create", "update"):
         sent = frame.filter(frame["operation"] == operation)["send"].struct.unnest()
         sends[operation] = {column.name: int(column.sum()) for column in sent if column.any()}
-    return {"digest": digest_of(content), "sends": sends}
+    return {"digest": digest_of(content), "sends": sends, "key_hashes": roster.hashes_of(frame["source_key"]).to_numpy().tobytes()}
+
+
+def without_change(run: Run, keys: Sequence[str]) -> list[str]:
+    """Which of these keys of the source no change of a plan has: 8 MB are read for a million changes."""
+    import numpy as np
+    import polars as pl
+
+    asked = roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy()
+    met = np.zeros(len(asked), dtype=bool)
+    for hashes in ChangeSet.objects.filter(run=run, key_hashes__isnull=False).values_list("key_hashes", flat=True).iterator(chunk_size=50):
+        met |= np.isin(asked, np.frombuffer(hashes or b"", dtype=asked.dtype))
+    for older in ChangeSet.objects.filter(run=run, key_hashes=None):  # planned before they were put down
+        met |= np.isin(asked, roster.hashes_of(frame_of(older, columns=["source_key"])["source_key"]).to_numpy())
+    return [key for key, is_met in zip(keys, met.tolist(), strict=True) if not is_met]
+
+
+def drift_in(frame: pl.DataFrame) -> pl.DataFrame:
+    """Of each row of a reconcile run's change set, or of one that applies its plan, in which way its record has drifted, if it has; and whether it is due."""
+    import polars as pl
+
+    frame = frame if "due" in frame.columns else frame.with_columns(due=pl.lit(value=False))  # what is gone in the source
+    kind, due = pl.col("operation"), pl.col("due")
+    is_new, lost = kind == "create", pl.col("link_id").is_not_null() & ((kind == "create") | pl.col("found_by").is_not_null())
+    return frame.select(
+        due=due & kind.is_in(["create", "update"]),
+        surplus=kind.is_in(DELETES),
+        gone=lost & ~kind.is_in(END_LINKS),
+        missing=is_new & ~lost & ~due,
+        differing=(kind == "update") & ~lost & ~due,
+    )
 
 
 def digest_of(content: bytes) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, F, Sum
 
 from connectors.base import Text, _
 from integration_hub.approvals import services as approvals
@@ -80,16 +80,20 @@ def counts_links(run: Run) -> bool:
 
 
 def withhold(run: Run, *operations: str) -> None:
-    """Once all of these are planned: hold back those of which there are too many. In the caller's transaction.
+    """Once all of these are planned: hold back those of which there are too many. In the caller's transaction. What somebody has refused does not count.
 
     Where a source that is read whole was told to hold nothing, no delete is believed, however few there are.
     """
     if run.dry or run.first_load:
         return
-    planned = ChangeSet.objects.filter(run=run).aggregate(**{op: Sum(f"{op}s", default=0) for op in operations})
+    planned = ChangeSet.objects.filter(run=run).aggregate(**{op: _planned(op) for op in operations})
     suspect = [op for op in operations if planned[op] and is_beyond(run, op, planned[op])]
     run.withheld = sorted({*run.withheld, *suspect})
     Run.objects.filter(pk=run.pk).update(withheld=run.withheld)
+
+
+def _planned(operation: str) -> Sum:
+    return Sum(F(f"{operation}s") - F(f"{operation}s_refused"), default=0)
 
 
 def is_beyond(run: Run, operation: str, planned: int) -> bool:
@@ -134,7 +138,7 @@ def beyond_of(runs: Sequence[Run]) -> dict[int, list[Beyond]]:
     dry = {run.pk: run for run in runs if run.dry and run.undoes is None and not run.first_load and run.state in ENDED_WHOLE}
     if not dry:
         return {}
-    sums = {f"n_{op}": Sum(f"{op}s", default=0) for op in OPERATIONS}
+    sums = {f"n_{op}": _planned(op) for op in OPERATIONS}
     planned: Any = ChangeSet.objects.filter(run__in=dry).values("run").order_by().annotate(**sums)
     return {row["run"]: found for row in planned if (found := _beyond(dry[row["run"]], {op: row[f"n_{op}"] for op in OPERATIONS}))}
 

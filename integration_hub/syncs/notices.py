@@ -126,7 +126,7 @@ def tell_of_drift(message: Message) -> None:
 def is_known(run: Run) -> bool:
     """Whether the reconcile run before this one had found drift as well, and nobody has mended it since."""
     before = RecordDrift.objects.filter(run__sync=run.sync_id, run__state__in=ENDED_WHOLE, run__lt=run.pk).order_by("-run").first()
-    return before is not None and before.total > 0 and not before.is_mended
+    return before is not None and before.left > 0
 
 
 def is_streak(run: Run) -> bool:

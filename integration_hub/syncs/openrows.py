@@ -55,6 +55,9 @@ def leave(sync: Sync, run: Run, side: str, lefts: Sequence[Left], *, change_set_
     changed: list[OpenRow] = []
     new: list[OpenRow] = []
     settled = dismissed(sync, side, [left for place, left in newest.items() if place not in known])
+    met_again = [settled[place] for place, left in newest.items() if place in settled and left.state != OpenState.WITHHELD]
+    if met_again and not run.dry:
+        OpenRow.objects.filter(pk__in=met_again).update(run=run)  # whose page tells of them
     for place, left in newest.items():
         if place in settled:
             continue
@@ -83,20 +86,23 @@ def _has_waited_out(row: OpenRow, left: Left, now: datetime) -> bool:
     return False
 
 
-def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> set[tuple[str, str]]:
-    """The places of those that a person has dismissed and that have not changed since: the same record with the same cause is not opened again. Of what
-    is withheld it is the change that was refused, so it has to be the same."""
+def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> dict[tuple[str, str], int]:
+    """The places of those that a person has dismissed and that have not changed since, each with its row: the same record with the same cause is not
+    opened again. Of what is withheld it is the change that was refused, so it has to be the same."""
     rows = OpenRow.objects.filter(sync=sync, side=side, closed_as=Closed.DISMISSED, key__in=[left.key for left in lefts]).order_by("pk")
     newest: dict[tuple[str, str, bool], tuple[Any, ...]] = {}
-    for key, part, state, step, cause, record, print_ in rows.values_list("key", "part", "state", "step", "cause", "record", "source_print"):
+    pks: dict[tuple[str, str, bool], int] = {}
+    columns = ("pk", "key", "part", "state", "step", "cause", "record", "source_print")
+    for pk, key, part, state, step, cause, record, print_ in rows.values_list(*columns):
         is_withheld = state == OpenState.WITHHELD
         newest[key, part, is_withheld] = (step, bytes(print_ or b"")) if is_withheld else (cause, bytes(record))
-    settled = set()
+        pks[key, part, is_withheld] = pk
+    settled = {}
     for left in lefts:
         is_withheld = left.state == OpenState.WITHHELD
         now = (left.step, left.source_print or b"") if is_withheld else (cause_of(left), packed_record(left.record))
         if newest.get((left.key, left.part, is_withheld)) == now:
-            settled.add((left.key, left.part))
+            settled[left.key, left.part] = pks[left.key, left.part, is_withheld]
     return settled
 
 

@@ -157,6 +157,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
                 updates=int((changes["operation"] == "update").sum()),
                 deletes=int(changes["operation"].is_in(changesets.DELETES).sum()),
                 planned_at=began,
+                **refused.counts_of(work.run, changes),
                 **place,
             )
         PageRow.objects.create(

@@ -20,7 +20,7 @@ from django.db.models import Exists, F, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, ngettext
 
 from connectors.base import FieldType
 from integration_hub.accounts.actor import Actor
@@ -34,6 +34,7 @@ from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState
 from integration_hub.systems.models import System
 
 GOOD_FOR = timedelta(hours=24)
+KEYS_TOLD = 10
 COUNT_SECONDS = 0.7  # in which what a rule fits is counted, while somebody waits
 OPERATIONS = ("create", "update", "adopt", "delete", "mark", "unlink")
 _COUNTED = {"creates": {"create"}, "updates": {"update"}, "deletes": {"delete", "mark"}, "unlinks": {"unlink"}, "links": {"adopt"}}  # of `planned_of`
@@ -72,6 +73,12 @@ def approved(plan: Run) -> PlanApproval:
 def applied_by(approval: PlanApproval) -> Run | None:
     """The run that applies it or did; none where it was tried in vain."""
     return approval.runs.exclude(state__in=TRIED_IN_VAIN).order_by("-pk").first()
+
+
+def was_applied(plan: Run) -> bool:
+    """Whether a run writes it or has, and did not fail."""
+    approval = approval_of(plan)
+    return approval is not None and applied_by(approval) is not None
 
 
 def digest_of(plan: Run, sync: Sync) -> str:
@@ -119,7 +126,8 @@ def approve_plan(
 ) -> PlanApproval:
     """Approve a plan: whole, only these operations, or what a rule is true for, but never the records with `except_keys` (of the source).
 
-    An approval that was not applied yet is replaced. Raises ValidationError by field, NotPossible where the plan is no longer good.
+    An approval that was not applied yet is replaced. Raises ValidationError by field, also for an exception that the plan does not have, NotPossible
+    where the plan is no longer good.
     """
     by.require("plans.approve", plan)
     sync = refuse_unless_good(plan)
@@ -159,6 +167,8 @@ def draft_approval(plan: Run, *, operations: Sequence[str] = (), rule: str = "",
     if unknown := sorted(set(operations) - set(OPERATIONS)):
         raise ValidationError({"operations": _("There is no change called {name}.").format(name=unknown[0])})
     draft = PlanApproval(plan=plan, operations=sorted(set(operations)), rule=rule.strip(), except_keys=sorted({key for key in except_keys if key}))
+    if draft.except_keys and (unknown_keys := changesets.without_change(plan, draft.except_keys)):
+        raise ValidationError({"except_keys": _unknown_words(unknown_keys)})
     try:
         read = applying.parsed_rule(draft.rule, rule_types(plan))
     except ExpressionError as error:
@@ -176,6 +186,15 @@ def draft_approval(plan: Run, *, operations: Sequence[str] = (), rule: str = "",
             break
         draft.approved_count += applying.chosen(draft, changesets.frame_of(change_set), read).height
     return draft
+
+
+def _unknown_words(keys: Sequence[str]) -> str:
+    said = ngettext(
+        "This plan has no change of a record with the key {keys}. An exception that is mistyped would except nothing.",
+        "This plan has no change of records with the keys {keys}. Exceptions that are mistyped would except nothing.",
+        len(keys),
+    )
+    return said.format(keys=", ".join(keys[:KEYS_TOLD]) + (" …" if len(keys) > KEYS_TOLD else ""))
 
 
 def apply_plan(approval: PlanApproval, *, by: Actor, trigger: str = "hand") -> Run:

@@ -126,21 +126,10 @@ def put_down(work: Work, lease: Lease, listed: dict[str, Any]) -> None:
 
 def counted(change_sets: Iterable[ChangeSet]) -> dict[str, Any]:
     """How many records differ in which way, and in which fields; by the names of RecordDrift."""
-    import polars as pl
-
     sums, fields = Counter[str](), Counter[str]()
     for change_set in change_sets:
         frame = changesets.frame_of(change_set)
-        frame = frame if "due" in frame.columns else frame.with_columns(due=pl.lit(value=False))  # what is gone in the source
-        kind, due = pl.col("operation"), pl.col("due")
-        is_new, lost = kind == "create", pl.col("link_id").is_not_null() & ((kind == "create") | pl.col("found_by").is_not_null())
-        told = frame.select(
-            due=due & kind.is_in(["create", "update"]),
-            surplus=kind.is_in(changesets.DELETES),
-            gone=lost & ~kind.is_in(changesets.END_LINKS),
-            missing=is_new & ~lost & ~due,
-            differing=(kind == "update") & ~lost & ~due,
-        )
+        told = changesets.drift_in(frame)
         sums.update({column.name: int(column.sum()) for column in told})
         sent = frame.filter(told["differing"])["send"].struct.unnest()
         fields.update({column.name: int(column.sum()) for column in sent if column.any()})

@@ -15,7 +15,7 @@ from connectors.base import AllWritten, Outcome, Result, Text, _
 from integration_hub.core import bulk, texts
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import agreed, changesets, claims, guards, openrows, refused, waiting
-from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile
+from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile, RecordDrift, Run
 from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.states import ChangeSetState, OpenState
 from integration_hub.syncs.work import Left, Work
@@ -142,6 +142,7 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
         done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
+        _count_mended(work.run, portion, settled)
         lease.fence(failures=0, **{f"{name}_count": F(f"{name}_count") + count for name, count in settled.counts.items() if count})
     change_set.settled = portion.last + 1
 
@@ -165,6 +166,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
                 OutcomeFile.objects.create(change_set=change_set, first=portion.first, last=portion.last, **place)
             openrows.leave(work.sync, work.run, work.run.source_side, settled.left, change_set_id=change_set.pk)
             claims.release(change_set, to=portion.last)
+            _count_mended(change_set.run, portion, settled)
             lease.fence()
 
     try:
@@ -211,6 +213,17 @@ def _write_links(work: Work, portion: Portion, settled: Settled) -> None:
     if changed:
         bulk.update(Link, ("sent_print", "print_version", "change_set_id", "change_row"), changed)
         agreed.put_down(work, portion.changes, settled.updated, made_of)
+
+
+def _count_mended(run: Run, portion: Portion, settled: Settled) -> None:
+    """Of a run that applies a reconcile run's plan: how much of the drift it found is no more."""
+    if not run.mends_drift or run.applies is None:
+        return
+    done = {row[0] for row in (*settled.created, *settled.gone)} | {row for row, *__ in settled.updated}
+    rows = portion.changes if settled.whole is not None else portion.changes.filter(portion.changes["row"].is_in(sorted(done)))
+    drift = changesets.drift_in(rows).drop("due").sum_horizontal().sum()
+    if drift:
+        RecordDrift.objects.filter(run=run.applies.plan_id).update(mended=F("mended") + drift)
 
 
 def outcome_frame(portion: Portion, *, not_sent: Iterable[int] = ()) -> pl.DataFrame | None:

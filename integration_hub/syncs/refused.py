@@ -30,7 +30,7 @@ Sign = tuple[str, str, bytes]  # source key, kind of change, print of what it wo
 def rows_of(run: Run, changes: pl.DataFrame, *, sent_at: datetime | None = None) -> set[int]:
     """Which of these rows of a change set somebody has refused. `sent_at`: they are on their way since then, and what was refused later says nothing
     of them."""
-    if run.applies_id is not None or run.first_load or not changes.height or not exist(run.sync_id):
+    if run.applies_id is not None or run.undoes is not None or run.first_load or not changes.height or not exist(run.sync_id):
         return set()
     stands = _standing(run, changes["source_key"].to_list())
     if sent_at is not None and stands:
@@ -38,6 +38,13 @@ def rows_of(run: Run, changes: pl.DataFrame, *, sent_at: datetime | None = None)
         stands = {pk: stands[pk] for pk in before}
     refused = set(stands.values())
     return {row for row, sign in _signs(changes) if sign in refused} if refused else set()
+
+
+def counts_of(run: Run, changes: pl.DataFrame) -> dict[str, int]:
+    """How many of these changes somebody has refused, by the names of ChangeSet: a guard does not count them, for they are not done anyway."""
+    of_these = changes.filter(changes["row"].is_in(sorted(rows_of(run, changes))))["operation"]
+    kinds = {"creates": ("create",), "updates": ("update",), "deletes": changesets.DELETES}
+    return {f"{name}_refused": int(of_these.is_in(operations).sum()) for name, operations in kinds.items()}
 
 
 def end(work: Work, keys: Sequence[str], changes: pl.DataFrame | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Container, Sequence
 from functools import partial
 from typing import Any
@@ -437,13 +438,15 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
     """
     by.require("rejects.resolve")
     with transaction.atomic():
-        pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", flat=True))
-        count = 0
+        pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", "sync_id"))
+        count, of_sync = 0, Counter(sync_id for __, sync_id in pks)
         for start in range(0, len(pks), 500):
-            count += OpenRow.objects.filter(pk__in=pks[start : start + 500]).update(replay_at=timezone.now(), again=True)
+            some = [pk for pk, __ in pks[start : start + 500]]
+            count += OpenRow.objects.filter(pk__in=some).update(replay_at=timezone.now(), again=True)
         syncs = list(Sync.objects.filter(pk__in=rows.values("sync_id").distinct()))
         for sync in syncs:
-            audit.record("rejects.replayed", sync, by=by, note=str(count))
+            if of_sync[sync.pk]:
+                audit.record("rejects.replayed", sync, by=by, note=str(of_sync[sync.pk]))
     for sync in syncs:
         keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
@@ -493,6 +496,7 @@ def dismiss_rejects(rows: Any, *, by: Actor, note: str) -> int:
         for start in range(0, len(pks), 500):
             some = [pk for pk, __ in pks[start : start + 500]]
             OpenRow.objects.filter(pk__in=some).update(closed_at=now, closed_as=Closed.DISMISSED, closed_by=by.name, closed_note=note)
-        for sync in Sync.objects.filter(pk__in={sync_id for __, sync_id in pks}):
-            audit.record("rejects.dismissed", sync, by=by, note=f"{len(pks)}: {note}")
+        of_sync = Counter(sync_id for __, sync_id in pks)
+        for sync in Sync.objects.filter(pk__in=of_sync):
+            audit.record("rejects.dismissed", sync, by=by, note=f"{of_sync[sync.pk]}: {note}")
     return len(pks)

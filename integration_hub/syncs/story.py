@@ -7,10 +7,9 @@ chain for each.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import islice
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -58,11 +57,16 @@ def story_of(sync: Sync, key: str, *, by: Actor, after: str = "", size: int = 30
     by.require("records.view", sync)
     links = links_of(sync.pair, sync.source_side, key) or links_of(sync.pair, sync.target_side, key)
     places = [(link.change_set_id, link.change_row) for link in links if link.change_set_id is not None and link.change_row is not None]
-    first = read_mark(after)
-    wanted = (place for place in _back_from(places) if first == (0, 0) or place <= first)
-    found = [change for place in islice(wanted, size + 1) if (change := _change_at(place)) is not None]
+    keys = {key for link in links for key in (link.a_key, link.b_key)}
+    if after:
+        places = [place for mark in after.split("_")[: len(links)] if _is_of(sync.pair, keys, place := read_mark(mark))]
+    found: list[Change] = []
+    ahead = _ahead_of(places)
+    while ahead and len(found) < size:
+        if (change := _change_at(_next_of(ahead))) is not None:
+            found.append(change)
     open_row = OpenRow.objects.open().filter(sync=sync, side=sync.source_side, key=_key_on(links, sync.source_side) or key).first()
-    return Story(sync, key, links, found[:size], found[size].mark if len(found) > size else "", open_row)
+    return Story(sync, key, links, found, "_".join(f"{-change_set}.{-row}" for change_set, row in sorted(ahead)), open_row)
 
 
 def links_of(pair: Pair, side: str, key: str) -> list[Link]:
@@ -77,20 +81,27 @@ def _key_on(links: Sequence[Link], side: str) -> str:
     return next((link.a_key if side == Side.A else link.b_key for link in links), "")
 
 
-def _back_from(places: Sequence[Place]) -> Iterator[Place]:
-    """Every change of these chains, the newest first, each once, as far back as they are kept."""
+def _ahead_of(places: Sequence[Place]) -> list[Place]:
+    """The newest change of each chain, as a heap: negative, so that the newest of all is its first. A page ends with such a heap, and the next goes on
+    from there instead of walking down to it again."""
     ahead = [(-change_set, -row) for change_set, row in set(places)]
     heapify(ahead)
-    told: set[Place] = set()
-    while ahead:
-        change_set, row = heappop(ahead)
-        place = (-change_set, -row)
-        if place in told:
-            continue
-        told.add(place)
-        yield place
-        if (earlier := _before(place)) is not None:
-            heappush(ahead, (-earlier[0], -earlier[1]))
+    return ahead
+
+
+def _next_of(ahead: list[Place]) -> Place:
+    """The newest change of these chains, each once; in its place comes the one before it, as far back as they are kept."""
+    change_set, row = heappop(ahead)
+    place = (-change_set, -row)
+    if (earlier := _before(place)) is not None and (-earlier[0], -earlier[1]) not in ahead:
+        heappush(ahead, (-earlier[0], -earlier[1]))
+    return place
+
+
+def _is_of(pair: Pair, keys: Container[str], place: Place) -> bool:
+    """Whether a place that an address names is a change of this record, and not of another."""
+    change = _change_at(place)
+    return change is not None and change.change_set.run.pair_id == pair.pk and change.source_key in keys
 
 
 def _before(place: Place) -> Place | None:

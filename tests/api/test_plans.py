@@ -41,6 +41,16 @@ def test_a_plan_is_looked_at_approved_and_applied(few, users_sync, run_now, api,
     assert approver.post(f"{address}/apply/").status_code == 409
 
 
+def test_an_exception_that_the_plan_does_not_have_is_refused_at_its_place(few, users_sync, run_now, approver):
+    plan = run_now(users_sync, dry=True)
+
+    refused = approver.post(f"{V1}/runs/{plan.pk}/approve/", {"reason": "Checked", "except_keys": ["U9"]}, content_type=JSON)
+
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"].startswith("#/except_keys")) == (400, True)
+    assert "U9" in refused.json()["errors"][0]["detail"]
+    assert not PlanApproval.objects.exists()
+
+
 def test_a_dry_run_says_what_would_be_withheld_one_by_one_and_in_the_list(full, sandbox, run_now, approver):
     for user in sandbox.records("oa", "user")[:20]:
         sandbox.oa.delete("user", user["userId"])

@@ -225,8 +225,9 @@ def test_both_sides_are_compared_and_the_drift_is_told_by_field(api, operator, f
     (found,) = client.get(f"{address}/drift/").json()
 
     assert (launched.status_code, launched.json()["mode"], launched.json()["dry"]) == (201, "reconcile", True)
-    assert {name: found[name] for name in ("run", "compared", "total", "differing", "changed_fields", "unlinked", "is_mended")} == {
-        "run": launched.json()["id"], "compared": 80, "total": 1, "differing": 1, "changed_fields": {"full_name": 1}, "unlinked": 0, "is_mended": False,
+    assert {name: found[name] for name in ("run", "compared", "total", "differing", "changed_fields", "unlinked", "left", "is_mended")} == {
+        "run": launched.json()["id"], "compared": 80, "total": 1, "differing": 1, "changed_fields": {"full_name": 1}, "unlinked": 0, "left": 1,
+        "is_mended": False,
     }  # fmt: skip
 
 

@@ -190,6 +190,8 @@ def test_a_plan_that_somebody_has_approved_is_applied_as_it_was(few, users_sync,
     number = str(plan.pk)
     assert manage("apply", number) == (1, f"Plan {number} is not approved yet; --reason approves it.")
     assert manage("apply", number, "--except", skipped) == (2, "To approve only some changes, say why with --reason.")
+    code, said = manage("apply", number, "--reason", "Checked", "--except", skipped, "U9")
+    assert (code, "no change of a record with the key U9." in said) == (2, True)
     plans.approve_plan(plan, by=by, reason="Checked", except_keys=[skipped])
 
     code, said = manage("apply", number, "--wait")

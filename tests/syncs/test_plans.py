@@ -269,3 +269,23 @@ def test_a_plan_from_before_a_backup_was_put_back_is_not_applied(few, users_sync
     approval = plans.approved(Run.objects.get(pk=plan.pk))
 
     assert "backup was put back" in refusal_of(plans.apply_plan, approval, by=by)
+
+
+def test_a_mistyped_exception_approves_nothing_and_is_named(few, users_sync, run_now, by):
+    """Else the record that was to be left out would be written."""
+    plan, key = run_now(users_sync, dry=True), few.records("oa", "user")[-1]["userId"]
+
+    for keys, words in (
+        ([key, "U9", "u000001"], "no change of records with the keys U9, u000001."),
+        (["U9"], "no change of a record with the key U9."),
+        ([f"U9{n:02d}" for n in range(12)], "U909 …"),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            plans.approve_plan(plan, by=by, reason=WHY, except_keys=keys)
+        assert words in refused.value.message_dict["except_keys"][0]
+    assert plans.approval_of(plan) is None
+    plan.change_sets.update(key_hashes=None)
+    with pytest.raises(ValidationError):
+        plans.approve_plan(plan, by=by, reason=WHY, except_keys=["U9"])
+
+    assert plans.approve_plan(plan, by=by, reason=WHY, except_keys=[key]).approved_count == 79

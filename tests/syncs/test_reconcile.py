@@ -573,3 +573,48 @@ def test_open_drift_is_a_problem_until_it_is_mended_or_gone(few, users_sync, run
     mended(run)
 
     assert tell(viewer) == []
+
+
+def test_drift_of_which_a_part_is_mended_is_a_problem_still_and_says_how_much_is_left(
+    few, users_sync, run_now, compared, mended, viewer, person, client
+):
+    run_now(users_sync)
+    ids, (one, two, moved, gone, due) = crm_ids(few), [user["userId"] for user in few.records("oa", "user")[10:15]]
+    for key in (one, two, moved):
+        few.crm.change("users", ids[key], full_name=f"Other {key}")
+    few.crm.delete("users", ids[gone])
+    few.oa.change("user", due, name="Changed in the source alone")
+    run, drift = compared(users_sync)
+    assert (drift.total, drift.due) == (4, 1)
+    few.crm.change("users", ids[moved], full_name="Once more")
+
+    done = mended(run, except_keys=[two])
+
+    assert (done.counts["updated"], done.counts["created"], done.counts["moved"]) == (2, 1, 1), "what was due, too"
+    (problem,) = problems["syncs"](viewer)[:1]
+    assert (problem.cause, problem.detail) == (f"{users_sync.name} has drifted", "2 of 4 records of CRM are still not as OA has them.")
+    client.force_login(person("viewer", username="another"))
+    page = client.get(f"/syncs/{users_sync.pk}/drift/").content.decode()
+    assert "2 of 4 records of CRM are still not as OA has them." in page
+    assert "what is still apart becomes a new one" in page
+    assert "Mended" not in page
+
+
+def test_drift_that_is_mended_by_a_second_attempt_is_counted_once(few, users_sync, run_now, compared, by, viewer):
+    run_now(users_sync)
+    ids, keys = crm_ids(few), [user["userId"] for user in few.records("oa", "user")[10:13]]
+    for key in keys:
+        few.crm.change("users", ids[key], full_name=f"Other {key}")
+    run, drift = compared(users_sync)
+    approval = plans.approve_plan(run, by=by, reason=WHY)
+    first = plans.apply_plan(approval, by=by)
+    assert carry_until_killed(first.partitions.get(), "after commit", at=1)
+    let_the_lease_run_out(first.partitions.get())
+    services.cancel_run(first, by=by)
+    finish(first)
+
+    finish(plans.apply_plan(approval, by=by))
+
+    drift.refresh_from_db()
+    assert (drift.total, drift.mended, drift.is_mended) == (3, 3, True)
+    assert problems["syncs"](viewer) == []

@@ -4,8 +4,9 @@ import pytest
 
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
+from integration_hub.core import texts
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import carrying, plans, services
+from integration_hub.syncs import carrying, guards, plans, services
 from integration_hub.syncs.models import OpenRow, Sync
 from tests.syncs.conftest import USERS_TO_USERS, finish
 from tests.syncs.equal import users_of_crm
@@ -187,3 +188,36 @@ def test_the_page_of_a_run_says_how_many_it_has_left_out(full, sandbox, run_now,
 
     client.force_login(person("viewer"))
     assert "48 changes were left out, for somebody has refused them." in client.get(run.get_absolute_url()).content.decode()
+
+
+def test_what_was_refused_does_not_count_for_the_guard(full, sandbox, run_now, by):
+    """Else each delete after many that were refused would be asked for, until their records are back."""
+    lose(sandbox, 0.6)
+    run_now(full)
+    refuse(by)
+    before = users_of_crm(sandbox)
+    gone = sandbox.records("oa", "user")[-1]["userId"]
+    sandbox.oa.delete("user", gone)
+
+    assert guards.beyond_of([run_now(full, dry=True)]) == {}, "and a dry run says so"
+    run = run_now(full)
+
+    assert withheld(run) == ("succeeded", True, 48, 1)
+    assert before - users_of_crm(sandbox) == {gone}
+    assert not Decision.objects.open().exists()
+
+
+def test_a_guard_asks_for_the_changes_that_nobody_has_refused_yet(full, sandbox, run_now, by):
+    lose(sandbox, 0.6)
+    run_now(full)
+    refuse(by)
+    lose(sandbox, 0.6)
+
+    plan = run_now(full, dry=True)
+    (beyond,) = guards.beyond_of([plan])[plan.pk]
+    run = run_now(full)
+
+    assert plan.counts["not_sent"] == 67, "the plan has them all: who approves it says so later"
+    assert texts.render(beyond.sentence).startswith("Deletes would wait for a decision: there are 19, ")
+    assert withheld(run) == ("awaiting_decision", True, 67, 0)
+    assert Decision.objects.open().get().count == 19

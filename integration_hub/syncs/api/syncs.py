@@ -118,13 +118,14 @@ class DriftSerializer(serializers.ModelSerializer[RecordDrift]):
     unlinked = serializers.IntegerField(allow_null=True, help_text="Records of the target that no link knows; null: it could not be listed.")
     unlinked_keys = serializers.ListField(child=serializers.CharField(), help_text="Of some of them.")
     ended_at = serializers.DateTimeField(source="run.ended_at")
-    is_mended = serializers.BooleanField(help_text="Whether what was approved of its plan is written.")
+    left = serializers.IntegerField(help_text="Of those to mend, how many its plan has not mended since.")
+    is_mended = serializers.BooleanField(help_text="Whether its plan has mended all of it.")
 
     class Meta:
         model = RecordDrift
         fields = (
             "run", "ended_at", "compared", "total", "differing", "gone", "missing", "surplus", "due", "changed_fields", "unlinked", "unlinked_keys",
-            "is_mended",
+            "left", "is_mended",
         )  # fmt: skip
         read_only_fields = fields
 

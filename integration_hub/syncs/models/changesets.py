@@ -21,6 +21,9 @@ class ChangeSet(models.Model):
     creates = models.PositiveIntegerField()
     updates = models.PositiveIntegerField()
     deletes = models.PositiveIntegerField(default=0)
+    creates_refused = models.PositiveIntegerField(default=0)  # of these, those that somebody had refused when they were planned (see refused.py)
+    updates_refused = models.PositiveIntegerField(default=0)
+    deletes_refused = models.PositiveIntegerField(default=0)
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
     moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
@@ -39,6 +42,7 @@ class ChangeSet(models.Model):
     digest = models.CharField(
         max_length=64, blank=True, default=""
     )  # of a plan's: SHA-256 of its bytes, so that nobody has to read them to approve it
+    key_hashes = models.BinaryField(null=True)  # of a plan's: those of its source keys, eight bytes each, so that nobody has to read it to find one
     sends = models.JSONField(default=dict)  # of a plan's: create and update → field of the target → in how many of them it is sent
     planned_at = models.DateTimeField()  # when comparing began
     settled_at = models.DateTimeField(null=True)

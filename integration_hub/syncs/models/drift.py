@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef
 
-from integration_hub.syncs.models.runs import Run, RunQuerySet
+from integration_hub.syncs.models.runs import Run
 from integration_hub.syncs.models.syncs import Sync
 from integration_hub.syncs.states import ENDED_WHOLE
 
@@ -15,18 +15,15 @@ from integration_hub.syncs.states import ENDED_WHOLE
 class RecordDriftQuerySet(models.QuerySet["RecordDrift"]):
     def of(self, sync: Sync) -> Self:
         """What the reconcile runs of a sync that went through have found, newest first."""
-        found: Self = self.filter(run__sync=sync, run__state__in=ENDED_WHOLE).order_by("-run").annotate(mended=Exists(self._mending()))
+        found: Self = self.filter(run__sync=sync, run__state__in=ENDED_WHOLE).order_by("-run")
         return found
 
     def open(self) -> Self:
-        """What the last reconcile run of each sync has found and no plan has mended since."""
+        """What the last reconcile run of each sync has found, where its plan has not mended all of it since."""
         whole = self.filter(run__state__in=ENDED_WHOLE, run__sync__isnull=False)
         newer = RecordDrift.objects.filter(run__sync=OuterRef("run__sync"), run__state__in=ENDED_WHOLE, run__gt=OuterRef("run"))
-        any_at_all = Q(differing__gt=0) | Q(gone__gt=0) | Q(missing__gt=0) | Q(surplus__gt=0)
-        return whole.filter(any_at_all).filter(~Exists(newer)).filter(~Exists(self._mending()))
-
-    def _mending(self) -> RunQuerySet:
-        return Run.objects.filter(applies__plan=OuterRef("run"), state__in=ENDED_WHOLE)
+        found = F("differing") + F("gone") + F("missing") + F("surplus")
+        return whole.filter(mended__lt=found).filter(~Exists(newer))
 
 
 class RecordDrift(models.Model):
@@ -41,6 +38,7 @@ class RecordDrift(models.Model):
     missing = models.PositiveIntegerField()  # records of the source that never arrived
     surplus = models.PositiveIntegerField()  # records of the target whose source record is deleted, where deletes are followed
     due = models.PositiveIntegerField()  # changed in the source alone, and read by the next run anyway: no drift
+    mended = models.PositiveIntegerField(default=0)  # of all these but those that are due, since then, by the plan of the run
     fields = models.JSONField()  # field of the target → of how many differing records
     unlinked = models.PositiveIntegerField(null=True)  # records of the target that no link knows; null: it could not be listed
     unlinked_keys = models.JSONField(default=list)  # of some of them
@@ -56,8 +54,11 @@ class RecordDrift(models.Model):
         return self.differing + self.gone + self.missing + self.surplus
 
     @property
+    def left(self) -> int:
+        """Records that are still to be mended, as far as is known until the next reconcile run."""
+        return self.total - self.mended
+
+    @property
     def is_mended(self) -> bool:
-        """Whether what was approved of its plan is written."""
-        if "mended" in self.__dict__:  # asked for a whole list at once
-            return bool(self.__dict__["mended"])
-        return Run.objects.filter(applies__plan=self.run_id, state__in=ENDED_WHOLE).exists()
+        """Whether its plan has mended all of it."""
+        return bool(self.total) and not self.left

@@ -43,7 +43,7 @@ def drift_of(sync: Sync, *, count: int = 2) -> DriftOf:
 
 
 def records_apart(drift: RecordDrift, run: Run) -> str:
-    """How many records are to be mended, or that none is."""
+    """How many records are to be mended, or that none is; once some are, how many are left."""
     n, source, target = drift.total, run.source.system.name, run.target.system.name
     compared = run.sums()["produced"]
     if not n and drift.due:
@@ -54,6 +54,16 @@ def records_apart(drift: RecordDrift, run: Run) -> str:
     if not n:
         said = ngettext("The {n} record that was compared is as agreed.", "All {n} records that were compared are as agreed.", compared)
         return said.format(n=number(compared))
+    if drift.mended and drift.left:
+        said = ngettext(
+            "{left} of {n} record of {target} is still not as {source} has it.",
+            "{left} of {n} records of {target} are still not as {source} has them.",
+            n,
+        )
+        return said.format(left=number(drift.left), n=number(n), source=source, target=target)
+    if drift.mended:
+        said = ngettext("{n} record of {target} was not as {source} has it.", "{n} records of {target} were not as {source} has them.", n)
+        return said.format(n=number(n), source=source, target=target)
     said = ngettext("{n} record of {target} is not as {source} has it.", "{n} records of {target} are not as {source} has them.", n)
     return said.format(n=number(n), source=source, target=target)
 
@@ -75,7 +85,7 @@ def drift_verdict(known: DriftOf, acts: Sequence[Any] = ()) -> Verdict:
     if not newest.total:
         return Verdict("ok", _("No drift"), said, since=since, next=going or [_("Nothing needs you now.")], acts=acts)
     if newest.is_mended:
-        mended = _("What was approved of its plan is written. Reconcile again to see what is left.")
+        mended = _("Its plan is written. Reconcile again to see whether anything differs by now.")
         return Verdict("ok", _("Mended"), said, since=since, next=going or [mended], acts=acts)
     return Verdict("warn", _("Drift"), said, since=since, next=going or _what_next(newest), asks=not going, acts=acts)
 
@@ -92,6 +102,8 @@ def _going(known: DriftOf) -> list[str | Link]:
 
 
 def _what_next(drift: RecordDrift) -> list[str | Link]:
+    if plans.was_applied(drift.run):
+        return [_("reconcile again: a plan is applied once, and what is still apart becomes a new one.")]
     try:
         plans.refuse_unless_good(drift.run)
     except NotPossible as refusal:

@@ -19,7 +19,7 @@ from integration_hub.syncs import guards, plans
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import OpenRow, Partition, RecordDrift, Run
 from integration_hub.syncs.progress import Headway, compares_first
-from integration_hub.syncs.states import ENDED_WHOLE, Mode, OpenState, PartitionState, RunState, Trigger
+from integration_hub.syncs.states import ENDED_WHOLE, Closed, Mode, OpenState, PartitionState, RunState, Trigger
 from integration_hub.syncs.telling.drift import records_apart
 from integration_hub.syncs.telling.names import Words, started_by
 
@@ -281,14 +281,14 @@ def _tell_reconcile(run: Run, counts: dict[str, int]) -> Words:
     if drift is None:  # it has ended as it was before it counted
         return _("Both sides were compared, and nothing was counted."), [], False
     following: list[str | Link] = []
-    if drift.total:
+    if drift.left:
         before, __, after = _("look at {drift}; what is right of the plan can be approved and applied.").partition("{drift}")
         where: list[str | Link] = [Link(_("the drift by field and record"), reverse("syncs:drift", args=[run.sync_id]))] if run.sync_id else []
         following = [before, *where, after] if where else []
     if missed := sum(counts[name] for name in MISSED):
         left = ngettext("{n} could not be compared.", "{n} could not be compared.", missed).format(n=number(missed))
         following += [" " if following else "", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
-    return records_apart(drift, run), following, bool(drift.total)
+    return records_apart(drift, run), following, bool(drift.left)
 
 
 def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
@@ -301,15 +301,24 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
         "{right} of {all} record is right in {target}; {left}.", "{right} of {all} records are right in {target}; {left}.", right + missed
     )
     said = said.format(right=number(right), all=number(right + missed), target=run.target.system.name, left=left)
-    following: list[str | Link] = [
-        Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"),
-        _(". The next runs of this sync go on meanwhile."),
-        *([" ", *waiting] if (waiting := _waiting_words(run, counts)) else []),
-    ]
+    some_open = OpenRow.objects.open().filter(run=run, state__in=MISSED).exists()
+    following = _none_open_words(run, missed)
+    if some_open:
+        following = [Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"), _(". The next runs of this sync go on meanwhile.")]
+    following += [" ", *waiting] if (waiting := _waiting_words(run, counts)) else []
     following += [" ", told] if (told := _refused_words(counts)) else []
     if absent := absent_words(run, counts):
         following += [" ", absent]
-    return said, following, True
+    return said, following, some_open
+
+
+def _none_open_words(run: Run, missed: int) -> list[str | Link]:
+    """What became of the records that did not arrive, where no open row of the run is left."""
+    closed = f"{reverse('rejects:list')}?run={run.pk}&state=closed"
+    if OpenRow.objects.filter(run=run, state__in=MISSED, closed_as=Closed.DISMISSED).count() < missed:
+        return [left_since(run, missed, 0), " ", Link(_("Closed"), closed)]
+    before, __, after = _("nothing needs you now, for {dismissed}.").partition("{dismissed}")
+    return [before, Link(_("all of them were dismissed"), closed), after]
 
 
 def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:

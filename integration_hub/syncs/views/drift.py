@@ -63,7 +63,11 @@ class DriftPage(OfSync):
                 pass  # the verdict says why
             else:
                 acts.append(
-                    Act(_("Open the plan"), href=reverse("runs:plan", args=[newest.run_id]), primary=not newest.is_mended and newest.total > 0)
+                    Act(
+                        _("Open the plan"),
+                        href=reverse("runs:plan", args=[newest.run_id]),
+                        primary=newest.left > 0 and not plans.was_applied(newest.run),
+                    )
                 )
         if self.by.allows("syncs.run") and agreed.refusal(known.sync) is None and not (known.last is not None and known.last.is_live):
             acts.append(reconcile_act(known.sync, primary=not any(act.primary for act in acts), quiet=False))

@@ -137,7 +137,7 @@ class ApprovePlan(OfPlan):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         plan = self.get_run()
-        form = kwargs.pop("form", None) or ApprovalForm()
+        form = kwargs.pop("form", None) or ApprovalForm(initial=approved_before(plan))
         return super().get_context_data(**kwargs) | {
             "run": plan,
             "form": form,
@@ -169,6 +169,14 @@ class ApprovePlan(OfPlan):
                 messages.success(request, said.format(n=number(approval.approved_count)))
                 return HttpResponseRedirect(reverse("runs:plan", args=[plan.pk]))
         return self.render_to_response(self.get_context_data(form=form))
+
+
+def approved_before(plan: Run) -> dict[str, Any]:
+    """What the form of a plan that is approved already begins with: all but the reason, which is another one."""
+    approval = plans.approval_of(plan)
+    if approval is None:
+        return {}
+    return {"operations": approval.operations, "rule": approval.rule, "except_keys": "\n".join(approval.except_keys)}
 
 
 class ApplyPlan(OnRun):

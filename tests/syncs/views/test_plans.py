@@ -3,9 +3,10 @@
 import pytest
 from django.urls import reverse
 
+from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import plans
 from integration_hub.syncs.models import Link, Run
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import USERS_TO_USERS, finish
 from tests.syncs.equal import assert_equal
 from tests.syncs.views.conftest import press, shown
 
@@ -59,6 +60,38 @@ def test_a_rule_that_cannot_be_read_is_told_at_its_field(enter, plan):
 
     assert "before.nothing" in answer
     assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
+
+
+def test_an_exception_that_the_plan_does_not_have_is_told_at_its_field(enter, plan):
+    answer = press(enter("approver"), "runs:approve", plan.pk, except_keys="U9", reason="Not this one").content.decode()
+
+    assert "This plan has no change of a record with the key U9." in answer
+    assert not hasattr(Run.objects.get(pk=plan.pk), "approval")
+
+
+def test_approving_otherwise_starts_with_what_was_approved(enter, few, plan):
+    client, (one, two) = enter("approver"), (user["userId"] for user in few.records("oa", "user")[-2:])
+    press(client, "runs:approve", plan.pk, operations=["create"], rule="after.email is not null", except_keys=f"{one}\n{two}", reason="All but two")
+
+    form = client.get(reverse("runs:approve", args=[plan.pk])).context["form"]
+
+    assert {name: form[name].value() for name in form.fields} == {
+        "operations": ["create"], "rule": "after.email is not null", "except_keys": f"{one}\n{two}", "reason": None,
+    }  # fmt: skip
+
+
+def test_a_record_is_found_by_the_whole_of_a_long_key(enter, few, users_sync, run_now):
+    fields = [field for field in USERS_TO_USERS["fields"] if field["target"] != "employee_id"]  # which is short
+    MappingVersion.objects.update(definition={**USERS_TO_USERS, "fields": fields, "match": [["email"]]})
+    alike = "U" * 480
+    for end in ("1", "2"):
+        few.oa.add("user", bare=True, **{**few.records("oa", "user")[0], "userId": alike + end, "email": f"long{end}@example.com"})
+    plan = run_now(users_sync, dry=True)
+
+    page = shown(enter("viewer"), "runs:plan", plan.pk, key=alike + "2")
+
+    assert page.count("planned") == 1
+    assert "long2@example.com" in page
 
 
 def test_nothing_is_applied_that_is_not_approved(enter, plan):

@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from integration_hub.syncs import plans, undo
+from integration_hub.syncs import changesets, plans, undo
 from integration_hub.syncs.models import Link
 from integration_hub.syncs.overview import find_records
 from integration_hub.syncs.story import story_of
@@ -51,6 +51,24 @@ def test_it_pages_by_a_mark(users_sync, told, key, by):
     assert second.after == ""
 
 
+def test_a_page_goes_on_where_the_one_before_ended(users_sync, told, key, by, monkeypatch):
+    first = story_of(users_sync, key, by=by, size=2)
+    opened, frame_of = [], changesets.frame_of
+    monkeypatch.setattr(changesets, "frame_of", lambda row, columns=None: opened.append(row.pk) or frame_of(row, columns))
+
+    story_of(users_sync, key, by=by, size=2, after=first.after)
+
+    newest = {change.change_set.pk for change in first.changes}
+    assert newest.isdisjoint(opened), "nothing that was told already is opened again"
+
+
+def test_a_mark_leads_to_no_other_record(few, users_sync, told, key, by):
+    other = story_of(users_sync, few.records("oa", "user")[30]["userId"], by=by).changes[0]
+
+    assert story_of(users_sync, key, by=by, after=other.mark).changes == []
+    assert story_of(users_sync, key, by=by, after="1_x_").changes == []
+
+
 def test_it_goes_on_when_its_link_has_ended_and_come_again(users_sync, told, key, by):
     def apply(plan):
         return finish(plans.apply_plan(plans.approve_plan(plan, by=by, reason="Wrong"), by=by))
@@ -62,6 +80,11 @@ def test_it_goes_on_when_its_link_has_ended_and_come_again(users_sync, told, key
     story = story_of(users_sync, key, by=by)
 
     assert [change.operation for change in story.changes] == ["create", "delete", "update", "update", "create"]
+    paged, after = [], ""
+    while not paged or after:
+        page = story_of(users_sync, key, by=by, after=after, size=1)
+        paged, after = [*paged, *page.changes], page.after
+    assert [change.mark for change in paged] == [change.mark for change in story.changes]
     assert len(story.links) == 2
     assert story.link is not None
 
