@@ -91,7 +91,7 @@ def approved(work: Work, lease: Lease, plan: Plan) -> Iterator[PlannedSet]:
             planned = ChangeSet.objects.get(pk=pk)
             rows, began = changesets.frame_of(planned), timezone.now()
             rows = chosen(approval, rows, rule) if approval.decision is None else still_withheld(work, planned, rows, approval.decision.part)
-            rows = rows.filter(~rows["source_key"].is_in(written))
+            rows = rows.filter(~rows["source_key"].is_in(written.implode()))
             left = moved_in_source(work, source, rows.filter(~rows["operation"].is_in(changesets.END_LINKS))) if source is not None else {}
             page = page_of(number, planned, rows, list(left.values()), last=pk == left_over[-1])
             rows = rows.filter(~rows["source_key"].is_in(list(left)))
@@ -131,11 +131,18 @@ def still_withheld(work: Work, planned: ChangeSet, changes: pl.DataFrame, operat
     return changes.filter(changes["row"].is_in([row for pk, row in found if pk == planned.pk]))
 
 
-def written_before(work: Work) -> list[str]:
-    """The source keys of what earlier runs, which were to apply the same, had settled before they failed or were cancelled."""
+def written_before(work: Work) -> pl.Series:
+    """The source keys of what earlier runs, which were to apply the same, had settled before they failed or were cancelled. Not of what they had on its
+    way and what never arrived."""
+    import polars as pl
+
     earlier = ChangeSet.objects.filter(run__applies=work.run.applies_id, run__lt=work.run.pk, settled__gt=0).order_by("pk")
-    frames = ((each.settled, changesets.frame_of(each, columns=["row", "source_key"])) for each in earlier.iterator(chunk_size=8))
-    return [key for settled, frame in frames for key in frame.filter(frame["row"] < settled)["source_key"]]
+    parts = [pl.Series([], dtype=pl.String)]
+    for each in earlier.iterator(chunk_size=8):
+        told = changesets.outcomes_of(each)
+        rows = changesets.frame_of(each, columns=["row", "source_key"]).filter(pl.col("row") < each.settled)
+        parts.append(rows.filter(~rows["row"].is_in(told.filter(told["result"] == "not_sent")["row"].implode()))["source_key"])
+    return pl.concat(parts)
 
 
 def page_of(number: int, planned: ChangeSet, rows: pl.DataFrame, left: list[Left], *, last: bool) -> MappedPage:

@@ -114,6 +114,15 @@ def frame_of(row: ChangeSet | OutcomeFile, columns: list[str] | None = None) -> 
     return pl.read_parquet(io.BytesIO(content_of(row)), columns=columns)
 
 
+def outcomes_of(change_set: ChangeSet) -> pl.DataFrame:
+    """Its outcome files as one frame; a settled row that is in none went as planned."""
+    import polars as pl
+
+    schema = {"row": pl.UInt32, "result": pl.String, "target_key": pl.String, "record": pl.String, "reason": pl.String}
+    files = [frame_of(file) for file in OutcomeFile.objects.filter(change_set=change_set).order_by("first")]
+    return pl.concat([pl.DataFrame(schema=schema), *files])
+
+
 def match_column(match: Mapping[str, Sequence[str | None]], height: int) -> pl.Series:
     """Match keys as a change set's column; nulls where the mapping has none."""
     import polars as pl

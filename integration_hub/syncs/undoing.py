@@ -22,7 +22,7 @@ from integration_hub.mappings.match import match_keys
 from integration_hub.syncs import changesets
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
-from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile, Run
+from integration_hub.syncs.models import ChangeSet, Link, Run
 from integration_hub.syncs.openrows import typed
 from integration_hub.syncs.prints import field_hashes, packed, rows_of
 from integration_hub.syncs.work import Counts, Work
@@ -130,19 +130,10 @@ def _as_written(change_set: ChangeSet, frame: pl.DataFrame) -> pl.DataFrame:
     """Only the rows that were written, under the key that the target gave."""
     import polars as pl
 
-    told = _told(change_set)
+    told = changesets.outcomes_of(change_set)
     frame = frame.join(told.select("row", "result", pl.col("target_key").alias("given")), on="row", how="left", maintain_order="left")
     frame = frame.filter(pl.col("result").is_null() | (pl.col("result") == "written"))
     return frame.with_columns(target_key=pl.coalesce("given", "target_key")).filter(pl.col("target_key").is_not_null()).drop("result", "given")
-
-
-def _told(change_set: ChangeSet) -> pl.DataFrame:
-    """Its outcome files as one frame."""
-    import polars as pl
-
-    schema = {"row": pl.UInt32, "result": pl.String, "target_key": pl.String, "record": pl.String, "reason": pl.String}
-    files = [changesets.frame_of(file) for file in OutcomeFile.objects.filter(change_set=change_set).order_by("first")]
-    return pl.concat([pl.DataFrame(schema=schema), *files])
 
 
 @dataclass(frozen=True)
@@ -192,7 +183,7 @@ def _read_back(work: Work, rows: pl.DataFrame, after: pl.DataFrame) -> pl.DataFr
     """With what the target said it holds since, where it trims or rounds what it is sent."""
     import polars as pl
 
-    told = _told(ChangeSet.objects.get(pk=rows["newest_set"][0])).filter(pl.col("record").is_not_null())
+    told = changesets.outcomes_of(ChangeSet.objects.get(pk=rows["newest_set"][0])).filter(pl.col("record").is_not_null())
     records = {row: json.loads(record) for row, record in told.select("row", "record").iter_rows()}
     if not records:
         return after

@@ -233,6 +233,23 @@ def test_what_a_cancelled_run_has_written_of_a_plan_is_not_written_again(few, us
     assert_equal(few)
 
 
+@pytest.mark.parametrize("point", ["before send", "after the answer"])
+def test_what_a_cancelled_run_had_on_its_way_is_written_where_it_did_not_arrive(few, users_sync, run_now, by, point):
+    plan = run_now(users_sync, dry=True)
+    approval = plans.approve_plan(plan, by=by, reason=WHY)
+    run = plans.apply_plan(approval, by=by)
+    assert carry_until_killed(run.partitions.get(), point, at=1)
+    let_the_lease_run_out(run.partitions.get())
+    services.cancel_run(run, by=by)
+    finish(run)
+
+    again = finish(plans.apply_plan(approval, by=by))
+
+    assert (again.state, again.balanced) == ("succeeded", True)
+    assert_equal(few)
+    assert few.crm.applied()["users.create"] == len(few.crm.records("users")) - 5
+
+
 def test_of_two_who_apply_at_once_one_is_refused(few, users_sync, run_now, by):
     plan = run_now(users_sync, dry=True)
     approval = plans.approve_plan(plan, by=by, reason=WHY)
