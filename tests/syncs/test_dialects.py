@@ -3,7 +3,7 @@
 import pytest
 
 from integration_hub.core import texts
-from integration_hub.syncs import services
+from integration_hub.syncs import services, undo
 from integration_hub.syncs.models import Link, OpenRow
 from tests.syncs.conftest import TARGETS, finish
 from tests.syncs.equal import assert_books, assert_each_once
@@ -68,6 +68,26 @@ def test_what_a_cancelled_run_left_makes_no_twin(name, spoilt, run_now, by):
 
     assert after.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
     assert_books(run)
+    assert_each_once(sync, system, entity, after)
+
+
+def test_an_undo_that_is_planned_sends_nothing_to_find_out_what_a_cancelled_run_left(spoilt, run_now, by):
+    """Under an idempotency key it would take a create to be told of one."""
+    sync, system, entity = spoilt("CRM accounts → ERP customers")
+    run = services.start_run(sync, by=by)
+    assert carry_until_killed(run.partitions.get(), "before send", at=1)
+    let_the_lease_run_out(run.partitions.get())
+    services.cancel_run(run, by=by)
+    finish(run)
+    there = system.records(entity)
+
+    plan = finish(undo.plan_undo(run, by=by))
+
+    assert system.records(entity) == there
+    said = [texts.render(line.text) for line in plan.log.filter(level="warning")]
+    assert any(f"records that run {run.pk} had sent is found out by the next run that writes" in text for text in said)
+    after = run_now(sync)
+    assert after.state == "succeeded", [texts.render(row.reason) for row in OpenRow.objects.open()]
     assert_each_once(sync, system, entity, after)
 
 
