@@ -323,12 +323,12 @@ def _none_open_words(run: Run, missed: int) -> list[str | Link]:
 
 def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     """What is withheld, and where it is decided."""
-    decisions = decisions_of(run)
-    n = (
-        min(counts["withheld"], sum(decision.count for decision in decisions)) if decisions else counts["withheld"]
-    )  # some may have been refused before
+    decisions, n = decisions_of(run), counts["withheld"]
+    if decisions:  # some of what was withheld may have been refused before
+        n = min(n, sum(decision.count for decision in decisions))
     said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
-    said, following = said.format(n=number(n)), list[str | Link]()
+    said = said.format(n=number(n))
+    following: list[str | Link] = []
     for decision in decisions:
         following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
