@@ -15,6 +15,7 @@ from connectors.canonical import canonical_text
 from connectors.conformance.frames import changes, keys_of, whole
 from connectors.sql import SqlConnector, kept
 from tests.connectors.sql_places import KINDS
+from tests.waiting import wait_until
 
 
 @pytest.fixture(params=KINDS)
@@ -325,13 +326,6 @@ def sessions(there):
     return {pid for (pid,) in found}
 
 
-def wait_until(holds, *, seconds=10):
-    over = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < over
-        time.sleep(0.05)
-
-
 def things(connect, there, **settings):
     connector = connect(there, **settings)
     read = keys_of(entity_of(connector, "things"), connector.read(entity_of(connector, "things")))
@@ -344,7 +338,7 @@ def kept_seconds(monkeypatch):
     """Connections are kept until the test says otherwise, and are closed behind it."""
     monkeypatch.setattr(kept, "IDLE_SECONDS", 0.2)
     yield monkeypatch.setattr
-    wait_until(lambda: not kept._idle)
+    wait_until(lambda: not kept._idle, seconds=10)
 
 
 def test_the_next_connector_with_the_same_settings_goes_on_with_the_connections(postgres, connect, kept_seconds):
@@ -365,7 +359,7 @@ def test_connections_that_nobody_takes_are_closed(postgres, connect, kept_second
     postgres.run("CREATE TABLE things (id integer PRIMARY KEY)")
     things(connect, postgres)
 
-    wait_until(lambda: not sessions(postgres))
+    wait_until(lambda: not sessions(postgres), seconds=10)
 
 
 def test_however_often_connectors_come_and_go_one_thread_waits_to_close_what_they_leave(postgres, connect, kept_seconds):
@@ -396,7 +390,7 @@ def test_what_the_server_has_closed_is_not_gone_on_with(postgres, connect, kept_
     things(connect, postgres)
     for pid in sessions(postgres):
         postgres.run(f"SELECT pg_terminate_backend({pid})")
-    wait_until(lambda: not sessions(postgres))
+    wait_until(lambda: not sessions(postgres), seconds=10)
 
     assert things(connect, postgres) == ["1"]
 
@@ -412,7 +406,7 @@ def test_an_address_that_is_no_longer_allowed_is_refused_although_a_connection_i
 
     with pytest.raises(AddressRefused):
         connect(postgres, Strict("Shop"))
-    wait_until(lambda: not sessions(postgres))
+    wait_until(lambda: not sessions(postgres), seconds=10)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from integration_hub.syncs.models import Partition
 from tests.dying import POINTS
 from tests.forked import forked
 from tests.syncs import dying_work
+from tests.waiting import wait_until
 
 # Where all of them are tried on SQLite, two do on another database: test_takeover and test_dialects try all on both.
 SOME_POINTS = POINTS if connection.vendor == "sqlite" else ("after the answer", "after commit")
@@ -92,10 +93,3 @@ def is_locked(partition):
         except sqlite3.OperationalError:
             return True
         return False
-
-
-def wait_until(condition, seconds=60):
-    ends = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.05)
