@@ -334,8 +334,9 @@ def things(connect, there, **settings):
 
 
 @pytest.fixture
-def kept_seconds(monkeypatch):
-    """Connections are kept until the test says otherwise, and are closed behind it."""
+def kept_seconds(monkeypatch, postgres):
+    """Connections are kept until the test says otherwise, and are closed behind it; those of the tests before are gone."""
+    wait_until(lambda: not kept._idle and not sessions(postgres), seconds=10)
     monkeypatch.setattr(kept, "IDLE_SECONDS", 0.2)
     yield monkeypatch.setattr
     wait_until(lambda: not kept._idle, seconds=10)
