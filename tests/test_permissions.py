@@ -109,6 +109,7 @@ API: dict[str, str] = {
     "POST api/v1/rejects/<pk>/mend/": "rejects.mend",
     "POST api/v1/rejects/<pk>/forget-mend/": "rejects.mend",
     "POST api/v1/rejects/<pk>/value-map/": "mappings.change",
+    "POST api/v1/rejects/<pk>/link/": "rejects.resolve",
 }
 PAGES: dict[str, str] = {
     "GET ": EVERYONE,
@@ -202,6 +203,8 @@ PAGES: dict[str, str] = {
     "POST rejects/<pk>/mend/": "rejects.mend",
     "POST rejects/<pk>/mend/forget/": "rejects.mend",
     "POST rejects/<pk>/value-map/": "mappings.change",
+    "GET rejects/<pk>/link/": "rejects.resolve",
+    "POST rejects/<pk>/link/": "rejects.resolve",
     "POST rejects/assign/": "rejects.assign",
     "GET rejects/causes/<sync>/<cause>/": "rejects.view",
     "GET rejects/<pk>/": "rejects.view",

@@ -19,6 +19,7 @@ EVENTS = {
     "run.undo_planned": gettext_noop("planned an undo: {subject}"),
     "rejects.replayed": gettext_noop("replayed rejects of {subject}"),
     "rejects.dismissed": gettext_noop("dismissed rejects of {subject}"),
+    "reject.linked": gettext_noop("linked a record of {subject} by hand"),
     "reject.mended": gettext_noop("mended values of a reject of {subject}"),
     "reject.mend_forgotten": gettext_noop("took mended values of a reject of {subject} back"),
     "rejects.assigned": gettext_noop("assigned rejects of {subject}"),

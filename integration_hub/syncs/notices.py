@@ -18,7 +18,7 @@ from integration_hub.core.models import Message
 from integration_hub.syncs import guards
 from integration_hub.syncs.books import books_of, differences_of
 from integration_hub.syncs.models import RecordDrift, Run, Sync
-from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState, Trigger
+from integration_hub.syncs.states import Mode, RunState, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def tell_of_drift(message: Message) -> None:
 
 def is_known(run: Run) -> bool:
     """Whether the reconcile run before this one had found drift as well, and nobody has mended it since."""
-    before = RecordDrift.objects.filter(run__sync=run.sync_id, run__state__in=ENDED_WHOLE, run__lt=run.pk).order_by("-run").first()
+    before = RecordDrift.objects.of(run.sync).filter(run__lt=run.pk).first() if run.sync is not None else None
     return before is not None and before.left > 0
 
 

@@ -1,4 +1,5 @@
-"""What people do about open rows besides replaying and dismissing them: mend a record's values, say what a value becomes, hand rows to somebody."""
+"""What people do about open rows besides replaying and dismissing them: mend a record's values, say what a value becomes, say where the target has a
+record, hand rows to somebody."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -23,14 +25,16 @@ from integration_hub.core.keys import canonical_key
 from integration_hub.mappings import valuemaps
 from integration_hub.mappings.definition import DefinitionError
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import mends, notices, services
-from integration_hub.syncs.models import Mend, OpenRow, Sync
+from integration_hub.syncs import mends, notices, services, story
+from integration_hub.syncs.models import Link, Mend, OpenRow, Sync
 from integration_hub.syncs.openrows import VALUE_IS_THE_CAUSE
+from integration_hub.syncs.prints import VERSION
 from integration_hub.syncs.reading import kept_page
 from integration_hub.syncs.services import NotPossible
-from integration_hub.syncs.states import OpenState
+from integration_hub.syncs.states import OpenState, Side
 from integration_hub.syncs.trace import rehearsal
 from integration_hub.syncs.work import NO_KEY
+from integration_hub.systems.models import Entity
 
 # --- mend -------------------------------------------------------------------------------------------------------------
 
@@ -198,6 +202,74 @@ def _check_entry(missing: MissingEntry, becomes: str) -> None:
     if rejected is not None and rejected["field"] == missing.field:
         told = Text(rejected["template"], json.loads(rejected["values"]))
         raise ValidationError({"becomes": _("It would be rejected still: {reason}").format(reason=texts.render(told))})
+
+
+# --- link -------------------------------------------------------------------------------------------------------------
+
+
+def why_not_linked(row: OpenRow) -> Text | None:
+    """Why nobody can say under which key the target has this record; None where somebody can."""
+    if row.closed_at is not None:
+        return Text(gettext_noop("It is not open any more."))
+    if row.state != OpenState.UNKNOWN:
+        return Text(gettext_noop("Only a record of which nobody can tell whether it was written is linked by hand."))
+    link = Link.objects.live(row.sync.pair_id).filter(**{f"{row.side}_key": row.key}).first()
+    if link is not None:
+        named = {"entity": str(row.sync.target), "key": getattr(link, _target_column(row))}
+        return Text(gettext_noop("It is linked to {entity} {key} already. Replay it, so that both are compared."), named)
+    return None
+
+
+def _target_column(row: OpenRow) -> str:
+    """Of a link: where it has the target's key."""
+    return "b_key" if row.side == Side.A else "a_key"
+
+
+def link_unknown(row: OpenRow, target_key: str, *, by: Actor, note: str = "") -> None:
+    """Say that the target has taken this record, of which nobody could tell, and under which key: both are linked, and it is replayed, which compares
+    them.
+
+    The target is asked for the key first, where it can be. Raises ValidationError where it has no such record, or another of the source owns it;
+    NotPossible where the record needs no link, or the target could not be asked. Before anything is changed.
+    """
+    by.require("rejects.resolve", row.sync)
+    target_key = target_key.strip()
+    if (refusal := why_not_linked(row)) is not None:
+        raise NotPossible(refusal.template, **refusal.values)
+    if not target_key:
+        raise ValidationError({"target_key": _("Say under which key {system} has it.").format(system=row.sync.target.system.name)})
+    if row.sync.target.as_schema().capabilities.lookup_by_key:
+        _check_there(row.sync.target, target_key)
+    try:
+        with transaction.atomic():
+            row = OpenRow.objects.select_for_update(of=("self",)).select_related("sync__pair__a__system", "sync__pair__b__system").get(pk=row.pk)
+            if (refusal := why_not_linked(row)) is not None:
+                raise NotPossible(refusal.template, **refusal.values)
+            _check_free(row, target_key)
+            keys = {f"{row.side}_key": row.key, _target_column(row): target_key}
+            Link.objects.create(pair=row.sync.pair, print_version=VERSION, made_at=timezone.now(), **keys)
+            audit.record("reject.linked", row.sync, by=by, changes={row.key: [None, target_key]}, note=note)
+    except IntegrityError:  # somebody has linked one of them meanwhile
+        _check_free(row, target_key)
+        raise
+    services.replay_rejects(OpenRow.objects.filter(pk=row.pk), by=by)
+
+
+def _check_there(target: Entity, key: str) -> None:
+    there = story.read_record(target, key)
+    if there.problem:
+        raise NotPossible(gettext_noop("{system} could not be asked for {key}: {problem}"), system=target.system.name, key=key, problem=there.problem)
+    if there.record is None:
+        said = _("{system} has no record with the key {key}.").format(system=target.system.name, key=key)
+        raise ValidationError({"target_key": said})
+
+
+def _check_free(row: OpenRow, target_key: str) -> None:
+    link = Link.objects.live(row.sync.pair_id).filter(**{_target_column(row): target_key}).first()
+    if link is not None:
+        said = _("{entity} {key} already belongs to record {other} of the source.")
+        other = getattr(link, f"{row.side}_key")
+        raise ValidationError({"target_key": said.format(entity=row.sync.target, key=target_key, other=other)})
 
 
 # --- assign -----------------------------------------------------------------------------------------------------------

@@ -140,10 +140,11 @@ def read_now(pair: Pair, links: Sequence[Link], *, by: Actor) -> list[Now]:
     """Both sides of the present links of a record, each end once, as their systems hold them now."""
     by.require("records.view", pair)
     ends = [(side, link.a_key if side == Side.A else link.b_key) for side in (Side.A, Side.B) for link in links if link.ended_at is None]
-    return [_read(pair.side(side), key) for side, key in dict.fromkeys(ends)]
+    return [read_record(pair.side(side), key) for side, key in dict.fromkeys(ends)]
 
 
-def _read(entity: Entity, key: str) -> Now:
+def read_record(entity: Entity, key: str) -> Now:
+    """The record with this key as its system holds it now."""
     ends, schema = time.monotonic() + SECONDS, entity.as_schema()
     if not schema.capabilities.lookup_by_key:
         return Now(entity, key, None, _("{entity} cannot be asked for single records.").format(entity=entity))

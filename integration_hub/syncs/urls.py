@@ -52,6 +52,7 @@ _rejects = [
     path("<int:pk>/", rejects.RejectPage.as_view(), name="detail"),
     path("<int:pk>/mend/", resolving.MendPage.as_view(), name="mend"),
     path("<int:pk>/mend/forget/", resolving.ForgetMend.as_view(), name="forget_mend"),
+    path("<int:pk>/link/", resolving.LinkPage.as_view(), name="link"),
     path("<int:pk>/value-map/", resolving.AddEntry.as_view(), name="value_map"),
     path("assign/", resolving.AssignPage.as_view(), name="assign"),
     path("replay/", rejects.Replay.as_view(), name="replay"),

@@ -1,4 +1,4 @@
-"""Rejects are mended, cleared by an entry in a value map, and assigned."""
+"""Rejects are mended, cleared by an entry in a value map, linked by hand, and assigned."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -7,13 +7,13 @@ from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.audit.models import Entry
 from integration_hub.syncs import plans, resolving, services
 from integration_hub.syncs.kept import unpacked_record
-from integration_hub.syncs.models import Link, Mend, OpenRow
+from integration_hub.syncs.models import Link, Mend, OpenRow, Sync
 from integration_hub.syncs.services import NotPossible
 from tests.syncs.conftest import finish
 from tests.syncs.linked import company
-from tests.syncs.shops import DEFINITION, add, replayed, shop, shops, stores
+from tests.syncs.shops import DEFINITION, add, number_of, replayed, shop, shops, stores, untold
 
-__all__ = ["company", "shop", "shops"]
+__all__ = ["company", "shop", "shops", "untold"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -272,6 +272,74 @@ def test_a_value_that_is_not_allowed_becomes_one_that_is(shop, shops, by, run_no
     steps = added.version.definition["fields"][2]["steps"]
     assert [step["transform"] for step in steps] in (["value_map"], ["value_map", "value_map"])
     assert {key: country for key, (__, country, ___) in stores(shop).items()} == {"1": "DE", "2": "DE"}
+
+
+# --- link -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_asked", [True, False], ids=["looked up", "taken at one's word"])
+def test_a_record_that_is_there_after_all_is_linked_by_hand_and_compared(shop, shops, untold, run_now, operator, is_asked):
+    target = shops.target
+    target.schema["capabilities"]["lookup_by_key"] = is_asked
+    target.save()
+    shop.run("ERP", "UPDATE stores SET name = 'Tree' WHERE crm_id = '3'")
+    number = number_of(shop, "3")
+
+    resolving.link_unknown(untold, f" {number} ", by=operator, note="seen there")
+    run = replayed()
+
+    untold.refresh_from_db()
+    assert (untold.closed_as, run.sums()["updated"], run.balanced) == ("replayed", 1, True)
+    assert Link.objects.live(shops.pair_id).get(a_key="3").b_key == number
+    assert stores(shop)["3"] == ["Three", "DE", 3]
+    entry = Entry.objects.get(event="reject.linked")
+    assert (entry.changes, entry.note, entry.actor_name) == ({"3": [None, number]}, "seen there", "operator")
+    again = run_now(Sync.objects.get(pk=shops.pk))
+    assert (again.sums()["unchanged"], len(stores(shop))) == (3, 3)
+
+
+def test_a_record_is_linked_to_none_that_is_missing_or_of_another(shop, untold, operator, person):
+    taken = number_of(shop, "1")
+
+    for key, said in (
+        ("", "Say under which key ERP has it."),
+        ("999", "ERP has no record with the key 999."),
+        (taken, f"ERP · stores {taken} already belongs to record 1 of the source."),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            resolving.link_unknown(untold, key, by=operator)
+        assert refused.value.message_dict == {"target_key": [said]}
+    with pytest.raises(Forbidden):
+        resolving.link_unknown(untold, number_of(shop, "3"), by=Actor.of(person("viewer")))
+
+    untold.refresh_from_db()
+    assert (untold.replay_at, Link.objects.filter(a_key="3").exists()) == (None, False)
+    assert not Entry.objects.filter(event="reject.linked").exists()
+
+
+def test_a_target_that_does_not_answer_is_no_reason_to_believe(shop, untold, operator):
+    number = number_of(shop, "3")
+    shop.run("ERP", "ALTER TABLE stores RENAME TO closed")
+
+    with pytest.raises(NotPossible, match=f"ERP could not be asked for {number}: "):
+        resolving.link_unknown(untold, number, by=operator)
+
+    assert not Link.objects.filter(a_key="3").exists()
+
+
+def test_only_what_nobody_can_tell_of_is_linked_by_hand(shop, untold, operator):
+    number = number_of(shop, "3")
+    resolving.link_unknown(untold, number, by=operator)
+    with pytest.raises(NotPossible, match=f"It is linked to ERP · stores {number} already. Replay it"):
+        resolving.link_unknown(untold, number, by=operator)
+    replayed()
+    untold.refresh_from_db()
+    with pytest.raises(NotPossible, match="not open any more"):
+        resolving.link_unknown(untold, number, by=operator)
+    OpenRow.objects.update(state="refused", closed_at=None)
+    untold.refresh_from_db()
+    with pytest.raises(NotPossible, match="Only a record of which nobody can tell"):
+        resolving.link_unknown(untold, number, by=operator)
 
 
 # --- assign -----------------------------------------------------------------------------------------------------------

@@ -131,6 +131,11 @@ class MendSerializer(KnownNames, serializers.Serializer[Any]):
     note = serializers.CharField(max_length=1_000, required=False, default="", allow_blank=True)
 
 
+class LinkingSerializer(KnownNames, serializers.Serializer[Any]):
+    target_key = serializers.CharField(max_length=500, help_text="Under which the target has the record.")
+    note = serializers.CharField(max_length=1_000, required=False, default="", allow_blank=True)
+
+
 class EntrySerializer(KnownNames, serializers.Serializer[Any]):
     becomes = serializers.CharField(max_length=1_000, help_text="What the value becomes that this record's group was rejected for.")
 
@@ -160,7 +165,7 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     permission = "rejects.view"
     permissions = {
         "replay": "rejects.resolve", "dismiss": "rejects.resolve", "assign": "rejects.assign", "mend": "rejects.mend", "forget_mend": "rejects.mend",
-        "value_map": "mappings.change",
+        "link": "rejects.resolve", "value_map": "mappings.change",
     }  # fmt: skip
     serializer_class = RejectSerializer
     queryset = OpenRow.objects.none()
@@ -239,6 +244,16 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
         """Take the values of the source again."""
         self.by.require("records.view")
         resolving.forget_mend(self.get_object(), by=self.by)
+        return Response(OneRejectSerializer(self.get_object()).data)
+
+    @extend_schema(request=LinkingSerializer, responses=OneRejectSerializer)
+    @action(detail=True, methods=["post"], pagination_class=None, filterset_fields=None)
+    def link(self, request: Request, pk: str) -> Response:
+        """Say under which key the target has a record of which nobody could tell: both are linked and compared."""
+        self.by.require("records.view")
+        given = LinkingSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        resolving.link_unknown(self.get_object(), given.validated_data["target_key"], by=self.by, note=given.validated_data["note"])
         return Response(OneRejectSerializer(self.get_object()).data)
 
     @extend_schema(request=EntrySerializer, responses=AddedSerializer)

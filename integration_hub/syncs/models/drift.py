@@ -5,25 +5,24 @@ from __future__ import annotations
 from typing import Self
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef
+from django.db.models import F, OuterRef, Subquery
 
 from integration_hub.syncs.models.runs import Run
 from integration_hub.syncs.models.syncs import Sync
-from integration_hub.syncs.states import ENDED_WHOLE
+from integration_hub.syncs.states import ENDED_WHOLE, Mode
 
 
 class RecordDriftQuerySet(models.QuerySet["RecordDrift"]):
     def of(self, sync: Sync) -> Self:
         """What the reconcile runs of a sync that went through have found, newest first."""
-        found: Self = self.filter(run__sync=sync, run__state__in=ENDED_WHOLE).order_by("-run")
+        found: Self = self.filter(run__sync=sync, run__mode=Mode.RECONCILE, run__state__in=ENDED_WHOLE).order_by("-run")
         return found
 
     def open(self) -> Self:
         """What the last reconcile run of each sync has found, where its plan has not mended all of it since."""
-        whole = self.filter(run__state__in=ENDED_WHOLE, run__sync__isnull=False)
-        newer = RecordDrift.objects.filter(run__sync=OuterRef("run__sync"), run__state__in=ENDED_WHOLE, run__gt=OuterRef("run"))
-        found = F("differing") + F("gone") + F("missing") + F("surplus")
-        return whole.filter(mended__lt=found).filter(~Exists(newer))
+        runs = Run.objects.filter(sync=OuterRef("pk"), mode=Mode.RECONCILE, state__in=ENDED_WHOLE).order_by("-pk").values("pk")
+        newest = Sync.objects.annotate(newest=Subquery(runs[:1])).values("newest")  # from the syncs, which are few, not from their runs
+        return self.filter(run__in=newest, mended__lt=F("differing") + F("gone") + F("missing") + F("surplus"))
 
 
 class RecordDrift(models.Model):

@@ -27,7 +27,7 @@ from integration_hub.syncs.forecast import forecast
 from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import NOBODY, Mend, OpenRow, Run, Sync
-from integration_hub.syncs.resolving import missing_entry, why_not_mended
+from integration_hub.syncs.resolving import missing_entry, why_not_linked, why_not_mended
 from integration_hub.syncs.states import Closed, OpenState
 from integration_hub.syncs.telling.names import entity_name
 from integration_hub.syncs.telling.runs import MISSED, left_since
@@ -265,11 +265,10 @@ def assigning(cause: Cause) -> Act:
 
 def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     """What an opened group shows: the act that clears all with its forecast, one record on its way, the list."""
-    rows = cause.rows.select_related(
-        "sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "assigned_to", "waits_pair__a__system", "waits_pair__b__system"
-    )
+    shared = ("sync__mapping", "sync__pair__a__system", "sync__pair__b__system", "waits_pair__a__system", "waits_pair__b__system")
+    rows = cause.rows.select_related("assigned_to").prefetch_related(*shared)  # else the schemas of both entities are read anew for each row
     pager = key_page(rows, request, order=("pk",), size=SIZE, counted=False)
-    tested = list(rows.order_by("pk")[:FORECAST_MOST])
+    tested = list(cause.rows.order_by("pk")[:FORECAST_MOST])
     page_href = cause_href(cause) + ("&" if narrowing(cause) else "?")
     told = forecast(tested) if by.allows("records.view") else None
     first = tested[0] if tested else None
@@ -461,6 +460,9 @@ class RejectPage(HubPage):
                 ),
                 *acts,
             ]  # fmt: skip
+            if why_not_linked(row) is None:
+                following = [_("see in the target: link it there, replay it if it is not there, or dismiss it.")]
+                acts.insert(1, Act(_("Link by hand"), href=reverse("rejects:link", args=[row.pk]), icon="link"))
         if self.by.allows("rejects.assign"):
             acts.insert(-1, Act(_("Assign…"), post=reverse("rejects:assign"), values={"ids": row.pk}))
         if self.by.allows("rejects.mend") and why_not_mended(row) is None:

@@ -146,6 +146,52 @@ class ForgetMend(HubAction):
         return _("The values of the source are taken again from the next run on that reads this record.")
 
 
+class LinkForm(forms.Form):
+    target_key = forms.CharField(max_length=500, strip=True)
+    note = forms.CharField(label=gettext_lazy("Reason"), required=False, max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, *args: Any, row: OpenRow, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["target_key"].label = _("Key in {system}").format(system=row.sync.target.system.name)
+
+
+class LinkPage(OfRow):
+    """Where the target has a record of which nobody could tell whether it was written."""
+
+    permission = "rejects.resolve"
+    title = gettext_lazy("Link by hand")
+    template_name = "rejects/link.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        row = self.get_row()
+        context = super().get_context_data(**kwargs)
+        context.setdefault("form", LinkForm(row=row))
+        refusal = resolving.why_not_linked(row)
+        return context | {
+            "row": row,
+            "sentence": texts.render(row.reason),
+            "refusal": texts.render(refusal) if refusal else "",
+            "is_asked_for": row.sync.target.as_schema().capabilities.lookup_by_key,
+            "record": unpacked_record(row.record),
+            "back": reverse("rejects:detail", args=[row.pk]),
+        }
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        row = self.get_row()
+        form = LinkForm(request.POST, row=row)
+        if form.is_valid():
+            try:
+                resolving.link_unknown(row, form.cleaned_data["target_key"], by=self.by, note=form.cleaned_data["note"])
+            except NotPossible as refusal:
+                form.add_error(None, str(refusal))
+            except ValidationError as refused:
+                add_refusal(form, refused)
+            else:
+                messages.success(request, _("The two are linked; they are compared now."))
+                return HttpResponseRedirect(reverse("rejects:detail", args=[row.pk]))
+        return self.render_to_response(self.get_context_data(form=form))
+
+
 class AddEntry(HubAction):
     """What a value becomes, for the whole group that it holds up."""
 

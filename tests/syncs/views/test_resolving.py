@@ -1,4 +1,4 @@
-"""Rejects are mended, cleared by a value map, assigned and exported on their pages and over the API."""
+"""Rejects are mended, cleared by a value map, linked, assigned and exported on their pages and over the API."""
 
 import io
 import json
@@ -10,10 +10,10 @@ from django.urls import reverse
 from integration_hub.syncs import resolving
 from integration_hub.syncs.models import OpenRow
 from tests.syncs.linked import accounts_sync, company, contacts_sync
-from tests.syncs.shops import add, replayed, shop, shops, stores
+from tests.syncs.shops import add, number_of, replayed, shop, shops, stores, untold
 from tests.syncs.views.conftest import press, shown
 
-__all__ = ["accounts_sync", "company", "contacts_sync", "shop", "shops"]
+__all__ = ["accounts_sync", "company", "contacts_sync", "shop", "shops", "untold"]
 pytestmark = pytest.mark.django_db(transaction=True)
 JSON = "application/json"
 
@@ -131,6 +131,24 @@ def test_a_row_closed_by_a_later_pass_says_so(enter, shop, left, run_now):
     assert "A later run met this record again and it went through" in page
 
 
+def test_a_record_of_which_nobody_could_tell_is_linked_on_a_page_of_its_own(enter, shop, untold):
+    client, number = enter("operator"), number_of(shop, "3")
+
+    page = shown(client, "rejects:detail", untold.pk)
+    form = shown(client, "rejects:link", untold.pk)
+    wrong = press(client, "rejects:link", untold.pk, target_key="999")
+    done = press(client, "rejects:link", untold.pk, target_key=number, note="seen there")
+
+    assert "see in the target: link it there, replay it if it is not there, or dismiss it." in page
+    assert "If ERP has it after all, say under which key" in form
+    assert "ERP has no record with the key 999." in wrong.content.decode()
+    assert "The two are linked; they are compared now." in done.content.decode()
+    assert f"It is linked to ERP · stores {number} already." in shown(client, "rejects:link", untold.pk)
+    replayed()
+    assert "Link by hand" not in shown(client, "rejects:detail", untold.pk)
+    assert client.post(reverse("rejects:link", args=[untold.pk + 1])).status_code == 404
+
+
 # --- API --------------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +174,19 @@ def test_the_api_mends_assigns_and_fills_value_maps(client, person, shop, left):
     added = post(f"{british.pk}/value-map", becomes="GB")
     assert added.json() == {"version": 2, "in_draft": True, "count": 2}
     assert post(f"{british.pk}/value-map", becomes="GB").status_code == 409
+
+
+def test_the_api_links_a_record_of_which_nobody_could_tell(client, person, shop, untold):
+    client.force_login(person("operator"))
+
+    def post(**body):
+        return client.post(f"/api/v1/rejects/{untold.pk}/link/", json.dumps(body), content_type=JSON)
+
+    assert post(target_key="999").json()["errors"][0]["pointer"] == "#/target_key"
+    linked = post(target_key=number_of(shop, "3"), note="seen there")
+    assert (linked.status_code, linked.json()["is_replaying"]) == (200, True)
+    assert post(target_key=number_of(shop, "3")).status_code == 409
+    assert replayed().balanced
 
 
 def test_a_mended_record_is_shown_mended_on_its_way(enter, left, operator):
