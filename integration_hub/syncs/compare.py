@@ -417,20 +417,20 @@ class _Draft:
         if self.new is None or not len(self.new):
             return None
         count = len(self.new)
-        none = pl.Series([None] * count, dtype=pl.Int64)
+        none, text = (pl.Series([None], dtype=dtype).new_from_index(0, count) for dtype in (pl.Int64, pl.String))
         after = self._of(self.new, self.page.target.select(self.work.fields))
         return self._columns(
             self.new,
             self.page.send[self.new],
             after,
-            operation=pl.repeat("create", count, eager=True),
-            target_key=none.cast(pl.String),
-            found_by=none.cast(pl.String),
+            operation=pl.Series(["create"]).new_from_index(0, count),
+            target_key=text,
+            found_by=text,
             link_id=none,
             link_change_set=none,
             link_change_row=none,
-            before=after.clear(n=count).to_struct("before"),
-            before_known=pl.repeat(value=False, n=count, eager=True),
+            before=_nothing(after, count),
+            before_known=pl.Series([False]).new_from_index(0, count),
         )
 
     def _frame_of_others(self) -> pl.DataFrame | None:
@@ -464,7 +464,7 @@ class _Draft:
             {
                 "operation": own.pop("operation"),
                 "source_key": self._of(rows, pl.Series(page.keys, dtype=pl.String)),
-                "part": pl.repeat("", len(rows), eager=True),
+                "part": pl.Series([""]).new_from_index(0, len(rows)),
                 "target_key": own.pop("target_key"),
                 "match": changesets.match_column(match, len(rows)),
                 **own,
@@ -493,7 +493,7 @@ class _Draft:
 
         looked_up = [before for before in self.befores if before is not None]
         if not looked_up:
-            return after.clear(n=after.height).to_struct("before")
+            return _nothing(after, after.height)
         frames: list[pl.DataFrame] = []
         offsets: dict[int, int] = {}
         height = 0
@@ -502,6 +502,13 @@ class _Draft:
                 offsets[id(frame)] = height
                 frames.append(frame.select(self.work.fields))
                 height += frame.height
-        whole = pl.concat([*frames, after.clear(n=1)])
+        whole = pl.concat([*frames, _nothing(after, 1).struct.unnest()])
         places = [offsets[id(before[0])] + before[1] if before is not None else height for before in self.befores]
         return whole[places].to_struct("before")
+
+
+def _nothing(like: pl.DataFrame, count: int) -> pl.Series:
+    """So many records without values, with the fields of this frame."""
+    import polars as pl
+
+    return pl.DataFrame({name: [None] for name in like.columns}, schema=like.schema).to_struct("before").new_from_index(0, count)

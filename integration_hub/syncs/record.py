@@ -61,7 +61,9 @@ def settle_whole(portion: Portion) -> Settled | None:
     changes, whole = portion.changes, portion.whole
     if whole is None or whole.keys is None or portion.moved or changes["link_id"].null_count() < changes.height:
         return None
-    if not (changes["operation"] == "create").all() or not whole.rows.equals(changes["row"]) or not (whole.keys != "").fill_null(False).all():
+    if changes["operation"].n_unique() > 1 or changes["operation"][0] != "create" or not whole.rows.equals(changes["row"]):
+        return None
+    if whole.keys.has_nulls() or not whole.keys.str.len_bytes().min():
         return None
     settled = Settled(whole=changes.select("row", "source_key", "print").with_columns(whole.keys.alias("target_key")))
     settled.counts["created"] = changes.height

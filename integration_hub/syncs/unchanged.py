@@ -86,8 +86,9 @@ def of_page(work: Work, keys: Sequence[str], prints: np.ndarray, rows: np.ndarra
 
     if "agreed" not in work.run.settings:
         return None
-    hashes = roster.hashes_of(pl.Series(keys, dtype=pl.String))
-    return pl.DataFrame({"key": hashes, "print": hashes_of(prints)}).filter(pl.Series(rows)).sort("key")
+    hashes, mixed = roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy()[rows], hashes_of(prints)[rows]
+    order = hashes.argsort()
+    return pl.DataFrame({"key": hashes[order], "print": mixed[order]})
 
 
 class Unchanged:
