@@ -102,7 +102,7 @@ def _encoded(type_: str, values: pl.Series) -> tuple[list[bytes], list[bytes]]:
     elif type_ in ("bytea", "text", "jsonb") or type_.startswith("varchar"):
         stored = values.cast(pl.Binary).fill_null(b"")
         stored = pl.select(pl.lit(b"\1", pl.Binary) + stored).to_series() if type_ == "jsonb" else stored
-        plain, lengths = stored.to_list(), stored.bin.size().to_numpy()
+        plain, lengths = stored.to_list(), stored.bin.size().to_numpy().astype(np.int64)
     else:
         raise TypeError(f"Nothing is inserted into columns of type {type_}.")
     if nulls is not None:
