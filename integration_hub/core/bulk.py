@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+ROWS_BY_INDEX = 1_000  # of one UPDATE of PostgreSQL: for more it would rather read a table of a million rows than its key's index
 MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER is 32,766)
 
 
@@ -127,9 +128,14 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
     names, listed = _quoted(model, columns), list(rows)
     key = connection.ops.quote_name(str(model._meta.pk.column))
     if connection.vendor == "postgresql":
+        fields = [*(model._meta.get_field(name) for name in columns), model._meta.pk]
+        given = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields if field is not None)
+        sets = ", ".join(f"{name} = new.c{number}" for number, name in enumerate(names))
+        renamed = ", ".join([*(f"c{number}" for number in range(len(names))), "key"])
+        statement = f"UPDATE {_table(model)} SET {sets} FROM unnest({given}) AS new({renamed}) WHERE {_table(model)}.{key} = new.key"  # noqa: S608
         with connection.cursor() as cursor:
-            sets = ", ".join(f"{name} = %s" for name in names)
-            cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", listed)  # noqa: S608
+            for start in range(0, len(listed), ROWS_BY_INDEX):
+                cursor.execute(statement, [list(values) for values in zip(*listed[start : start + ROWS_BY_INDEX], strict=True)])
         return
     *values, its_key = _numbered(len(columns) + 1)
     sets = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))

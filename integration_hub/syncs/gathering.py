@@ -33,11 +33,13 @@ def gathered(work: Work, pages: Generator[MappedPage]) -> Generator[MappedPage]:
     """The same pages with the prints of their records, and with which of these are as the run before left them; several as one where that is almost all."""
     before = Unchanged.of(work)
     some: list[MappedPage] = []
-    began = 0.0
+    began, spoken_of = 0.0, None
     with closing(pages):
         try:
             for page in pages:
-                few = narrowed(work, known(work, page, before))
+                if before is not None and not some:
+                    spoken_of = _spoken_of(work)
+                few = narrowed(known(work, page, before), spoken_of)
                 if few is None:
                     if some:
                         yield joined(work, some)
@@ -67,15 +69,15 @@ def known(work: Work, page: MappedPage, before: Unchanged | None) -> MappedPage:
     return page
 
 
-def narrowed(work: Work, page: MappedPage) -> MappedPage | None:
+def narrowed(page: MappedPage, spoken_of: Sequence[str] | None) -> MappedPage | None:
     """The page without the records that are as agreed, where hardly any other is left. None where it has to be compared as it is."""
     import numpy as np
     import polars as pl
 
-    if page.as_agreed is None or page.marks is None or page.hashes is None or page.wanted or page.left:
+    if page.as_agreed is None or page.marks is None or page.hashes is None or page.wanted or page.left or spoken_of is None:
         return None
     stays = ~page.as_agreed
-    if stays.sum() > ROWS or (spoken_of := _spoken_of(work)) is None:
+    if stays.sum() > ROWS:
         return None
     if spoken_of:
         stays |= pl.Series(page.keys, dtype=pl.String).is_in(spoken_of).to_numpy()
