@@ -49,7 +49,8 @@ def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts
         said = ngettext("{n} of {all} change was approved.", "{n} of {all} changes were approved.", count)
         if not approval.is_counted:
             said = _("What fits of {all} changes was approved.")
-        before, __, after = _("{run} writes it, or did.").partition("{run}")
+        words = _("{run} is writing it.") if run.is_live else _("What was written and what was left stands in {run}.")
+        before, __, after = words.partition("{run}")
         where: list[str | Link] = [before, Link(_("Run {number}").format(number=number(run.pk)), run.get_absolute_url()), after]
         return Verdict(state, word, said.format(n=number(approval.approved_count), all=number(count)), since=[made], next=where, acts=acts)
     try:

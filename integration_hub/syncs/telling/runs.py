@@ -327,15 +327,18 @@ def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     if decisions:  # some of what was withheld may have been refused before
         n = min(n, sum(decision.count for decision in decisions))
     said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
-    said = said.format(n=number(n))
+    missed, left = sum(counts[name] for name in MISSED), ""
+    if missed:
+        left = ngettext("{n} record did not arrive", "{n} records did not arrive", missed).format(n=number(missed))
+        said = ngettext("{n} change waits for a decision, and {left}.", "{n} changes wait for a decision, and {left}.", n)
+    said = said.format(n=number(n), left=left)
     following: list[str | Link] = []
     for decision in decisions:
         following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
         following = [_("It was decided since, or a later run found nothing left to decide.")]
-    if missed := sum(counts[name] for name in MISSED):
-        left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
-        following += [" · ", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
+    if missed:
+        following += [" · ", Link(_("clear by cause what did not arrive"), f"{reverse('rejects:list')}?run={run.pk}")]
     return said, following, True
 
 

@@ -225,9 +225,9 @@ class RunPage(OfRun):
         rows: list[dict[str, Any]] = [
             {
                 "name": _("Started by"),
-                "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule"),
+                "value": texts.listed([run.actor_name, run.get_trigger_display()]) if run.trigger != Trigger.SCHEDULE else _("Schedule"),
             },
-            {"name": _("Mode"), "value": f"{mode}, {_('compared before writing')}" if compares_first(run) and not run.dry else mode},
+            {"name": _("Mode"), "value": texts.listed([mode, _("compared before writing")]) if compares_first(run) and not run.dry else mode},
             {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
         ]
         if run.dry:

@@ -145,7 +145,20 @@ def test_links_that_would_only_end_are_counted_and_found(enter, full, few, run_n
     plan, client = run_now(full, dry=True), enter("approver")
 
     assert "Links to end 1" in shown(client, "runs:plan", plan.pk)
-    assert gone in shown(client, "runs:plan", plan.pk, operation="unlink")
+    page = shown(client, "runs:plan", plan.pk, operation="unlink")
+    assert gone in page
+    assert "only the link ends" in page
+
+
+def test_what_would_be_deleted_is_shown_as_it_is(enter, full, few, run_now):
+    gone = few.records("oa", "user")[7]
+    few.oa.delete("user", gone["userId"])
+    plan, client = run_now(full, dry=True), enter("approver")
+
+    page = shown(client, "runs:plan", plan.pk, operation="delete")
+    assert gone["name"] in page
+    assert "not sent" not in page
+    assert "not sent" not in shown(client, "runs:change", plan.pk, plan.change_sets.get(deletes=1).pk, 0)
 
 
 def test_of_deleted_records_that_are_created_again_it_is_told_what_is_lost(enter, full, few, run_now):
