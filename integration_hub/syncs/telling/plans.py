@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
@@ -37,7 +37,7 @@ def approved_words(approval: PlanApproval) -> str:
     if approval.except_keys:
         shown = texts.listed(approval.except_keys[:5]) + (" …" if len(approval.except_keys) > 5 else "")
         parts.append(_("except {keys}").format(keys=shown))
-    return "; ".join(parts) or _("all of it")
+    return pgettext("between clauses", "; ").join(parts) or _("all of it")
 
 
 def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts: Sequence[Any]) -> Verdict:

@@ -196,7 +196,7 @@ class RunPage(OfRun):
             acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
         plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
         if plan is not None and self.by.allows("records.view"):
-            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
+            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=plan == run))
         if run.reconciles and run.sync_id and self.by.allows("records.view"):
             acts.append(Act(_("Drift"), href=reverse("syncs:drift", args=[run.sync_id])))
         if run.sync_id and self.by.allows("syncs.run"):

@@ -96,6 +96,26 @@ def test_an_approver_accepts_with_a_reason(decision, enter):
     assert "was deleted in CRM." in shown(client, "runs:change", run.pk, run.change_sets.get().pk, 0)
 
 
+def test_the_limits_stay_those_that_held_the_changes_back(decision, enter):
+    client = enter("administrator")
+
+    press(client, "decisions:answer", decision.pk, answer="raise", reason="It shrinks")
+
+    assert Run.objects.latest("pk").sync.most_deletes_percent == 50
+    assert "Deletes without asking, % 20" in shown(client, "decisions:detail", decision.pk)
+
+
+def test_what_was_refused_before_is_found_behind_the_number_of_a_later_run(decision, enter, run_now):
+    client = enter("operator")
+    press(client, "decisions:answer", decision.pk, answer="refuse", reason="They come back")
+
+    run = run_now(Run.objects.latest("pk").sync)
+
+    behind = f"{reverse('runs:changes', args=[run.pk])}?result=withheld"
+    assert f'href="{behind}"' in client.get(run.get_absolute_url()).content.decode()
+    assert "full_name:" in shown(client, "runs:changes", run.pk, result="withheld")
+
+
 def test_a_viewer_looks_and_does_not_decide(decision, enter):
     client = enter("viewer")
 
