@@ -43,7 +43,8 @@ def answers(decision: Decision) -> dict[str, Answer]:
         ),
     }
     sync = Sync.objects.filter(pk=decision.subject_id).first()
-    if sync is not None and raised(sync, decision):
+    says_nothing = decision.about.get("nothing")  # how many deletes are usual is not learned from a source that says it is empty
+    if sync is not None and not says_nothing and raised(sync, decision):
         found["raise"] = Answer(
             _("Accept and raise the limit"),
             DecisionState.ACCEPTED,

@@ -328,6 +328,8 @@ def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
         n = min(n, sum(decision.count for decision in decisions))
     said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
     missed, left = sum(counts[name] for name in MISSED), ""
+    if not missed and not _right(run, counts):
+        said = ngettext("{n} change waits for a decision.", "{n} changes wait for a decision.", n)
     if missed:
         left = ngettext("{n} record did not arrive", "{n} records did not arrive", missed).format(n=number(missed))
         said = ngettext("{n} change waits for a decision, and {left}.", "{n} changes wait for a decision, and {left}.", n)

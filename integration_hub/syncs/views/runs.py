@@ -233,16 +233,16 @@ class RunPage(OfRun):
         if run.dry:
             word = _("Reconcile") if run.reconciles else _("Dry run")
             rows.insert(1, {"name": word, "value": _("writes nothing, moves no cursor")})
-        if run.undoes is not None:
-            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
-            more = len(run.undoes["runs"]) - 1
+        if (undoes := run.applies.plan.undoes if run.applies is not None and run.applies.plan is not None else run.undoes) is not None:
+            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in undoes["runs"][:1]]
+            more = len(undoes["runs"]) - 1
             words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
             rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
         if run.applies is not None and run.applies.decision is not None:
             rows.insert(1, {"name": _("Decision"), "value": run.applies.decision.sentence, "href": run.applies.decision.get_absolute_url()})
         elif run.applies is not None:
-            plan = _("of run {number}").format(number=number(run.applies.plan_id))
-            rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
+            words = _("of run {number}").format(number=number(run.applies.plan_id))
+            rows.insert(1, {"name": _("Plan"), "value": words, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
             rows.append({"name": _("Records"), "value": ", ".join(run.keys[:10]) + (" …" if len(run.keys) > 10 else "")})
         if run.first_load:

@@ -71,6 +71,13 @@ def test_a_run_that_left_records_too_does_not_say_that_the_rest_went_through(dec
     assert "clear by cause what did not arrive" in page
 
 
+def test_a_run_that_only_waits_does_not_speak_of_the_rest(decision, enter, few, run_now):
+    few.oa.fault("empty", path="user")
+    run = run_now(Run.objects.latest("pk").sync)
+
+    assert "80 changes wait for a decision. Next:" in shown(enter("operator"), "runs:detail", run.pk)
+
+
 def test_withheld_records_are_decided_about_and_neither_mended_nor_replayed(decision, enter):
     client = enter("operator")
     row = OpenRow.objects.open().first()

@@ -116,8 +116,9 @@ def test_a_run_is_undone_from_its_page(enter, few, users_sync, run_now):
     assert "Undoes" in shown(client, "runs:detail", plan.pk)
     press(client, "runs:approve", plan.pk, reason="Wrong mapping")
     press(client, "runs:apply", plan.pk)
-    finish(Run.objects.get(applies__plan=plan))
+    applied = finish(Run.objects.get(applies__plan=plan))
 
+    assert f"Undoes run {run.pk}" in shown(client, "runs:detail", applied.pk)
     names = {user["id"]: user["full_name"] for user in few.records("crm", "users")}
     assert names == {user["id"]: user["full_name"] for user in before}
 
