@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Sum, Value
 
 from connectors.base import Text, _
 from integration_hub.approvals import services as approvals
@@ -94,6 +94,13 @@ def withhold(run: Run, *operations: str) -> None:
 
 def _planned(operation: str) -> Sum:
     return Sum(F(f"{operation}s") - F(f"{operation}s_refused"), default=0)
+
+
+def refused_of(run: Run) -> int:
+    """How many changes of a run were refused by somebody before."""
+    each = sum((F(f"{operation}s_refused") for operation in OPERATIONS), start=Value(0))
+    total: int = ChangeSet.objects.filter(run=run).aggregate(n=Sum(each, default=0))["n"]
+    return total
 
 
 def is_beyond(run: Run, operation: str, planned: int) -> bool:

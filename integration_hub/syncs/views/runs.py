@@ -315,7 +315,7 @@ def partition_row(run: Run, partition: Partition) -> dict[str, Any]:
         "note": note,
         "share": min(share, 100.0) if share is not None else None,
         "bar": "run" if state == "run" else "warn" if state == "warn" else "idle",
-        "of": run.expected_count,
+        "of": run.expected_count if run.applies_id is None else None,  # of a plan these are changes, and a delete reads nothing
         "missed": partition.rejected_count + partition.refused_count,
         "worker": partition.lease_holder,
     }

@@ -71,6 +71,17 @@ def test_a_run_that_left_records_too_does_not_say_that_the_rest_went_through(dec
     assert "clear by cause what did not arrive" in page
 
 
+def test_what_was_refused_is_told_beside_what_waits(decision, enter, few, run_now):
+    client = enter("operator")
+    press(client, "decisions:answer", decision.pk, answer="refuse", reason="They come back")
+    few.oa.fault("empty", path="user")
+
+    page = shown(client, "runs:detail", run_now(Run.objects.latest("pk").sync).pk)
+
+    assert "40 changes wait for a decision." in page
+    assert "40 changes were left out, for somebody has refused them." in page
+
+
 def test_a_run_that_only_waits_does_not_speak_of_the_rest(decision, enter, few, run_now):
     few.oa.fault("empty", path="user")
     run = run_now(Run.objects.latest("pk").sync)
