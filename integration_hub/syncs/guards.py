@@ -33,6 +33,7 @@ _REASONS = {
     "update": _("The run would update more records than the sync may without asking."),
     "delete": _("The run would delete more records than the sync may without asking."),
 }
+_NOTHING = _("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")
 _QUESTIONS = {
     "create": _("Create {count} records in {target}?"),
     "update": _("Update {count} records in {target}?"),
@@ -168,16 +169,17 @@ def withheld_rows(run: Run, rows: pl.DataFrame, *, sent_at: datetime | None = No
     return too_many | refused.rows_of(run, rows, sent_at=sent_at)
 
 
-def reason_of(operation: str) -> Text:
-    return Text(_REASONS[next(name for name, each in OPERATIONS.items() if operation in each)])
+def reason_of(operation: str, *, nothing: bool) -> Text:
+    """Why a change is held back; `nothing`: the source was told to hold nothing."""
+    kind = next(name for name, each in OPERATIONS.items() if operation in each)
+    return Text(_NOTHING if nothing and kind == "delete" else _REASONS[kind])
 
 
 def because_of(decision: Decision) -> list[Text]:
     """What made the guard stop the changes that a decision is about."""
-    if decision.about.get("nothing"):
-        return [Text(_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are."))]
-    said = [reason_of(decision.part)]
-    if links := decision.about.get("links"):
+    nothing = bool(decision.about.get("nothing"))
+    said = [reason_of(decision.part, nothing=nothing)]
+    if not nothing and (links := decision.about.get("links")):
         values = {"n": f"{decision.count:,}", "links": f"{links:,}", "percent": share_of(decision.count, links)}
         said.append(Text(_("{n} of {links} linked records, {percent} %."), values))
     return said

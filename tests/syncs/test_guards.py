@@ -71,6 +71,7 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     assert users_of_crm(sandbox) == before
     (decision,) = Decision.objects.open()
     assert "raise" not in decisions.answers(decision), "no limit is to be raised for it"
+    assert {texts.render(row.reason) for row in OpenRow.objects.open()} == {texts.render(guards.because_of(decision)[0])}, "and it says why"
 
     approvals.decide(decision, "accept", by=by, reason="The old system was emptied")
 
