@@ -142,6 +142,8 @@ class Database(abc.ABC):
             self.close()  # after a failure no connection is trusted: they are opened anew when needed
             raise
         except self.errors as error:
+            if not self._cut and time.monotonic() - started >= self.settings.connection.total_seconds:
+                self._cut = "time-out"  # the database knows the time as well, and was quicker
             failure = self.failure(error)
             ok = failure.verdict is not Verdict.DOWN and not self._cut
             self.close()
