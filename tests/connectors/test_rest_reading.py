@@ -78,6 +78,18 @@ def test_a_missing_total_is_an_error_and_no_early_end(shop: Shop, connect):
         read(connect(**listing(pagination={"type": "offset", "size": 10, "total_path": "count"}), connection={"tries": 1}))
 
 
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_a_list_that_ends_before_its_total_is_an_error_where_all_is_asked_for(shop: Shop, connect, kind):
+    """As systems do that show the first ten thousand records alone. What changed may be fewer: many totals count all."""
+    connector = connect(**listing(pagination={"type": kind, "total_path": "total"}), connection={"tries": 1})
+    shop.answers["/contacts"] = (200, {"items": [], "total": 50})
+
+    with pytest.raises(BadAnswer, match="that there are 50 records, but its pages end after 0"):
+        read(connector)
+
+    assert names(read(connector, since=Cursor("2026-11-22T10:00:00.000000Z", ""))) == []
+
+
 def test_parameters_can_travel_in_the_body(shop: Shop, connect):
     shop.answers["/search"] = (200, {"items": [contact(1)], "next_cursor": None})
     way = {"path": "/search", "method": "POST", "body": {"filter": "x"}, "pagination": {"type": "cursor", "size": 7, "send_in": "body"}}
