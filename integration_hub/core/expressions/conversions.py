@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from connectors.base import FieldType, _
 
+from .formats import whole_years
 from .sharing import let
 
 if TYPE_CHECKING:
     import polars as pl
 
 T = FieldType
+ISO_DATE = "%Y-%m-%d"
 ISO_DATETIME = "%Y-%m-%dT%H:%M:%S%.f%#z"
 
 NOT_A_TYPE = {
@@ -184,7 +186,7 @@ def _text_to_boolean(value: pl.Expr, scale: int) -> pl.Expr:
 
 
 def _text_to_date(value: pl.Expr, scale: int) -> pl.Expr:
-    return value.str.to_date("%Y-%m-%d", strict=False)
+    return whole_years(value, ISO_DATE).str.to_date(ISO_DATE, strict=False)
 
 
 def _text_to_time(value: pl.Expr, scale: int) -> pl.Expr:
@@ -192,7 +194,8 @@ def _text_to_time(value: pl.Expr, scale: int) -> pl.Expr:
 
 
 def _text_to_datetime(value: pl.Expr, scale: int) -> pl.Expr:
-    return value.str.replace(" ", "T", literal=True).str.to_datetime(ISO_DATETIME, strict=False, time_unit="us", time_zone="UTC")
+    whole = whole_years(value, ISO_DATETIME)
+    return whole.str.replace(" ", "T", literal=True).str.to_datetime(ISO_DATETIME, strict=False, time_unit="us", time_zone="UTC")
 
 
 def _date_to_datetime(value: pl.Expr, scale: int) -> pl.Expr:

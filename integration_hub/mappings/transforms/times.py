@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from connectors.base import FieldType, _
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.expressions.formats import check_zone, has_date, has_time, has_zone, read_format
-from integration_hub.core.expressions.functions.times import TRUNCATIONS, read_datetime
+from integration_hub.core.expressions.functions.times import TRUNCATIONS, read_date, read_datetime
 
 from .base import Example, Parameter, T, transform
 
@@ -51,7 +51,7 @@ def _check_date_formats(parameters: Any) -> None:
 def parse_date(value: "pl.Expr", formats: Formats = ["YYYY-MM-DD"]) -> "pl.Expr":  # noqa: B006  pydantic copies it
     import polars as pl
 
-    return pl.coalesce(value.str.to_date(read_format(format_), strict=False) for format_ in formats)
+    return pl.coalesce(read_date(value, read_format(format_)) for format_ in formats)
 
 
 @transform(
