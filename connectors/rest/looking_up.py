@@ -29,7 +29,9 @@ class _Looking:
         self._wanted = [f.name for f in entity.fields if fields is None or f.name in set(fields)]
         read = list(dict.fromkeys([*self._wanted, *self._by]))
         self._forms = forms_of(client, declared, entity, read)
-        self._decoder = Decoder(list(self._forms.values()), declared.list.columns, declared.list.columns_path)
+        self._decoder = Decoder(
+            list(self._forms.values()), declared.list.columns, declared.list.columns_path, none_is_empty=declared.list.none_is_empty
+        )
         self._path = TextTemplate(self._way.path, quoted=True)
         self._record_path = self._way.record_path if self._way.record_path is not None else declared.list.record_path
 

@@ -55,7 +55,9 @@ class Reading(Pages):
             extra += [self._list.deleted_field, *entity.key]
         self._read = list(dict.fromkeys([*self._wanted, *(n for n in extra if entity.field(n))]))
         self._forms = forms_of(client, declared, entity, self._read)
-        self._decoder = Decoder([self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path)
+        self._decoder = Decoder(
+            [self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path, none_is_empty=self._list.none_is_empty
+        )
         self._path = self._list.keys_path if keys_only and self._list.keys_path else self._list.path
         self._base = self._base_parameters(since, until)
         self._asks_for_all = since is None and (until is None or not (self._list.changed_since and self._list.changed_since.until_parameter))

@@ -300,6 +300,9 @@ class Listing(Request):
     """How records are listed."""
 
     record_path: str = Field("", title="Record path", description="Where the list of records is in the answer. Empty: the answer is the list.")
+    none_is_empty: bool = Field(
+        False, title="None is an empty list", description="Null, or nothing, at the record path means that there are no records. Else it is an error."
+    )
     columns: tuple[str, ...] = Field((), title="Columns", description="For records that are lists of values: the field of each place.")
     columns_path: str = Field("", title="Columns path", description="Where the answer itself names its columns.")
     pagination: Pagination = Field(NoPages(), title="Pages", description="How one page leads to the next.")

@@ -205,6 +205,20 @@ def test_an_answer_that_is_no_list_of_records_is_one_clear_sentence(shop: Shop, 
     assert "Shop answered GET /contacts" in str(caught.value)
 
 
+@pytest.mark.parametrize("body", [{"items": None}, {"errcode": 0}])
+def test_null_is_no_records_where_the_settings_say_so(shop: Shop, connect, body):
+    """As systems write it whose language has no empty list."""
+    connector = connect(**listing(none_is_empty=True), connection={"tries": 1})
+    shop.answers["/contacts"] = (200, body)
+
+    assert names(read(connector)) == []
+    assert connector.lookup(connector.discover()[0], "email", ["c2@example.com"]).height == 0
+
+    shop.answers["/contacts"] = (200, {"items": "none"})
+    with pytest.raises(BadAnswer, match="without a list of records at items"):
+        read(connector)
+
+
 @pytest.mark.parametrize(
     ("bytes_", "error", "sentence"),
     [
