@@ -210,7 +210,7 @@ class Builder:
             return v.as_type(value, type_)
         way = conversion(from_, type_)
         if way is None:
-            raise ExpressionError(_("{type} cannot be made {wanted}."), type=str(from_), wanted=str(type_))
+            raise ExpressionError(_("{type} cannot be made {wanted}."), type=from_, wanted=type_)
         if isinstance(node, exp.TryCast):
             return v.lenient(type_, [value], lambda: let(value.build(), lambda x: convert(x, from_, type_)), value.failed, growth=value.growth)
         return v.strict(type_, [value], lambda x: convert(x, from_, type_), fallible=way.can_fail)

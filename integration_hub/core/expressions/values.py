@@ -147,7 +147,7 @@ def as_type(value: Value, type_: FieldType) -> Value:
     if (value.type, type_) in _WIDER:
         return strict(type_, [value], lambda x: convert(x, value.type or T.TEXT, type_), fallible=(value.type, type_) == (T.INTEGER, T.DECIMAL))
     raise ExpressionError(
-        _("{type} does not go with {wanted} here. Use CAST(… AS …) to make one of the other."), type=name_of(value.type), wanted=str(type_)
+        _("{type} does not go with {wanted} here. Use CAST(… AS …) to make one of the other."), type=name_of(value.type), wanted=type_
     )
 
 
@@ -182,7 +182,7 @@ def common_type(values: Sequence[Value]) -> FieldType | None:
 
 
 def name_of(type_: FieldType | None) -> str:
-    return str(type_) if type_ else "null"
+    return type_ or "null"
 
 
 def read_literal(text: str, type_: FieldType) -> Any:
@@ -190,7 +190,7 @@ def read_literal(text: str, type_: FieldType) -> Any:
     try:
         return _LITERALS[type_](text)
     except (KeyError, ValueError, ArithmeticError):
-        raise ExpressionError(_("“{value}” is not {type}."), value=text[:200], type=str(type_)) from None
+        raise ExpressionError(_("“{value}” is not {type}."), value=text[:200], type=type_) from None
 
 
 def _read_integer(text: str) -> int:
@@ -242,7 +242,7 @@ def need(value: Value, type_: FieldType) -> Value:
     if value.type is None or (value.is_literal and value.type is T.TEXT and type_ is not T.TEXT):
         return as_type(value, type_)
     if value.type is not type_:
-        raise ExpressionError(_("{wanted} is needed here, but this is {type}."), wanted=str(type_), type=name_of(value.type))
+        raise ExpressionError(_("{wanted} is needed here, but this is {type}."), wanted=type_, type=name_of(value.type))
     return value
 
 
