@@ -15,7 +15,7 @@ from connectors.rest.client import Call, Client
 from connectors.rest.reading import forms_of
 from connectors.rest.records import encoded, nested
 from connectors.rest.settings import Bulk, EntitySettings, Write
-from connectors.rest.templates import JsonTemplate, Ready, TextTemplate
+from connectors.rest.templates import NO_SEGMENTS, JsonTemplate, Ready, TextTemplate
 from connectors.rest.values import Form
 
 ROWS_AT_ONCE = 500
@@ -115,6 +115,8 @@ class Endpoint:
         value = lookup(name)
         if value is None or value == "":
             raise Malformed(Text(_("has no {field}, which the address it is written to needs"), {"field": name}))
+        if value in NO_SEGMENTS:
+            raise Malformed(Text(_("has “{value}” as {field}, which no address can hold"), {"value": value, "field": name}))
         return value
 
     def _one_line(self, header: str, text: str) -> str:

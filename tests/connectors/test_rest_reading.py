@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from connectors.base import BadAnswer, ConnectorError, Cursor, FreeHost, PositionExpired, SettingsError, SystemBusy, SystemDown
+from connectors.base import KEY, BadAnswer, ConnectorError, Cursor, FreeHost, PositionExpired, SettingsError, SystemBusy, SystemDown
 from tests.connectors.conftest import contacts
 from tests.connectors.shop import Shop, answer, contact, fails, raw
 
@@ -432,6 +432,13 @@ def test_a_text_that_is_no_value_of_the_field_does_not_hide_the_others(shop: Sho
     found = connector.lookup(connector.discover()[0], "#key", ["1", "no number", "3"], ["id"])
 
     assert sorted(found["id"]) == [1, 3]
+
+
+def test_a_value_that_cannot_stand_in_the_path_of_a_lookup_is_nobodys_and_asks_for_nothing_else(shop: Shop, connect):
+    connector = connect(entity={"fields": [{"name": "id"}, {"name": "name"}], "cursor_field": None})
+
+    assert connector.lookup(connector.discover()[0], KEY, ["", ".", ".."]).height == 0
+    assert shop.asked == []
 
 
 def test_a_lookup_whose_answer_has_no_records_where_expected_is_an_error(shop: Shop, connect):

@@ -314,6 +314,16 @@ def test_a_line_break_that_would_go_into_a_header_is_refused_with_its_record(sho
     assert [request.headers["X-Name"] for request in shop.asked] == ["B"]
 
 
+def test_a_value_that_would_lead_to_another_address_is_refused_with_its_record(shop: Shop, connect):
+    """Quoted or not, `..` is the folder above: deleting it would delete something else."""
+    rows = portion(*[("update", key, {"name": key}) for key in ("a/b", ".", "..")])
+
+    outcomes = write(connect(entity={"fields": [{"name": "id"}, {"name": "name"}], "cursor_field": None}), rows)
+
+    assert [str(outcome.reason) for outcome in outcomes[1:]] == [f"has “{dots}” as key, which no address can hold" for dots in (".", "..")]
+    assert shop.paths == ["/contacts/a%2Fb"]
+
+
 def test_an_unknown_placeholder_is_named(shop: Shop, connect):
     with pytest.raises(SettingsError, match=r"A template of contacts in Shop uses \{mail\}, which is neither a field nor a known placeholder"):
         write(connect(entity={"create": endpoint(body={"x": "{mail}"})}), creates(1))
