@@ -639,3 +639,9 @@ def test_a_server_may_be_known_by_its_fingerprint(tmp_path, file_servers, connec
     there.settings["host_key"] = asyncssh.import_public_key(there.settings["host_key"]).get_fingerprint()
 
     assert "hub@127.0.0.1" in str(connect(there.of("in.csv")).check())
+
+
+@pytest.mark.parametrize("name", ["date", "datetime", "time"])
+def test_a_format_that_would_be_written_into_each_record_as_it_is_is_refused(name):
+    with pytest.raises(ValueError, match="is no pattern of a date or time"):
+        Csv.model_validate({name: "DD.MM.YYYY"})

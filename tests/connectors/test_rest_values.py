@@ -286,3 +286,21 @@ def test_records_encoded_at_once_are_the_same_bytes_as_one_by_one(type_: str, fo
 
 def test_records_without_fields_are_empty_objects():
     assert encoded([], 2) == [b"{}", b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "format_"), [("date", "DD.MM.YYYY"), ("datetime", "YYYY-MM-DD HH:mm"), ("time", "HH:mm"), ("date", "isodate"), ("boolean", "yes")]
+)
+def test_a_format_that_would_be_written_into_each_record_as_it_is_is_refused(type_, format_):
+    with pytest.raises(ValueError, match=r"is no pattern of a date or time|does not say how yes and no are written"):
+        form(type_, format_)
+    with pytest.raises(ValueError, match=type_):
+        Formats.model_validate({type_: format_})
+
+
+@pytest.mark.parametrize(
+    ("type_", "format_"),
+    [("date", "%d.%m.%Y"), ("date", "epoch_seconds"), ("datetime", "json_date"), ("boolean", "X/"), ("text", "any"), ("date", "")],
+)
+def test_other_formats_are_taken(type_, format_):
+    assert form(type_, format_).format == (format_ or "iso")
