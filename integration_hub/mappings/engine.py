@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Entity, Field, FieldType, Page, Text, _, frame_type
-from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion, convert, json_string
+from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion, convert, ends_of_calendar, json_string
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
@@ -320,6 +320,15 @@ class _Compiler:
                 lambda value: value.str.contains("\0", literal=True),
                 Text(_("“{value}” contains a NUL character, which no text may hold. Add the step “Remove control characters”.")),
                 lambda value: value.str.count_matches("\0", literal=True).sum() > 0,
+            )
+        if target.type in (T.DATE, T.DATETIME):
+            first, last = ends_of_calendar(target.type)
+            yield Check(
+                step,
+                "calendar",
+                lambda value: ~value.is_between(first, last),
+                Text(_("“{value}” lies outside the years 1 to 9999.")),
+                lambda value: (value.min() < first) | (value.max() > last),
             )
         lengths = [length for length in (mapping.max_length, target.max_length) if length is not None]
         if lengths and target.type in (T.TEXT, T.JSON):

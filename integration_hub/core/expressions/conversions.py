@@ -6,11 +6,12 @@ asks for a step or a function that says how. Used alike by CAST in expressions a
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.base import FieldType, _
+from connectors.base import FieldType, _, frame_type
 
 from .formats import whole_years
 from .sharing import let
@@ -183,6 +184,23 @@ def _text_to_boolean(value: pl.Expr, scale: int) -> pl.Expr:
 
     lower = value.str.to_lowercase()
     return pl.when(lower == "true").then(pl.lit(True)).when(lower == "false").then(pl.lit(False))
+
+
+def ends_of_calendar(of: FieldType) -> tuple[pl.Expr, pl.Expr]:
+    """The first and the last date or time that there is: Polars knows others, which cannot be stored or shown."""
+    import polars as pl
+
+    if of is T.DATE:
+        return pl.lit(dt.date.min), pl.lit(dt.date.max)
+    first, last = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+    return pl.lit(first, frame_type(T.DATETIME)), pl.lit(last, frame_type(T.DATETIME))
+
+
+def within_calendar(value: pl.Expr, of: FieldType) -> pl.Expr:
+    """A date or time; null outside the calendar."""
+    import polars as pl
+
+    return let(value, lambda moment: pl.when(moment.is_between(*ends_of_calendar(of))).then(moment))
 
 
 def _text_to_date(value: pl.Expr, scale: int) -> pl.Expr:

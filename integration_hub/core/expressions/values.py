@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import FieldType, _, frame_type
 
-from .conversions import convert, finite
+from .conversions import convert, finite, within_calendar
 from .errors import ExpressionError
 from .sharing import let_all
 
@@ -412,8 +412,14 @@ _ARITHMETIC: dict[FieldType, dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] =
 }
 
 
-def _between_times(sign: str, left: Value, right: Value) -> Value:
+def _days_later(date: pl.Expr, days: pl.Expr) -> pl.Expr:
     import polars as pl
+
+    later = date.cast(pl.Int32).cast(pl.Int128) + days.cast(pl.Int128)
+    return within_calendar(later.cast(pl.Int32, strict=False).cast(pl.Date), T.DATE)
+
+
+def _between_times(sign: str, left: Value, right: Value) -> Value:
 
     if sign == "-" and T.INTEGER not in (left.type, right.type):
         a, b = same_type(left, right)
@@ -422,12 +428,7 @@ def _between_times(sign: str, left: Value, right: Value) -> Value:
         return strict(T.NUMBER, [a, b], lambda x, y: (x - y).dt.total_microseconds() / 1_000_000)
     if left.type is T.DATE and right.type is T.INTEGER and sign in "+-":
         days = negative(right) if sign == "-" else right
-        return strict(
-            T.DATE,
-            [left, days],
-            lambda x, n: (x.cast(pl.Int32).cast(pl.Int128) + n.cast(pl.Int128)).cast(pl.Int32, strict=False).cast(pl.Date),
-            fallible=True,
-        )
+        return strict(T.DATE, [left, days], _days_later, fallible=True)
     raise ExpressionError(
         _("“{sign}” does not work on {left} and {right}. Add days to a date, or an INTERVAL such as INTERVAL '2 hours' to a time."),
         sign=sign,
