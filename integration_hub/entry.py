@@ -6,6 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
+# Read by Polars when it is loaded. Its frames are pages here, and the steps of a run and the children of a worker go beside each other already: more
+# threads and more pools of memory took a sixth more memory, and gained nothing.
+os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1")
 
 
 @contextmanager

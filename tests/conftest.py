@@ -43,7 +43,9 @@ def pytest_addoption(parser):
     parser.addoption("--only-database", action="store_true", help="run only the tests that use the database (for a second database)")
 
 
-LONG = ("tests/faults/", "tests/test_start.py", "tests/test_install.py", "tests/core/test_takeup.py")  # they start whole hubs, and mostly wait
+LONG = (  # they start whole hubs, and mostly wait, or go through many steps
+    "tests/faults/", "tests/test_start.py", "tests/test_install.py", "tests/core/test_takeup.py", "tests/syncs/test_machine.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(config, items):

@@ -147,9 +147,10 @@ class Writing(abc.ABC):
             return None
 
     def _without_nul(self, frame: pl.DataFrame, columns: dict[str, Column]) -> pl.DataFrame:
-        for name, column in columns.items():
-            if column.field.type is not FieldType.TEXT:
-                continue
+        texts = [name for name, column in columns.items() if column.field.type is FieldType.TEXT]
+        if not texts or not frame.select(pl.any_horizontal(pl.col(texts).str.contains("\0", literal=True).any())).item():
+            return frame
+        for name in texts:
             broken = frame[name].str.contains("\0", literal=True).fill_null(value=False)
             if broken.any():
                 reason = Text(_("{column} holds a NUL character, which {system} cannot store"), {"column": name, "system": self._database.system})

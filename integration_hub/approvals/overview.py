@@ -30,7 +30,7 @@ def problems(by: Any) -> list[Problem]:
         Problem(
             "warn",
             _("{name} waits for a decision").format(name=decision.subject_name),
-            f"{kinds[decision.kind].label}: {decision.sentence}",
+            _("{kind}: {question}").format(kind=kinds[decision.kind].label, question=decision.sentence),
             decision.asked_at,
             Act(_("Decide") if may else _("Look at it"), href=decision.get_absolute_url()),
             holds=ngettext("{n} record", "{n} records", decision.count).format(n=number(decision.count)),

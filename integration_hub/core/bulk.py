@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
+ROWS_BY_INDEX = 1_000  # of one UPDATE of PostgreSQL: for more it would rather read a table of a million rows than its key's index
 MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER is 32,766)
 
 
@@ -71,15 +72,11 @@ def _binary(model: type[models.Model], frame: pl.DataFrame) -> bytes:
     length, or -1 for null, and its bytes. Source: "Binary Format" in https://www.postgresql.org/docs/current/sql-copy.html."""
     pieces: list[list[bytes]] = [[struct.pack(">h", frame.width)]]  # of a row, in their order; what is the same in all rows is there once
     for name in frame.columns:
-        type_, values = str(model._meta.get_field(name).db_type(connection)), frame[name]
-        same = values[0] == values[-1] and values.n_unique() == 1
-        lengths, plain = _encoded(type_, values.head(1) if same else values)
-        if not same:
-            pieces += [lengths, plain]
-        elif len(pieces[-1]) == 1:
-            pieces[-1] = [pieces[-1][0] + lengths[0] + plain[0]]
-        else:
-            pieces.append([lengths[0] + plain[0]])
+        for piece in _encoded(str(model._meta.get_field(name).db_type(connection)), frame[name]):
+            if len(piece) == len(pieces[-1]) == 1:
+                pieces[-1] = [pieces[-1][0] + piece[0]]
+            else:
+                pieces.append(piece)
     rows = zip(*(piece if len(piece) > 1 else repeat(piece[0], frame.height) for piece in pieces), strict=True)
     return b"".join([b"PGCOPY\n\xff\r\n\0", bytes(8), *chain.from_iterable(rows), struct.pack(">h", -1)])
 
@@ -89,22 +86,29 @@ YEAR_2000 = 946_684_800_000_000  # in microseconds: where PostgreSQL counts from
 
 
 def _encoded(type_: str, values: pl.Series) -> tuple[list[bytes], list[bytes]]:
-    """Of each value its length and its bytes. Raises TypeError for a type that nothing is inserted into, OverflowError for a number out of its range."""
+    """Of each value its length and its bytes; where these are the same in all rows, once. Raises TypeError for a type that nothing is inserted into,
+    OverflowError for a number out of its range."""
+    import numpy as np
     import polars as pl
 
+    if values[0] == values[-1] and values.n_unique() == 1:
+        values = values.head(1)
     if type_ == "timestamp with time zone":
         type_, values = "bigint", values.dt.epoch("us") - YEAR_2000
+    nulls = values.is_null().to_numpy() if values.has_nulls() else None
     if type_ in NUMBERS:
-        plain, lengths = _big_endian(values.fill_null(0), NUMBERS[type_]), pl.repeat(int(NUMBERS[type_][-1]), len(values), eager=True)
-        if values.has_nulls():
-            plain = [b"" if is_null else one for one, is_null in zip(plain, values.is_null(), strict=True)]
+        plain, lengths = _big_endian(values.fill_null(0), NUMBERS[type_]), np.array([int(NUMBERS[type_][-1])])
+        if nulls is not None:
+            plain = [b"" if is_null else one for one, is_null in zip(plain, nulls, strict=True)]
     elif type_ in ("bytea", "text", "jsonb") or type_.startswith("varchar"):
-        version = pl.lit(b"\1" if type_ == "jsonb" else b"", pl.Binary)
-        stored = pl.select(version + values.cast(pl.Binary).fill_null(b"")).to_series()
-        plain, lengths = stored.to_list(), stored.bin.size()
+        stored = values.cast(pl.Binary).fill_null(b"")
+        stored = pl.select(pl.lit(b"\1", pl.Binary) + stored).to_series() if type_ == "jsonb" else stored
+        plain, lengths = stored.to_list(), stored.bin.size().to_numpy().astype(np.int64)
     else:
         raise TypeError(f"Nothing is inserted into columns of type {type_}.")
-    return _big_endian(lengths.cast(pl.Int64).zip_with(values.is_not_null(), pl.Series([-1])), ">i4"), plain
+    if nulls is not None:
+        lengths = np.where(nulls, -1, lengths)
+    return _big_endian(pl.Series(lengths[:1] if (lengths == lengths[0]).all() else lengths), ">i4"), plain
 
 
 def _big_endian(numbers: pl.Series, dtype: str) -> list[bytes]:
@@ -124,9 +128,14 @@ def update(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seq
     names, listed = _quoted(model, columns), list(rows)
     key = connection.ops.quote_name(str(model._meta.pk.column))
     if connection.vendor == "postgresql":
+        fields = [*(model._meta.get_field(name) for name in columns), model._meta.pk]
+        given = ", ".join(f"%s::{field.db_type(connection)}[]" for field in fields if field is not None)
+        sets = ", ".join(f"{name} = new.c{number}" for number, name in enumerate(names))
+        renamed = ", ".join([*(f"c{number}" for number in range(len(names))), "key"])
+        statement = f"UPDATE {_table(model)} SET {sets} FROM unnest({given}) AS new({renamed}) WHERE {_table(model)}.{key} = new.key"  # noqa: S608
         with connection.cursor() as cursor:
-            sets = ", ".join(f"{name} = %s" for name in names)
-            cursor.executemany(f"UPDATE {_table(model)} SET {sets} WHERE {key} = %s", listed)  # noqa: S608
+            for start in range(0, len(listed), ROWS_BY_INDEX):
+                cursor.execute(statement, [list(values) for values in zip(*listed[start : start + ROWS_BY_INDEX], strict=True)])
         return
     *values, its_key = _numbered(len(columns) + 1)
     sets = ", ".join(f"{name} = {value}" for name, value in zip(names, values, strict=True))

@@ -22,8 +22,7 @@ from integration_hub.syncs.models import ChangeSet, Link, OpenRow, Run
 from integration_hub.syncs.prints import field_hashes, packed
 from integration_hub.syncs.seen import Met
 from integration_hub.syncs.states import OpenState, RunState
-from integration_hub.syncs.unchanged import Unchanged
-from integration_hub.syncs.unchanged import of_page as unchanged_on
+from integration_hub.syncs.unchanged import agreement_of
 from integration_hub.syncs.work import Counts, Left, Work
 
 if TYPE_CHECKING:
@@ -52,6 +51,10 @@ class MappedPage:
     wanted: bool = False  # a page of named records
     filtered_keys: list[str] = field(default_factory=list)
     roster: pl.DataFrame | None = None  # the keys it saw, where deletes are followed
+    hashes: np.ndarray | None = None  # the prints of the mapping's fields, a row a record
+    marks: tuple[np.ndarray, np.ndarray] | None = None  # one hash of the key and one of the print of each, where the next run may go by them
+    as_agreed: np.ndarray | None = None  # which are linked, and as they were sent last
+    left_out: tuple[np.ndarray, np.ndarray] | None = None  # marks of records that are as agreed, and no longer here (see `gathering`)
 
 
 @dataclass
@@ -65,18 +68,17 @@ class Compared:
     held: set[str] = field(default_factory=set)  # what must not be touched by a later page before this one is recorded
 
 
-def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, before: Unchanged | None) -> Compared:
+def compare(work: Work, page: MappedPage, target: Connector, met: Met | None) -> Compared:
     """Compare a page with its links and, where that is not enough, with the target. Reads the database and the target, writes nothing.
 
-    `met`: in a first load, what alone can be there already; None: anything can. `before`: what the run before agreed on.
+    `met`: in a first load, what alone can be there already; None: anything can.
     """
     import numpy as np
 
     page = replace(page, counts=replace(page.counts), left=list(page.left))  # it may be compared again
 
-    hashes = field_hashes(page.target, work.fields)
-    whole = page.send.all(axis=1)
-    unchanged_before = np.zeros(len(page.keys), dtype=bool) if before is None else whole & before.holds(page.number, page.keys, hashes)
+    hashes = page.hashes if page.hashes is not None else field_hashes(page.target, work.fields)
+    unchanged_before = page.as_agreed if page.as_agreed is not None else np.zeros(len(page.keys), dtype=bool)
     links = Links(work, page.keys, np.flatnonzero(~unchanged_before if met is None else met.key))
     open_rows = _open_rows(work, page)
     stored = links.prints
@@ -97,7 +99,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
     gone = draft.updates(np.flatnonzero(linked & changed & ~kept), differs, hashes, replayed)
     draft.creates(np.flatnonzero(~linked & ~kept), gone, hashes, met, looked_for)
     page.counts.duplicate += int(named.sum())
-    page.counts.produced = len(page.keys) - int(named.sum())
+    page.counts.produced += len(page.keys) - int(named.sum())
     same = linked & ~changed & ~kept
     same[draft.same] = True
     page.counts.unchanged += int(same.sum())
@@ -112,7 +114,7 @@ def compare(work: Work, page: MappedPage, target: Connector, met: Met | None, be
         page,
         changes,
         passed=[key for key, row in open_rows.items() if key in passed and not row.is_untold],
-        agreed=None if page.wanted else unchanged_on(work, page.keys, hashes, same & whole),
+        agreed=agreement_of(page.marks, same & page.send.all(axis=1), page.left_out) if page.marks is not None and not page.wanted else None,
         held=draft.held(),
     )
 
@@ -417,20 +419,20 @@ class _Draft:
         if self.new is None or not len(self.new):
             return None
         count = len(self.new)
-        none = pl.Series([None] * count, dtype=pl.Int64)
+        none, text = (pl.Series([None], dtype=dtype).new_from_index(0, count) for dtype in (pl.Int64, pl.String))
         after = self._of(self.new, self.page.target.select(self.work.fields))
         return self._columns(
             self.new,
             self.page.send[self.new],
             after,
-            operation=pl.repeat("create", count, eager=True),
-            target_key=none.cast(pl.String),
-            found_by=none.cast(pl.String),
+            operation=pl.Series(["create"]).new_from_index(0, count),
+            target_key=text,
+            found_by=text,
             link_id=none,
             link_change_set=none,
             link_change_row=none,
-            before=after.clear(n=count).to_struct("before"),
-            before_known=pl.repeat(value=False, n=count, eager=True),
+            before=_nothing(after, count),
+            before_known=pl.Series([False]).new_from_index(0, count),
         )
 
     def _frame_of_others(self) -> pl.DataFrame | None:
@@ -464,7 +466,7 @@ class _Draft:
             {
                 "operation": own.pop("operation"),
                 "source_key": self._of(rows, pl.Series(page.keys, dtype=pl.String)),
-                "part": pl.repeat("", len(rows), eager=True),
+                "part": pl.Series([""]).new_from_index(0, len(rows)),
                 "target_key": own.pop("target_key"),
                 "match": changesets.match_column(match, len(rows)),
                 **own,
@@ -493,7 +495,7 @@ class _Draft:
 
         looked_up = [before for before in self.befores if before is not None]
         if not looked_up:
-            return after.clear(n=after.height).to_struct("before")
+            return _nothing(after, after.height)
         frames: list[pl.DataFrame] = []
         offsets: dict[int, int] = {}
         height = 0
@@ -502,6 +504,13 @@ class _Draft:
                 offsets[id(frame)] = height
                 frames.append(frame.select(self.work.fields))
                 height += frame.height
-        whole = pl.concat([*frames, after.clear(n=1)])
+        whole = pl.concat([*frames, _nothing(after, 1).struct.unnest()])
         places = [offsets[id(before[0])] + before[1] if before is not None else height for before in self.befores]
         return whole[places].to_struct("before")
+
+
+def _nothing(like: pl.DataFrame, count: int) -> pl.Series:
+    """So many records without values, with the fields of this frame."""
+    import polars as pl
+
+    return pl.DataFrame({name: [None] for name in like.columns}, schema=like.schema).to_struct("before").new_from_index(0, count)

@@ -43,7 +43,8 @@ def answers(decision: Decision) -> dict[str, Answer]:
         ),
     }
     sync = Sync.objects.filter(pk=decision.subject_id).first()
-    if sync is not None and raised(sync, decision):
+    says_nothing = decision.about.get("nothing")  # how many deletes are usual is not learned from a source that says it is empty
+    if sync is not None and not says_nothing and raised(sync, decision):
         found["raise"] = Answer(
             _("Accept and raise the limit"),
             DecisionState.ACCEPTED,
@@ -118,7 +119,7 @@ def shown(decision: Decision, by: Actor) -> dict[str, Any]:
         "applied_by": runs.get(decision.about.get("applied_by")),
         "examples": examples,
         "more": max(0, decision.count - len(examples)),
-        "limits": _limits_told(sync, decision) if sync is not None else [],
+        "limits": _limits_told(runs.get(decision.about.get("run")), decision),
         "because": [texts.render(each) for each in guards.because_of(decision)],
     }
 
@@ -132,11 +133,12 @@ def _changes_of(rows: Iterable[OpenRow]) -> list[journal.Change]:
     return [change for pk, places in wanted.items() if pk in sets for change in journal.changes_at(sets[pk], places)]
 
 
-def _limits_told(sync: Sync, decision: Decision) -> list[tuple[str, str]]:
-    """The sync's limits for this kind of change, as label and value."""
+def _limits_told(run: Run | None, decision: Decision) -> list[tuple[str, str]]:
+    """The limits for this kind of change that the run had, as label and value: those of the sync may have been raised since."""
+    limits = run.settings.get("guards", {}).get(decision.part, ()) if run is not None else ()
     names = (f"most_{decision.part}s", f"most_{decision.part}s_percent")
-    values = [(str(Sync._meta.get_field(name).verbose_name), getattr(sync, name)) for name in names]  # type: ignore[union-attr]
-    return [(label, str(value)) for label, value in values if value is not None]
+    labels = [str(Sync._meta.get_field(name).verbose_name) for name in names]  # type: ignore[union-attr]
+    return [(label, str(value)) for label, value in zip(labels, limits, strict=False) if value is not None]
 
 
 KIND = Kind(gettext_lazy("Withheld changes"), answers, "syncs/_withheld.html", shown, refusals=(PairBusy, NotPossible))

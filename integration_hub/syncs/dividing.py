@@ -17,7 +17,7 @@ from integration_hub.syncs.models import Partition, Run
 from integration_hub.syncs.reading import wants_named
 from integration_hub.syncs.work import Work
 
-PART_ROWS = 100_000  # at least so many a part: taking one up costs some tenths of a second
+PART_ROWS = 250_000  # at least so many a part: taking one up costs some tenths of a second
 MOST_PARTS = 16
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, F, Sum
+from django.db.models import Count, F, Sum, Value
 
 from connectors.base import Text, _
 from integration_hub.approvals import services as approvals
@@ -33,6 +33,7 @@ _REASONS = {
     "update": _("The run would update more records than the sync may without asking."),
     "delete": _("The run would delete more records than the sync may without asking."),
 }
+_NOTHING = _("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are.")
 _QUESTIONS = {
     "create": _("Create {count} records in {target}?"),
     "update": _("Update {count} records in {target}?"),
@@ -94,6 +95,13 @@ def withhold(run: Run, *operations: str) -> None:
 
 def _planned(operation: str) -> Sum:
     return Sum(F(f"{operation}s") - F(f"{operation}s_refused"), default=0)
+
+
+def refused_of(run: Run) -> int:
+    """How many changes of a run were refused by somebody before."""
+    each = sum((F(f"{operation}s_refused") for operation in OPERATIONS), start=Value(0))
+    total: int = ChangeSet.objects.filter(run=run).aggregate(n=Sum(each, default=0))["n"]
+    return total
 
 
 def is_beyond(run: Run, operation: str, planned: int) -> bool:
@@ -161,16 +169,17 @@ def withheld_rows(run: Run, rows: pl.DataFrame, *, sent_at: datetime | None = No
     return too_many | refused.rows_of(run, rows, sent_at=sent_at)
 
 
-def reason_of(operation: str) -> Text:
-    return Text(_REASONS[next(name for name, each in OPERATIONS.items() if operation in each)])
+def reason_of(operation: str, *, nothing: bool) -> Text:
+    """Why a change is held back; `nothing`: the source was told to hold nothing."""
+    kind = next(name for name, each in OPERATIONS.items() if operation in each)
+    return Text(_NOTHING if nothing and kind == "delete" else _REASONS[kind])
 
 
 def because_of(decision: Decision) -> list[Text]:
     """What made the guard stop the changes that a decision is about."""
-    if decision.about.get("nothing"):
-        return [Text(_("The source answered that it holds nothing at all. Nothing is deleted on that word alone, whatever the limits are."))]
-    said = [reason_of(decision.part)]
-    if links := decision.about.get("links"):
+    nothing = bool(decision.about.get("nothing"))
+    said = [reason_of(decision.part, nothing=nothing)]
+    if not nothing and (links := decision.about.get("links")):
         values = {"n": f"{decision.count:,}", "links": f"{links:,}", "percent": share_of(decision.count, links)}
         said.append(Text(_("{n} of {links} linked records, {percent} %."), values))
     return said

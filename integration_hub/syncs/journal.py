@@ -212,10 +212,21 @@ def _outcomes(change_set: ChangeSet, rows: Sequence[int]) -> dict[int, Json]:
 # --- names ------------------------------------------------------------------------------------------------------------
 
 _NAMES = ("full_name", "name", "display_name", "title", "subject", "company_name", "label")
+_OF_PEOPLE = (("first_name", "last_name"), ("firstname", "lastname"), ("fname", "lname"), ("given_name", "family_name"), ("first", "last"))
 
 
 def name_of(record: Mapping[str, Any]) -> str:
-    """What people would call this record: its name, title or subject, else its e-mail; "" where it has none of these."""
+    """What people would call this record: its name, title or subject, a person's two names, else its e-mail; "" where it has none of these."""
     last = {path.rsplit(".", 1)[-1].lower(): value for path, value in reversed(list(record.items()))}
-    likely = [*_NAMES, *(name for name in last if name.endswith(("name", "title"))), "email", "mail"]
-    return next((str(last[name])[:200] for name in likely if isinstance(last.get(name), str) and last[name].strip()), "")
+    likely = [last.get(name) for name in _NAMES]
+    likely += [_person(last.get(given), last.get(family)) for given, family in _OF_PEOPLE]
+    likely += [value for name, value in last.items() if name.endswith(("name", "title"))]
+    likely += [last.get("email"), last.get("mail")]
+    return next((value[:200] for value in likely if isinstance(value, str) and value.strip()), "")
+
+
+def _person(given: Any, family: Any) -> str:
+    """Both names, in Chinese the family's first; "" where one is missing."""
+    if not (isinstance(given, str) and isinstance(family, str) and given.strip() and family.strip()):
+        return ""
+    return f"{family}{given}" if "\u4e00" <= family[0] <= "\u9fff" else f"{given} {family}"

@@ -78,21 +78,25 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
 
 def unreadable(work: Work, page: Page, keys: pl.Series) -> Iterable[tuple[int, Left]]:
     """Records that cannot even be told apart or filtered: no key, or a misfit in the key, the filter or the whole record."""
+    import polars as pl
+
     decisive = {"", *work.source.key, *(work.filter.fields if work.filter else ())}
     names = {"field": ", ".join(work.source.key)}
     misfits = {m.row: m for m in reversed(page.misfits) if m.field in decisive}
-    doubtful = (keys.is_null() | (keys == "") | (keys.str.len_bytes() > KEY_LENGTH) | keys.str.contains("\0", literal=True)).fill_null(True)
-    unfit = {row: problem for row in doubtful.arg_true() if (problem := key_problem(keys[row]))}
+    key = pl.col("key")
+    sure = key.str.len_bytes().is_between(1, KEY_LENGTH) & ~key.str.contains("\0", literal=True)
+    doubtful = keys.to_frame("key").select((~sure).fill_null(True).arg_true()).to_series()
+    unfit = {row: problem for row in doubtful if (problem := key_problem(keys[row]))}
     for row in sorted({*misfits, *unfit}):
         record = page.frame.row(row, named=True)
         misfit = misfits.get(row)
         reason = misfit.reason if misfit else Text(unfit[row], names)
         told = repr((record, misfit and misfit.text)).encode("utf-8", "replace")
-        key = f"#{hashlib.sha256(told).hexdigest()[:16]}" if row in unfit else keys[row]
+        named = f"#{hashlib.sha256(told).hexdigest()[:16]}" if row in unfit else keys[row]
         yield (
             row,
             Left(
-                key,
+                named,
                 OpenState.REJECTED,
                 reason,
                 record,

@@ -23,13 +23,13 @@ from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
 from integration_hub.syncs import applying, changesets, keysonly, openrows, refused, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, compare
+from integration_hub.syncs.gathering import gathered
 from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import ChangeSet, PageRow
 from integration_hub.syncs.reading import read
 from integration_hub.syncs.record import record
 from integration_hub.syncs.seen import Seen
 from integration_hub.syncs.states import ChangeSetState, RunState
-from integration_hub.syncs.unchanged import Unchanged
 from integration_hub.syncs.work import Counts, InFlight, Work, require_space
 from integration_hub.syncs.write import FRESH_SECONDS, PlannedSet, sent
 
@@ -45,7 +45,7 @@ def carry(work: Work, lease: Lease) -> bool:
         elif work.run.keys_only:
             keysonly.rostered(work, lease, plan)
         else:
-            for __ in compared(work, lease, ahead(mapped(work, read(work)))):
+            for __ in compared(work, lease, ahead(gathered(work, mapped(work, read(work))))):
                 pass
         work.partition.refresh_from_db()
         return work.partition.read_done
@@ -85,7 +85,7 @@ def to_write(work: Work, lease: Lease) -> Generator[PlannedSet]:
         if not work.partition.read_done:
             yield from ahead(applying.approved(work, lease, plan))
     elif not work.partition.read_done or work.in_circle or waiting.released(work).exists():
-        yield from ahead(compared(work, lease, ahead(mapped(work, read(work)))))
+        yield from ahead(compared(work, lease, ahead(gathered(work, mapped(work, read(work))))))
 
 
 def mapped(work: Work, pages: Generator[tuple[Page, int | None]]) -> Generator[MappedPage]:
@@ -98,7 +98,6 @@ def mapped(work: Work, pages: Generator[tuple[Page, int | None]]) -> Generator[M
 def compared(work: Work, lease: Lease, pages: Generator[MappedPage]) -> Generator[PlannedSet]:
     """Each page's change set, put down as planned together with the position behind it and what it leaves open."""
     seen = seen_before(work)
-    before = Unchanged.of(work)
     writes = work.run.state != RunState.COMPARING  # where nothing is written yet, nothing can be waited for; writing looks again
     with closing(pages), work.open("target") as target:
         for page in pages:
@@ -108,11 +107,11 @@ def compared(work: Work, lease: Lease, pages: Generator[MappedPage]) -> Generato
                 work.in_flight.wait_for(keys_of(page))
             elif writes and met is not None and met.any:
                 work.in_flight.wait_for_all()
-            began, result = timezone.now(), compare(work, page, target, met, before)
+            began, result = timezone.now(), compare(work, page, target, met)
             while writes and work.in_flight.wait_for(key for key in result.held if key.startswith("t")):
                 began, result = (
                     timezone.now(),
-                    compare(work, page, target, met, before),
+                    compare(work, page, target, met),
                 )  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)

@@ -32,7 +32,7 @@ def field_hashes(values: pl.DataFrame, fields: Sequence[str]) -> np.ndarray:
     if not fields:
         return np.zeros((values.height, 0), dtype="<u8")
     texts = values.select(canonical_text(pl.col(name), values.schema[name]).alias(name) for name in fields)
-    hashed = texts.select(plh.col(name).nchash.xxhash64().fill_null(NULL_HASH).replace(0, 1).alias(name) for name in fields)
+    hashed = texts.select(plh.col(name).nchash.xxhash64().fill_null(NULL_HASH).clip(1).alias(name) for name in fields)
     return np.column_stack([hashed[name].to_numpy() for name in fields]).astype("<u8", copy=False)
 
 

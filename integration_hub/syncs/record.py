@@ -17,6 +17,7 @@ from integration_hub.core.leases import Lease
 from integration_hub.syncs import agreed, changesets, claims, guards, openrows, refused, waiting
 from integration_hub.syncs.models import ChangeSet, Link, OutcomeFile, RecordDrift, Run
 from integration_hub.syncs.prints import VERSION
+from integration_hub.syncs.roster import read_nothing
 from integration_hub.syncs.states import ChangeSetState, OpenState
 from integration_hub.syncs.work import Left, Work
 from integration_hub.syncs.write import Portion, moved_reason
@@ -61,7 +62,9 @@ def settle_whole(portion: Portion) -> Settled | None:
     changes, whole = portion.changes, portion.whole
     if whole is None or whole.keys is None or portion.moved or changes["link_id"].null_count() < changes.height:
         return None
-    if not (changes["operation"] == "create").all() or not whole.rows.equals(changes["row"]) or not (whole.keys != "").fill_null(False).all():
+    if changes["operation"].n_unique() > 1 or changes["operation"][0] != "create" or not whole.rows.equals(changes["row"]):
+        return None
+    if whole.keys.has_nulls() or not whole.keys.str.len_bytes().min():
         return None
     settled = Settled(whole=changes.select("row", "source_key", "print").with_columns(whole.keys.alias("target_key")))
     settled.counts["created"] = changes.height
@@ -74,11 +77,12 @@ def settle(work: Work, portion: Portion) -> Settled:
     if portion.whole is not None:
         outcomes = {outcome.row: outcome for outcome in portion.whole}
     columns = [portion.changes[name].to_list() for name in SETTLED_COLUMNS]
+    nothing = bool(portion.withheld) and read_nothing(work.run)
     for place, (row, operation, source_key, target_key, link_id, found_by, print_) in enumerate(zip(*columns, strict=True)):
         outcome = outcomes.get(row)
         if row in portion.withheld:
             result.counts["withheld"] += 1
-            result.left.append(_left(portion, place, OpenState.WITHHELD, guards.reason_of(operation)))
+            result.left.append(_left(portion, place, OpenState.WITHHELD, guards.reason_of(operation, nothing=nothing)))
         elif row in portion.moved:
             result.counts["moved"] += 1
             result.left.append(_left(portion, place, OpenState.MOVED, moved_reason(work, target_key), again=True))

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from integration_hub.core import bulk
 from integration_hub.syncs import changesets
 from integration_hub.syncs.models import OpenRow, Run
@@ -61,6 +63,11 @@ def end(work: Work, keys: Sequence[str], changes: pl.DataFrame | None) -> None:
 def exist(sync_id: int | None) -> bool:
     """Whether somebody has refused withheld changes of the sync."""
     return OpenRow.objects.filter(sync=sync_id, closed_as=Closed.DISMISSED, state=OpenState.WITHHELD).exists()
+
+
+def standing() -> Q:
+    """The rows that are refusals and not over."""
+    return Q(closed_as=Closed.DISMISSED, state=OpenState.WITHHELD) & ~Q(source_print=OVER)
 
 
 def print_of(operation: str, print_: bytes) -> bytes:

@@ -91,7 +91,7 @@ def hashes_of(keys: pl.Series) -> pl.Series:
 def placed(frame: pl.DataFrame, run_id: int) -> str:
     """The file that holds it, which is on the disk now. It is swept with its run's orphans once that has ended."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", compression_level=1, statistics=False)
+    frame.write_parquet(buffer, compression="uncompressed", statistics=False)  # hashes, which nothing makes smaller
     return default_storage.save(f"runs/{run_id}/{uuid.uuid4().hex}.parquet", ContentFile(buffer.getvalue()))
 
 

@@ -117,7 +117,7 @@ def _traced(sync: Sync, version: MappingVersion, key: str) -> Trace:
     changes, now, target_key, known = None, None, "", False
     with connect(sync.target.system, deadline=lambda: ends) as target:
         if mapped.keys:
-            compared = compare(work, mapped, target, None, None)
+            compared = compare(work, mapped, target, None)
             changes = compared.changes
             left = compared.page.left[0] if compared.page.left else None
         target_key = (getattr(link, work.target_key) if link else "") or _found_key(changes)

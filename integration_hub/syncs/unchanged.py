@@ -9,6 +9,7 @@ changed, other than by making it, nothing is taken from its files.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -80,14 +81,25 @@ def hashes_of(prints: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def of_page(work: Work, keys: Sequence[str], prints: np.ndarray, rows: np.ndarray) -> pl.DataFrame | None:
-    """The file of a page: of those of its records that are as they were sent last, or will be once they are created."""
+def marks_of(work: Work, keys: Sequence[str], prints: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """A hash of the key and one of the print of each record; None where no run goes by them."""
     import polars as pl
 
     if "agreed" not in work.run.settings:
         return None
-    hashes = roster.hashes_of(pl.Series(keys, dtype=pl.String))
-    return pl.DataFrame({"key": hashes, "print": hashes_of(prints)}).filter(pl.Series(rows)).sort("key")
+    return roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy(), hashes_of(prints)
+
+
+def agreement_of(marks: tuple[np.ndarray, np.ndarray], rows: np.ndarray, others: tuple[np.ndarray, np.ndarray] | None) -> pl.DataFrame:
+    """The file of a page: of those of its records that are as they were sent last, or will be once they are created; and of `others`."""
+    import numpy as np
+    import polars as pl
+
+    keys, prints = (each[rows] for each in marks)
+    if others is not None:
+        keys, prints = np.concatenate([keys, others[0]]), np.concatenate([prints, others[1]])
+    order = keys.argsort()
+    return pl.DataFrame({"key": keys[order], "print": prints[order]})
 
 
 class Unchanged:
@@ -95,7 +107,7 @@ class Unchanged:
 
     def __init__(self, files: dict[int, str], changed: np.ndarray) -> None:
         """`files`: by the number of their page; `changed`: the hashes of keys about which they say nothing."""
-        self._files, self._changed = files, changed
+        self._files, self._changed, self._numbers = files, changed, sorted(files)
         self._pages: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     @classmethod
@@ -123,16 +135,16 @@ class Unchanged:
             return None
         return cls(files, np.unique(np.concatenate(keys)) if keys else np.zeros(0, dtype=np.uint64))
 
-    def holds(self, number: int, keys: Sequence[str], prints: np.ndarray) -> np.ndarray:
-        """Which of these records of a page are linked, and still as they were sent last."""
+    def holds(self, number: int, marks: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Which of these records of a page are linked, and still as they were sent last. A file may be that of several pages, up to its number."""
         import numpy as np
-        import polars as pl
 
-        around = [self._page(one) for one in (number - 1, number, number + 1) if one in self._files]
-        self._pages = {one: page for one, page in self._pages.items() if one >= number}
-        wanted, hashes = roster.hashes_of(pl.Series(keys, dtype=pl.String)).to_numpy(), hashes_of(prints)
-        same = np.zeros(len(keys), dtype=bool)
-        for known, its_prints in around:
+        wanted, hashes = marks
+        place = bisect_left(self._numbers, number)
+        around = {one: self._page(one) for one in self._numbers[max(0, place - 1) : place + 2]}
+        self._pages = around
+        same = np.zeros(len(wanted), dtype=bool)
+        for known, its_prints in around.values():
             if len(known):
                 places = np.searchsorted(known, wanted)
                 same |= (known.take(places, mode="clip") == wanted) & (its_prints.take(places, mode="clip") == hashes)

@@ -248,7 +248,7 @@ def test_a_replayed_delete_whose_run_fails_is_not_forgotten(full, sandbox, run_n
     run_now(sync, full=True)
     services.replay_rejects(OpenRow.objects.open(), by=by)
     replay = Run.objects.latest("pk")
-    sandbox.crm.fault("unavailable", path="/crm")
+    sandbox.crm.fault("status", status=403, path="/crm")
     assert finish(replay).state == "failed"
 
     sandbox.clear_faults()

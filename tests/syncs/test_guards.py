@@ -59,8 +59,9 @@ def test_a_source_that_loses_most_of_its_records_deletes_nothing_until_somebody_
     assert not Decision.objects.open().exists()
 
 
-def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by):
-    sync = services.change_sync(full, by=by, most_deletes_percent=None)
+@pytest.mark.parametrize("limit", [None, 20])
+def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox, run_now, by, limit):
+    sync = services.change_sync(full, by=by, most_deletes_percent=limit)
     before, linked = users_of_crm(sandbox), set(Link.objects.values_list("a_key", flat=True))
     lose(sandbox, 1.0)
 
@@ -69,7 +70,8 @@ def test_an_empty_answer_empties_no_target_however_high_the_limit(full, sandbox,
     assert withheld(run) == ("awaiting_decision", True, 80, 0)
     assert users_of_crm(sandbox) == before
     (decision,) = Decision.objects.open()
-    assert "raise" not in decisions.answers(decision), "no limit held them back"
+    assert "raise" not in decisions.answers(decision), "no limit is to be raised for it"
+    assert {texts.render(row.reason) for row in OpenRow.objects.open()} == {texts.render(guards.because_of(decision)[0])}, "and it says why"
 
     approvals.decide(decision, "accept", by=by, reason="The old system was emptied")
 

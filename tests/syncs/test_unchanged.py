@@ -5,12 +5,13 @@ from django.core.files.storage import default_storage
 
 from integration_hub.core import bulk
 from integration_hub.mappings.models import MappingVersion
-from integration_hub.syncs import plans, services, undo
-from integration_hub.syncs.models import Link, PageRow
+from integration_hub.syncs import gathering, plans, reading, services, undo
+from integration_hub.syncs.models import Link, OpenRow, PageRow, SyncCursor
 from tests.syncs.conftest import finish
 from tests.syncs.linked import accounts_sync, company
+from tests.syncs.shops import add, shop, shops
 
-__all__ = ["accounts_sync", "company"]
+__all__ = ["accounts_sync", "company", "shop", "shops"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -171,3 +172,83 @@ def test_another_version_of_the_mapping_writes_what_it_changes(company, accounts
     full()
 
     assert customers()["1"].isupper()
+
+
+# --- pages that are gathered ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tens(company, monkeypatch):
+    """The CRM is read in pages of ten; five of them are gathered at most."""
+    company.crm.settings["connection"]["page_rows"] = 10
+    company.crm.save()
+    monkeypatch.setattr(reading, "FIRST_ROWS", 10)
+    monkeypatch.setattr(reading, "PAGE_ROWS", 10)
+    monkeypatch.setattr(gathering, "PAGES", 5)
+    monkeypatch.setattr(gathering, "SECONDS", 60.0)
+
+
+def pages_of(run):
+    return list(PageRow.objects.filter(partition__run=run).order_by("number").values_list("number", "read", "unchanged"))
+
+
+def test_pages_on_which_hardly_anything_has_changed_are_compared_as_one(company, tens, full, asked, customers):
+    company.accounts(*range(1, 101))
+    first = full()
+    assert len(pages_of(first)) >= 10
+    rename(company, 7, "Seven")
+    rename(company, 33, "Thirty-three")
+
+    run = full()
+
+    assert pages_of(run)[:2] == [(5, 50, 48), (10, 50, 50)]
+    assert (run.counts["read"], run.counts["unchanged"], run.counts["updated"]) == (100, 98, 2)
+    assert sorted(asked) == ["33", "7"]
+    assert (customers()["7"], customers()["33"], len(customers())) == ("Seven", "Thirty-three", 100)
+    again = full()
+    assert (again.counts["unchanged"], sorted(asked)) == (100, ["33", "7"]), "what the run before changed is asked for once more"
+    assert (full().counts["unchanged"], asked) == (100, [])
+
+
+def test_a_page_on_which_much_has_changed_is_compared_by_itself_in_its_place(company, tens, full, customers, monkeypatch):
+    monkeypatch.setattr(gathering, "ROWS", 3)
+    company.accounts(*range(1, 51))
+    full()
+    for id in range(21, 26):
+        rename(company, id, f"New {id}")
+
+    run = full()
+
+    assert [number for number, *__ in pages_of(run)] == [2, 3, 6]
+    assert (run.counts["unchanged"], run.counts["updated"]) == (45, 5)
+    assert customers()["25"] == "New 25"
+
+
+def test_what_a_dry_run_has_left_open_is_closed_though_its_record_is_as_agreed(shop, shops, run_now):
+    add(shop, (1, "One", "Germany", 1), (2, "Two", "Germany", 2))
+    run_now(shops)
+    shop.run("CRM", "UPDATE shops SET name = '' WHERE id = 1")
+    run_now(shops, dry=True)
+    assert OpenRow.objects.open().get().key == "1"
+    shop.run("CRM", "UPDATE shops SET name = 'One' WHERE id = 1")
+
+    run = run_now(shops)
+
+    assert run.counts["unchanged"] == 2
+    assert OpenRow.objects.get().closed_as == "later_pass"
+
+
+def test_the_cursor_of_gathered_pages_is_the_greatest_on_any_of_them(sandbox, users_sync, run_now, by, monkeypatch):
+    monkeypatch.setattr(reading, "FIRST_ROWS", 20)
+    monkeypatch.setattr(reading, "PAGE_ROWS", 20)
+    monkeypatch.setattr(gathering, "SECONDS", 60.0)
+    sandbox.oa.has(user=150)
+    sync = services.change_sync(users_sync, by=by, mode="full")
+    run_now(sync)
+    before = SyncCursor.objects.get(sync=sync)
+    SyncCursor.objects.all().delete()
+
+    run = run_now(sync)
+
+    assert len(pages_of(run)) < 3, "they were gathered"
+    assert str(SyncCursor.objects.get(sync=sync)) == str(before)

@@ -109,7 +109,7 @@ def _to_account_for(run: Run, counts: dict[str, int]) -> list[Count]:
 
 def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
     """What became of missing records; where there were none there is nothing to say."""
-    changes, withheld = reverse("runs:changes", args=[run.pk]), f"{reverse('rejects:list')}?run={run.pk}&state=withheld"
+    changes = reverse("runs:changes", args=[run.pk])
     policy = run.settings.get("deletes", {}).get("policy")
     word = _("marked") if policy == DeletePolicy.MARK else _("deleted")
     found = []
@@ -117,7 +117,7 @@ def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
         operation = "mark" if policy == DeletePolicy.MARK else "delete"
         found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
     if counts["withheld"]:
-        found.append(Count(counts["withheld"], _("withheld"), "+", "warn", withheld))
+        found.append(Count(counts["withheld"], _("withheld"), "+", "warn", f"{changes}?result=withheld"))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from integration_hub.core import texts
 from integration_hub.core.parts import Link, Verdict
@@ -37,7 +37,7 @@ def approved_words(approval: PlanApproval) -> str:
     if approval.except_keys:
         shown = texts.listed(approval.except_keys[:5]) + (" …" if len(approval.except_keys) > 5 else "")
         parts.append(_("except {keys}").format(keys=shown))
-    return "; ".join(parts) or _("all of it")
+    return pgettext("between clauses", "; ").join(parts) or _("all of it")
 
 
 def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts: Sequence[Any]) -> Verdict:
@@ -49,7 +49,8 @@ def plan_verdict(plan: Run, approval: PlanApproval | None, run: Run | None, acts
         said = ngettext("{n} of {all} change was approved.", "{n} of {all} changes were approved.", count)
         if not approval.is_counted:
             said = _("What fits of {all} changes was approved.")
-        before, __, after = _("{run} writes it, or did.").partition("{run}")
+        words = _("{run} is writing it.") if run.is_live else _("What was written and what was left stands in {run}.")
+        before, __, after = words.partition("{run}")
         where: list[str | Link] = [before, Link(_("Run {number}").format(number=number(run.pk)), run.get_absolute_url()), after]
         return Verdict(state, word, said.format(n=number(approval.approved_count), all=number(count)), since=[made], next=where, acts=acts)
     try:

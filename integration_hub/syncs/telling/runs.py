@@ -186,7 +186,7 @@ def _tell_succeeded(run: Run, counts: dict[str, int]) -> Words:
         said = _("Nothing was written to {target}.").format(target=target)
     elif not right:
         said = _("Every record was left out by the filter, so nothing was written.")
-    following = [absent, *([" "] if absent and counts["withheld"] else []), _refused_words(counts), *_waiting_words(run, counts)]
+    following = [absent, *([" "] if absent and counts["withheld"] else []), _refused_words(counts["withheld"]), *_waiting_words(run, counts)]
     return said, following if any(following) else [_("Nothing needs you now.")], False
 
 
@@ -195,7 +195,7 @@ def _tell_keys(run: Run, counts: dict[str, int]) -> Words:
     read = ngettext("{n} key of {source} was read", "{n} keys of {source} were read", counts["read"])
     read = read.format(n=number(counts["read"]), source=run.source.system.name)
     gone = counts["missing"] - counts["kept"] - counts["withheld"]
-    following: list[str | Link] = [_refused_words(counts) or _("Nothing needs you now.")]
+    following: list[str | Link] = [_refused_words(counts["withheld"]) or _("Nothing needs you now.")]
     if not gone:
         said = _("{keys}, and nothing was to be done in {target}.") if counts["withheld"] else _("{keys}, and no linked record is gone.")
         return said.format(keys=read, target=run.target.system.name), following, False
@@ -210,9 +210,8 @@ def _right(run: Run, counts: dict[str, int]) -> int:
     return counts["created"] + counts["updated"] + counts["deleted"] + (0 if run.keys_only else counts["unchanged"])
 
 
-def _refused_words(counts: dict[str, int]) -> str:
-    """How many changes a run that waits for no decision has left out, because somebody had refused them."""
-    n = counts["withheld"]
+def _refused_words(n: int) -> str:
+    """How many changes a run has left out because somebody had refused them: all that it withheld, where none of it waits for a decision."""
     said = ngettext("{n} change was left out, for somebody has refused it.", "{n} changes were left out, for somebody has refused them.", n)
     return said.format(n=number(n)) if n else ""
 
@@ -306,7 +305,7 @@ def _tell_with_rejects(run: Run, counts: dict[str, int]) -> Words:
     if some_open:
         following = [Link(_("clear them by cause"), f"{reverse('rejects:list')}?run={run.pk}"), _(". The next runs of this sync go on meanwhile.")]
     following += [" ", *waiting] if (waiting := _waiting_words(run, counts)) else []
-    following += [" ", told] if (told := _refused_words(counts)) else []
+    following += [" ", told] if (told := _refused_words(counts["withheld"])) else []
     if absent := absent_words(run, counts):
         following += [" ", absent]
     return said, following, some_open
@@ -327,15 +326,22 @@ def _tell_awaiting(run: Run, counts: dict[str, int]) -> Words:
     if decisions:  # some of what was withheld may have been refused before
         n = min(n, sum(decision.count for decision in decisions))
     said = ngettext("{n} change waits for a decision; the rest went through.", "{n} changes wait for a decision; the rest went through.", n)
-    said = said.format(n=number(n))
+    missed, left = sum(counts[name] for name in MISSED), ""
+    if not missed and not _right(run, counts):
+        said = ngettext("{n} change waits for a decision.", "{n} changes wait for a decision.", n)
+    if missed:
+        left = ngettext("{n} record did not arrive", "{n} records did not arrive", missed).format(n=number(missed))
+        said = ngettext("{n} change waits for a decision, and {left}.", "{n} changes wait for a decision, and {left}.", n)
+    said = said.format(n=number(n), left=left)
     following: list[str | Link] = []
     for decision in decisions:
         following += [" · " if following else "", Link(decision.sentence, decision.get_absolute_url())]
     if not following:
         following = [_("It was decided since, or a later run found nothing left to decide.")]
-    if missed := sum(counts[name] for name in MISSED):
-        left = ngettext("{n} did not arrive", "{n} did not arrive", missed).format(n=number(missed))
-        following += [" · ", Link(left, f"{reverse('rejects:list')}?run={run.pk}")]
+    if missed:
+        following += [" · ", Link(_("clear by cause what did not arrive"), f"{reverse('rejects:list')}?run={run.pk}")]
+    if refused := guards.refused_of(run):
+        following += [" · ", _refused_words(refused)]
     return said, following, True
 
 

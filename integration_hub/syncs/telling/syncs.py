@@ -304,7 +304,8 @@ def bars_legend(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Colour and sentence for each outcome that occurs, and what the height means."""
     groups = (  # a run whose books do not balance is red, however it ended
         ("ok", _("Succeeded"), (RunState.SUCCEEDED,)),
-        ("warn", _("With rejects"), (RunState.WITH_REJECTS, RunState.AWAITING_DECISION)),
+        ("warn", _("With rejects"), (RunState.WITH_REJECTS,)),
+        ("warn", _("Awaiting decision"), (RunState.AWAITING_DECISION,)),
         ("bad", _("Failed"), (RunState.FAILED,)),
         ("idle", _("Cancelled"), (RunState.CANCELLED,)),
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,6 +42,7 @@ ROW_STATES = {
     OpenState.MOVED: ("warn", "swap_horiz"),
     OpenState.UNKNOWN: ("warn", "help"),
 }
+GO_ON = {OpenState.PARKED, OpenState.MOVED}  # by themselves
 SIZE = 25
 
 
@@ -150,12 +152,21 @@ def verdict_of(causes: list[Cause], chosen: Chosen) -> Verdict:
     since: list[str | Link] = [_("oldest since {when}").format(when=clock(oldest.first_at))]
     if chosen.run:
         since += [" · ", Link(_("Run {number}").format(number=number(chosen.run.pk)), chosen.run.get_absolute_url())]
-    following: list[str | Link] = [
-        _("mend the values, or correct them in the source or the mapping, then replay; or dismiss what may stay away, with a reason.")
-    ]
+    following: list[str | Link] = [next_words(states := {OpenState(cause.example.state) for cause in causes})]
     following += [" ", *since_then] if since_then else []
-    state = "bad" if any(cause.example.state == OpenState.REFUSED for cause in causes) and len(causes) == 1 else "warn"
-    return Verdict(state, word, sentence, since=since, next=following, asks=True)
+    state = "bad" if OpenState.REFUSED in states and len(causes) == 1 else "idle" if states <= GO_ON else "warn"
+    return Verdict(state, word, sentence, since=since, next=following, asks=not states <= GO_ON)
+
+
+def next_words(states: set[OpenState]) -> str:
+    """What is to be done about records in these states."""
+    if states <= GO_ON:
+        return _("They go on by themselves, what is parked once the record it waits for is linked.")
+    if states == {OpenState.WITHHELD}:
+        return _("decide: accept and they are written, refuse and they stay as they are.")
+    if states == {OpenState.UNKNOWN}:
+        return _("see in the target: link by hand what is there, replay what is not, or dismiss it.")
+    return _("mend the values, or correct them in the source or the mapping, then replay; or dismiss what may stay away, with a reason.")
 
 
 def _since_then(chosen: Chosen, total: int) -> list[str | Link]:
@@ -176,7 +187,7 @@ def group_of(cause: Cause) -> dict[str, Any]:
     detail = []
     if row.field:
         detail.append(_("field {field}").format(field=row.field))
-    if row.step:
+    if row.step and row.state != OpenState.WITHHELD:  # nothing was done with those, and the sentence says what would be
         detail.append(step_words(row.step))
     others = cause.count - 1
     detail.append(ngettext("{name} and {n} more", "{name} and {n} more", others).format(name=name, n=capped(others)) if others else name)
@@ -233,21 +244,34 @@ def acts_on(cause: Cause) -> tuple[Act, Act]:
     values = {"sync": cause.sync_id, "cause": cause.cause} | narrowing(cause)
     replay = Act(
         ngettext("Replay {n}", "Replay all {n}", cause.count).format(n=n), post=reverse("rejects:replay"), values=values, icon="replay",
-        title=_("The records are read from the source again and take the whole way"),
+        title=_("The records are read from the source again and take the whole way"), **replay_doubts(cause.example, cause.count),
     )  # fmt: skip
     dismiss = Act(
         ngettext("Dismiss {n}", "Dismiss all {n}", cause.count).format(n=n), post=reverse("rejects:dismiss"), values=values, danger=True, reason="required",
         confirm=ngettext("Dismiss {n} record?", "Dismiss {n} records?", cause.count).format(n=n),
-        note=dismiss_words(cause.example),
+        note=dismiss_words(cause.example, cause.count),
     )  # fmt: skip
     return replay, dismiss
 
 
-def dismiss_words(row: OpenRow) -> str:
-    """What becomes of records like this one once they are dismissed."""
+def replay_doubts(row: OpenRow, count: int = 1) -> dict[str, Any]:
+    """What is asked before so many records like this one are replayed: nothing, but where the target may have them by now."""
+    if row.state != OpenState.UNKNOWN:
+        return {}
+    sure = ngettext("Replay {n} record?", "Replay {n} records?", count).format(n=capped(count))
+    note = _("What {target} has already and cannot be asked for by its match key, it then has twice. Link that by hand instead.")
+    return {"confirm": sure, "note": note.format(target=row.sync.target.system.name)}
+
+
+def dismiss_words(row: OpenRow, count: int = 1) -> str:
+    """What becomes of so many records like this one once they are dismissed."""
     if row.state == OpenState.UNKNOWN:
         return _("Runs then take it that the target has the record, and leave it alone until it changes in the source. The reason is kept.")
-    return _("Nothing more is asked of you about them until they change in the source, or fail for another cause. The reason is kept.")
+    return ngettext(
+        "Nothing more is asked of you about it until it changes in the source, or fails for another cause. The reason is kept.",
+        "Nothing more is asked of you about them until they change in the source, or fail for another cause. The reason is kept.",
+        count,
+    )
 
 
 def decide_act(row: OpenRow) -> Act | None:
@@ -271,14 +295,15 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
     tested = list(cause.rows.order_by("pk")[:FORECAST_MOST])
     page_href = cause_href(cause) + ("&" if narrowing(cause) else "?")
     told = forecast(tested) if by.allows("records.view") else None
+    state = cause.example.state
     first = tested[0] if tested else None
-    may_resolve = by.allows("rejects.resolve") and cause.example.state != OpenState.WITHHELD
+    may_resolve = by.allows("rejects.resolve") and state != OpenState.WITHHELD
     mended = set(Mend.objects.filter(sync=cause.sync_id, key__in=[row.key for row in pager.items]).values_list("key", flat=True))
     return {
         "is_open": True,
         "acts": acts_on(cause) if may_resolve else (),
         "forecast": told,
-        "forecast_words": forecast_words(cause, told) if told else None,
+        "forecast_words": forecast_words(cause, told) if told and state not in (OpenState.WITHHELD, OpenState.UNKNOWN) else None,
         "first": row_of(first) if first else None,
         "first_sync": first.sync if first else None,
         "pager": pager,
@@ -286,7 +311,8 @@ def opened(cause: Cause, request: HttpRequest, by: Any) -> dict[str, Any]:
         "rows": [row_of(row) | {"is_mended": row.key in mended} for row in pager.items],
         "may_resolve": may_resolve,
         "decide": decide_act(cause.example),
-        "may_mend": may_resolve and by.allows("rejects.mend") and by.allows("records.view"),
+        "may_mend": may_resolve and by.allows("rejects.mend") and by.allows("records.view") and first is not None and why_not_mended(first) is None,
+        "may_link": may_resolve and first is not None and why_not_linked(first) is None,
         "assign": assigning(cause) if by.allows("rejects.assign") else None,
         "missing": missing_entry(first) if first and by.allows("mappings.change") and by.allows("rejects.resolve") else None,
         "may_publish": by.allows("mappings.publish"),
@@ -441,6 +467,8 @@ class RejectPage(HubPage):
             following = [before, Link(waits["name"], waits["href"]), after]
             if waits["since"]:
                 following += [" ", _("It has waited since {when}.").format(when=clock(waits["since"]))]
+        elif row.state == OpenState.MOVED:
+            following = [_("The next run compares it again by itself.")]
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
         acts = [
@@ -452,7 +480,7 @@ class RejectPage(HubPage):
             acts = [act for act in (decide_act(row),) if act is not None] + acts
         elif self.by.allows("rejects.resolve"):
             acts = [
-                Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay"),
+                Act(_("Replay"), post=reverse("rejects:replay"), values={"ids": row.pk}, primary=True, icon="replay", **replay_doubts(row)),
                 Act(
                     _("Dismiss"), post=reverse("rejects:dismiss"), values={"ids": row.pk}, danger=True, reason="required",
                     confirm=_("Dismiss this record?"),
@@ -462,10 +490,11 @@ class RejectPage(HubPage):
             ]  # fmt: skip
             if why_not_linked(row) is None:
                 following = [_("see in the target: link it there, replay it if it is not there, or dismiss it.")]
-                acts.insert(1, Act(_("Link by hand"), href=reverse("rejects:link", args=[row.pk]), icon="link"))
+                link = Act(_("Link by hand"), href=reverse("rejects:link", args=[row.pk]), icon="link", primary=True)
+                acts = [link, replace(acts[0], primary=False), *acts[1:]]
         if self.by.allows("rejects.assign"):
             acts.insert(-1, Act(_("Assign…"), post=reverse("rejects:assign"), values={"ids": row.pk}))
-        if self.by.allows("rejects.mend") and why_not_mended(row) is None:
+        if self.by.allows("rejects.mend") and row.state != OpenState.WITHHELD and why_not_mended(row) is None:
             acts.insert(1, Act(_("Mend values"), href=reverse("rejects:mend", args=[row.pk]), icon="healing"))
         return Verdict(
             told["state"],
@@ -473,7 +502,7 @@ class RejectPage(HubPage):
             told["sentence"],
             since=since,
             next=following,
-            asks=not row.replay_at,
+            asks=not row.replay_at and row.state != OpenState.MOVED,
             acts=acts,
             icon=told["icon"],
         )

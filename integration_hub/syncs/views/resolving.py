@@ -24,6 +24,7 @@ from integration_hub.syncs.journal import name_of
 from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.services import NotPossible
+from integration_hub.syncs.telling.names import entity_name
 from integration_hub.syncs.trace import origins_of
 from integration_hub.syncs.views.rejects import chosen_rows
 
@@ -173,6 +174,7 @@ class LinkPage(OfRow):
             "refusal": texts.render(refusal) if refusal else "",
             "is_asked_for": row.sync.target.as_schema().capabilities.lookup_by_key,
             "record": unpacked_record(row.record),
+            "source_name": entity_name(row.sync.source),
             "back": reverse("rejects:detail", args=[row.pk]),
         }
 

@@ -196,7 +196,7 @@ class RunPage(OfRun):
             acts.append(Act(_("Undo…"), href=reverse("runs:undo", args=[run.pk])))
         plan = run if plans.is_plan(run) else run.applies.plan if run.applies is not None else None
         if plan is not None and self.by.allows("records.view"):
-            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=True))
+            acts.append(Act(_("Open the plan"), href=reverse("runs:plan", args=[plan.pk]), primary=plan == run))
         if run.reconciles and run.sync_id and self.by.allows("records.view"):
             acts.append(Act(_("Drift"), href=reverse("syncs:drift", args=[run.sync_id])))
         if run.sync_id and self.by.allows("syncs.run"):
@@ -225,24 +225,24 @@ class RunPage(OfRun):
         rows: list[dict[str, Any]] = [
             {
                 "name": _("Started by"),
-                "value": f"{run.actor_name}, {run.get_trigger_display()}" if run.trigger != Trigger.SCHEDULE else _("Schedule"),
+                "value": texts.listed([run.actor_name, run.get_trigger_display()]) if run.trigger != Trigger.SCHEDULE else _("Schedule"),
             },
-            {"name": _("Mode"), "value": f"{mode}, {_('compared before writing')}" if compares_first(run) and not run.dry else mode},
+            {"name": _("Mode"), "value": texts.listed([mode, _("compared before writing")]) if compares_first(run) and not run.dry else mode},
             {"name": _("Mapping"), "value": mapping, "href": href("mappings:detail", version.mapping_id)},
         ]
         if run.dry:
             word = _("Reconcile") if run.reconciles else _("Dry run")
             rows.insert(1, {"name": word, "value": _("writes nothing, moves no cursor")})
-        if run.undoes is not None:
-            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in run.undoes["runs"][:1]]
-            more = len(run.undoes["runs"]) - 1
+        if (undoes := run.applies.plan.undoes if run.applies is not None and run.applies.plan is not None else run.undoes) is not None:
+            undone = [Link(_("run {number}").format(number=number(pk)), reverse("runs:detail", args=[pk])) for pk in undoes["runs"][:1]]
+            more = len(undoes["runs"]) - 1
             words = undone[0].text if not more else _("{run} and {n} more").format(run=undone[0].text, n=number(more))
             rows.insert(1, {"name": _("Undoes"), "value": words, "href": undone[0].href})
         if run.applies is not None and run.applies.decision is not None:
             rows.insert(1, {"name": _("Decision"), "value": run.applies.decision.sentence, "href": run.applies.decision.get_absolute_url()})
         elif run.applies is not None:
-            plan = _("of run {number}").format(number=number(run.applies.plan_id))
-            rows.insert(1, {"name": _("Plan"), "value": plan, "href": reverse("runs:plan", args=[run.applies.plan_id])})
+            words = _("of run {number}").format(number=number(run.applies.plan_id))
+            rows.insert(1, {"name": _("Plan"), "value": words, "href": reverse("runs:plan", args=[run.applies.plan_id])})
         if run.keys is not None:
             rows.append({"name": _("Records"), "value": ", ".join(run.keys[:10]) + (" …" if len(run.keys) > 10 else "")})
         if run.first_load:
@@ -315,7 +315,7 @@ def partition_row(run: Run, partition: Partition) -> dict[str, Any]:
         "note": note,
         "share": min(share, 100.0) if share is not None else None,
         "bar": "run" if state == "run" else "warn" if state == "warn" else "idle",
-        "of": run.expected_count,
+        "of": run.expected_count if run.applies_id is None else None,  # of a plan these are changes, and a delete reads nothing
         "missed": partition.rejected_count + partition.refused_count,
         "worker": partition.lease_holder,
     }

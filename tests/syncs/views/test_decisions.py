@@ -7,7 +7,7 @@ from django.urls import reverse
 
 from integration_hub.approvals.models import Decision
 from integration_hub.syncs import services
-from integration_hub.syncs.models import Link, Run
+from integration_hub.syncs.models import Link, OpenRow, Run
 from tests.syncs.conftest import finish
 from tests.syncs.views.conftest import press, shown
 
@@ -51,12 +51,53 @@ def test_it_is_told_on_the_overview_and_on_the_pages_of_sync_and_run(decision, e
 
     assert "Delete 40 records in CRM?" in shown(client, "admin:index")
     assert "Delete 40 records in CRM?" in shown(client, "syncs:detail", run.sync_id)
+    assert "Awaiting decision 1" in shown(client, "syncs:detail", run.sync_id), "told apart from those with rejects in the legend"
     page = shown(client, "runs:detail", run.pk)
     assert "40 changes wait for a decision; the rest went through." in page
     assert "The books balance" in page
     assert "Delete 40 records in CRM?" in shown(client, "decisions:list")
     export = client.get(reverse("decisions:export"))
     assert "Delete 40 records in CRM?" in b"".join(export.streaming_content).decode()
+
+
+def test_a_run_that_left_records_too_does_not_say_that_the_rest_went_through(decision, enter, few, run_now):
+    few.crm.refuses("users", because="No room")
+    few.oa.add("user")
+    run = run_now(Run.objects.latest("pk").sync)
+
+    page = shown(enter("operator"), "runs:detail", run.pk)
+
+    assert "40 changes wait for a decision, and 1 record did not arrive." in page
+    assert "clear by cause what did not arrive" in page
+
+
+def test_what_was_refused_is_told_beside_what_waits(decision, enter, few, run_now):
+    client = enter("operator")
+    press(client, "decisions:answer", decision.pk, answer="refuse", reason="They come back")
+    few.oa.fault("empty", path="user")
+
+    page = shown(client, "runs:detail", run_now(Run.objects.latest("pk").sync).pk)
+
+    assert "40 changes wait for a decision." in page
+    assert "40 changes were left out, for somebody has refused them." in page
+
+
+def test_a_run_that_only_waits_does_not_speak_of_the_rest(decision, enter, few, run_now):
+    few.oa.fault("empty", path="user")
+    run = run_now(Run.objects.latest("pk").sync)
+
+    assert "80 changes wait for a decision. Next:" in shown(enter("operator"), "runs:detail", run.pk)
+
+
+def test_withheld_records_are_decided_about_and_neither_mended_nor_replayed(decision, enter):
+    client = enter("operator")
+    row = OpenRow.objects.open().first()
+
+    page = shown(client, "rejects:list")
+    assert "Next: decide: accept and they are written, refuse and they stay as they are." in page
+    assert "when they are replayed" not in page
+    assert "when it was deleted" not in page
+    assert "Mend values" not in shown(client, "rejects:detail", row.pk)
 
 
 def test_an_approver_accepts_with_a_reason(decision, enter):
@@ -71,6 +112,26 @@ def test_an_approver_accepts_with_a_reason(decision, enter):
     assert "Agreed with sales" in page
     assert "Accepted" in page
     assert "was deleted in CRM." in shown(client, "runs:change", run.pk, run.change_sets.get().pk, 0)
+
+
+def test_the_limits_stay_those_that_held_the_changes_back(decision, enter):
+    client = enter("administrator")
+
+    press(client, "decisions:answer", decision.pk, answer="raise", reason="It shrinks")
+
+    assert Run.objects.latest("pk").sync.most_deletes_percent == 50
+    assert "Deletes without asking, % 20" in shown(client, "decisions:detail", decision.pk)
+
+
+def test_what_was_refused_before_is_found_behind_the_number_of_a_later_run(decision, enter, run_now):
+    client = enter("operator")
+    press(client, "decisions:answer", decision.pk, answer="refuse", reason="They come back")
+
+    run = run_now(Run.objects.latest("pk").sync)
+
+    behind = f"{reverse('runs:changes', args=[run.pk])}?result=withheld"
+    assert f'href="{behind}"' in client.get(run.get_absolute_url()).content.decode()
+    assert "full_name:" in shown(client, "runs:changes", run.pk, result="withheld")
 
 
 def test_a_viewer_looks_and_does_not_decide(decision, enter):

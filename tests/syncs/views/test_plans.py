@@ -116,8 +116,9 @@ def test_a_run_is_undone_from_its_page(enter, few, users_sync, run_now):
     assert "Undoes" in shown(client, "runs:detail", plan.pk)
     press(client, "runs:approve", plan.pk, reason="Wrong mapping")
     press(client, "runs:apply", plan.pk)
-    finish(Run.objects.get(applies__plan=plan))
+    applied = finish(Run.objects.get(applies__plan=plan))
 
+    assert f"Undoes run {run.pk}" in shown(client, "runs:detail", applied.pk)
     names = {user["id"]: user["full_name"] for user in few.records("crm", "users")}
     assert names == {user["id"]: user["full_name"] for user in before}
 
@@ -145,7 +146,20 @@ def test_links_that_would_only_end_are_counted_and_found(enter, full, few, run_n
     plan, client = run_now(full, dry=True), enter("approver")
 
     assert "Links to end 1" in shown(client, "runs:plan", plan.pk)
-    assert gone in shown(client, "runs:plan", plan.pk, operation="unlink")
+    page = shown(client, "runs:plan", plan.pk, operation="unlink")
+    assert gone in page
+    assert "only the link ends" in page
+
+
+def test_what_would_be_deleted_is_shown_as_it_is(enter, full, few, run_now):
+    gone = few.records("oa", "user")[7]
+    few.oa.delete("user", gone["userId"])
+    plan, client = run_now(full, dry=True), enter("approver")
+
+    page = shown(client, "runs:plan", plan.pk, operation="delete")
+    assert gone["name"] in page
+    assert "not sent" not in page
+    assert "not sent" not in shown(client, "runs:change", plan.pk, plan.change_sets.get(deletes=1).pk, 0)
 
 
 def test_of_deleted_records_that_are_created_again_it_is_told_what_is_lost(enter, full, few, run_now):

@@ -176,6 +176,19 @@ def test_the_api_mends_assigns_and_fills_value_maps(client, person, shop, left):
     assert post(f"{british.pk}/value-map", becomes="GB").status_code == 409
 
 
+def test_records_of_which_nobody_could_tell_are_linked_from_their_group_and_replayed_only_when_sure(enter, untold):
+    client = enter("operator")
+
+    page = client.get(reverse("rejects:list")).content.decode()
+
+    assert reverse("rejects:link", args=[untold.pk]) in page
+    assert reverse("rejects:mend", args=[untold.pk]) not in page
+    assert "see in the target: link by hand what is there, replay what is not, or dismiss it." in page
+    assert "when they are replayed" not in page
+    assert 'data-confirm="Replay 1 record?"' in page
+    assert 'data-confirm="Replay 1 record?"' in client.get(reverse("rejects:detail", args=[untold.pk])).content.decode()
+
+
 def test_the_api_links_a_record_of_which_nobody_could_tell(client, person, shop, untold):
     client.force_login(person("operator"))
 
