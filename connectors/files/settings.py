@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from connectors.base import FieldType, _, refused
 from connectors.forms import Form, Secret
-from connectors.rest.settings import Formats, FullAddress
+from connectors.rest.settings import Formats, FullAddress, time_pattern
 
 MODIFIED = "file_modified"  # the field that every entity has besides those of its file
 WILD = "*?["
@@ -83,6 +83,9 @@ def _known_zone(value: str) -> str:
     return value
 
 
+TimeText = Annotated[str, AfterValidator(lambda value: value if value == "iso" else time_pattern(value))]
+
+
 class Csv(Form, title="CSV or TSV"):
     type: Literal["csv"] = "csv"
     encoding: Annotated[str, AfterValidator(_known_encoding)] = Field(
@@ -97,9 +100,9 @@ class Csv(Form, title="CSV or TSV"):
     )
     decimal_mark: Literal[".", ","] = Field(".", title="Decimal mark", description="With a comma, points between thousands are passed over.")
     boolean: str = Field("true/false", title="Yes and no", description="The two words, such as Y/N.", pattern="^[^/]+/[^/]+$")
-    date: str = Field("iso", title="Date", description="iso or a pattern such as %d.%m.%Y.", min_length=1)
-    datetime: str = Field("iso", title="Date and time", description="iso or a pattern such as %d.%m.%Y %H:%M.", min_length=1)
-    time: str = Field("iso", title="Time", description="iso or a pattern such as %H:%M.", min_length=1)
+    date: TimeText = Field("iso", title="Date", description="iso or a pattern such as %d.%m.%Y.", min_length=1)
+    datetime: TimeText = Field("iso", title="Date and time", description="iso or a pattern such as %d.%m.%Y %H:%M.", min_length=1)
+    time: TimeText = Field("iso", title="Time", description="iso or a pattern such as %H:%M.", min_length=1)
     zone: Annotated[str, AfterValidator(_known_zone)] = Field("UTC", title="Time zone", description="Of times that name none, such as Asia/Shanghai.")
     formulas: Literal["neutralise", "as they are"] = Field(
         "neutralise",

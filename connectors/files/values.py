@@ -62,7 +62,8 @@ class Column:
                 yes, _slash, no = self.texts.boolean.lower().partition("/")
                 return texts.str.to_lowercase().replace_strict({yes: True, no: False}, default=None, return_dtype=pl.Boolean)
             case T.DATE:
-                return in_calendar(texts.str.to_date("%Y-%m-%d" if self.texts.date == "iso" else self.texts.date, strict=False))
+                pattern = "%Y-%m-%d" if self.texts.date == "iso" else self.texts.date
+                return in_calendar(_whole_years(texts, pattern).str.to_date(pattern, strict=False))
             case T.TIME:
                 return _first_that_fits(texts, ISO_TIMES if self.texts.time == "iso" else (self.texts.time,), _time)
             case T.DATETIME:
@@ -86,6 +87,7 @@ class Column:
         return texts.cast(pl.Decimal(38, self.field.scale), strict=False)
 
     def _moment(self, texts: pl.Series, pattern: str) -> pl.Series:
+        texts = _whole_years(texts, pattern)
         if "%#z" in pattern or "%z" in pattern:
             return in_calendar(texts.str.to_datetime(pattern, time_unit="us", strict=False)).dt.convert_time_zone("UTC")
         naive = in_calendar(texts.str.to_datetime(pattern, time_unit="us", strict=False))
@@ -167,6 +169,11 @@ def _first_that_fits(texts: pl.Series, patterns: tuple[str, ...], parse: object)
 
 def _time(texts: pl.Series, pattern: str) -> pl.Series:
     return texts.str.to_time(pattern, strict=False)
+
+
+def _whole_years(texts: pl.Series, pattern: str) -> pl.Series:
+    """Null where the pattern asks for a year of four digits and none is there: Polars would take 24.11.26 for a day of the year 26."""
+    return only(texts, texts.str.contains(r"\d{4}")) if "%Y" in pattern else texts
 
 
 def in_calendar(moments: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ from connectors.rest.client import Call, Client
 from connectors.rest.reading import forms_of
 from connectors.rest.records import encoded, nested
 from connectors.rest.settings import Bulk, EntitySettings, Write
-from connectors.rest.templates import JsonTemplate, Ready, TextTemplate
+from connectors.rest.templates import NO_SEGMENTS, JsonTemplate, Ready, TextTemplate
 from connectors.rest.values import Form
 
 ROWS_AT_ONCE = 500
@@ -105,7 +105,7 @@ class Endpoint:
 
     def _call(self, lookup: Callable[[str], Any], body: bytes | None) -> Call:
         query = {n: t.fill(lookup) for n, t in self.query.items()}
-        headers = {n: t.fill(lookup) for n, t in self.headers.items()}
+        headers = {n: self._one_line(n, t.fill(lookup)) if t.names else t.text for n, t in self.headers.items()}
         call = self.client.call(self.way.method, self.path.fill(lambda name: self._needed(name, lookup)), query=query, headers=headers, body=body)
         call.is_quick = True
         return call
@@ -115,7 +115,15 @@ class Endpoint:
         value = lookup(name)
         if value is None or value == "":
             raise Malformed(Text(_("has no {field}, which the address it is written to needs"), {"field": name}))
+        if value in NO_SEGMENTS:
+            raise Malformed(Text(_("has “{value}” as {field}, which no address can hold"), {"value": value, "field": name}))
         return value
+
+    def _one_line(self, header: str, text: str) -> str:
+        """What of a record goes into a header: a line break would end it, so nobody sends such."""
+        if "\n" in text or "\r" in text:
+            raise Malformed(Text(_("has a line break in what goes into the header {header}"), {"header": header}))
+        return text
 
     def single(self, row: Row) -> Call:
         lookup = self._lookup(row)

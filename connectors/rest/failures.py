@@ -60,6 +60,10 @@ def failed(error: Exception, *, system: str, place: str, host: str, connect_seco
         )
     if isinstance(error, aiohttp.InvalidURL):
         return NotSent(SettingsError(_("The address of {place} ({system}) is not valid."), **names))
+    if isinstance(error, ValueError):  # of the client, before it sent anything
+        return NotSent(
+            SettingsError(_("A header of {place} ({system}) has a line break in it. Correct credentials and headers in its settings."), **names)
+        )
     if isinstance(error, aiohttp.ClientPayloadError):
         return MaybeDone(BadAnswer(_("The answer of {system} to {place} was cut short."), **names))
     if isinstance(error, TimeoutError):

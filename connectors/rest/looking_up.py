@@ -14,7 +14,7 @@ from connectors.rest.client import Client, together
 from connectors.rest.reading import forms_of
 from connectors.rest.records import Decoder, Records
 from connectors.rest.settings import EntitySettings, Lookup
-from connectors.rest.templates import JsonTemplate, TextTemplate, as_text
+from connectors.rest.templates import NO_SEGMENTS, JsonTemplate, TextTemplate, as_text
 
 
 def looked_up(client: Client, declared: EntitySettings, entity: Entity, by: str, values: Sequence[str], fields: Sequence[str] | None) -> pl.DataFrame:
@@ -29,7 +29,9 @@ class _Looking:
         self._wanted = [f.name for f in entity.fields if fields is None or f.name in set(fields)]
         read = list(dict.fromkeys([*self._wanted, *self._by]))
         self._forms = forms_of(client, declared, entity, read)
-        self._decoder = Decoder(list(self._forms.values()), declared.list.columns, declared.list.columns_path)
+        self._decoder = Decoder(
+            list(self._forms.values()), declared.list.columns, declared.list.columns_path, none_is_empty=declared.list.none_is_empty
+        )
         self._path = TextTemplate(self._way.path, quoted=True)
         self._record_path = self._way.record_path if self._way.record_path is not None else declared.list.record_path
 
@@ -92,12 +94,14 @@ class _Looking:
         return known
 
     def _written(self, value: str) -> list[Any] | None:
-        """The parts of a canonical text as the system writes them; None for a text that is no value of this field, and so no record's."""
+        """The parts of a canonical text as the system writes them; None for a text that is no value of this field or cannot stand in the lookup's path,
+        and so no record's."""
         try:
             parts = key_parts(value, len(self._by))
-            return [self._forms[n].write(from_canonical(p, self._forms[n].field.type)) for n, p in zip(self._by, parts, strict=True)]
+            written = [self._forms[n].write(from_canonical(p, self._forms[n].field.type)) for n, p in zip(self._by, parts, strict=True)]
         except (ValueError, KeyError, ArithmeticError):
             return None
+        return None if self._path.names and any(part in NO_SEGMENTS for part in written) else written
 
 
 def check_found(records: Records, asked: Iterable[str], by: Sequence[str], answer: Answer) -> None:

@@ -48,8 +48,11 @@ def parameters(way: Pagination, step: Step | None, *, size: int | None = None) -
     return Parameters(body=sent) if in_body else Parameters(query=sent)
 
 
-def next_step(way: Pagination, step: Step | None, answer: Answer, *, count: int, last: Any = None) -> Step | None:
-    """The step after this answer with `count` records, whose last has `last` in the field that pages go by; None: it was the last page."""
+def next_step(way: Pagination, step: Step | None, answer: Answer, *, count: int, last: Any = None, asks_for_all: bool = False) -> Step | None:
+    """The step after this answer with `count` records, whose last has `last` in the field that pages go by; None: it was the last page.
+
+    Raises BadAnswer for a list that ends too early, where all records are asked for: a total may count those that were not asked for as well.
+    """
     match way:
         case ByPage():
             page = step["page"] if step else way.first
@@ -58,10 +61,10 @@ def next_step(way: Pagination, step: Step | None, answer: Answer, *, count: int,
                 return {"page": page + 1} if page - way.first + 1 < pages else None
             seen = (step.get("seen", 0) if step else 0) + count  # counted, since a system may grant fewer than were asked for
             counted = {"seen": seen} if way.total_path else {}
-            return {"page": page + 1, **counted} if _more(way, answer, count, seen) else None
+            return {"page": page + 1, **counted} if _more(way, answer, count, seen, asks_for_all) else None
         case ByOffset():
             offset = (step["offset"] if step else 0) + count
-            return {"offset": offset} if _more(way, answer, count, offset) else None
+            return {"offset": offset} if _more(way, answer, count, offset, asks_for_all) else None
         case ByCursor():
             cursor = answer.value(way.path)
             if cursor in (ABSENT, None, "", False) or _says_no_more(way.more_path, answer):
@@ -78,12 +81,22 @@ def next_step(way: Pagination, step: Step | None, answer: Answer, *, count: int,
     return None
 
 
-def _more(way: ByPage | ByOffset, answer: Answer, count: int, seen: int) -> bool:
+def _more(way: ByPage | ByOffset, answer: Answer, count: int, seen: int, asks_for_all: bool) -> bool:
     if way.more_path:
         return not _says_no_more(way.more_path, answer)
     total = _number(answer, way.total_path)
     if total is not None and count:
         return seen < total
+    if total is not None and seen < total and asks_for_all:
+        raise BadAnswer(
+            _(
+                "{system} answered {place} that there are {total} records, but its pages end after {seen}. If it counts others too, clear the total path."
+            ),
+            system=answer.system,
+            place=answer.place,
+            total=total,
+            seen=seen,
+        )
     return count > 0 and not (way.short_page_ends and count < way.size)
 
 

@@ -55,9 +55,12 @@ class Reading(Pages):
             extra += [self._list.deleted_field, *entity.key]
         self._read = list(dict.fromkeys([*self._wanted, *(n for n in extra if entity.field(n))]))
         self._forms = forms_of(client, declared, entity, self._read)
-        self._decoder = Decoder([self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path)
+        self._decoder = Decoder(
+            [self._forms[n] for n in self._forms], self._list.columns, self._list.columns_path, none_is_empty=self._list.none_is_empty
+        )
         self._path = self._list.keys_path if keys_only and self._list.keys_path else self._list.path
         self._base = self._base_parameters(since, until)
+        self._asks_for_all = since is None and (until is None or not (self._list.changed_since and self._list.changed_since.until_parameter))
 
     @classmethod
     async def first_answer(cls, client: Client, declared: EntitySettings) -> Answer:
@@ -70,7 +73,8 @@ class Reading(Pages):
     async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         records = self._decoder.decode(answer, self._list.record_path)
         page = Page(records.frame, None, records.misfits, records.absent)
-        following = next_step(self._list.pagination, step, answer, count=page.frame.height, last=self._last(page.frame))
+        way, count = self._list.pagination, page.frame.height
+        following = next_step(way, step, answer, count=count, last=self._last(page.frame), asks_for_all=self._asks_for_all)
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
         return (self._without_deleted(page) if self._list.deleted_field else page), following

@@ -32,10 +32,10 @@ class Records:
 
 
 class Decoder:
-    """Reads records with these fields. `columns` names the places of records that are lists of values."""
+    """Reads records with these fields. `columns` names the places of records that are lists of values; `none_is_empty`: null may stand for no records."""
 
-    def __init__(self, forms: Sequence[Form], columns: Sequence[str] = (), columns_path: str = "") -> None:
-        self.forms = list(forms)
+    def __init__(self, forms: Sequence[Form], columns: Sequence[str] = (), columns_path: str = "", *, none_is_empty: bool = False) -> None:
+        self.forms, self.none_is_empty = list(forms), none_is_empty
         self.columns, self.columns_path = list(columns), columns_path
         self._strict: msgspec.json.Decoder[Any] | None = None
         self._lenient: msgspec.json.Decoder[Any] | None = None
@@ -55,14 +55,11 @@ class Decoder:
             columns = self._typed(raw)
             if columns is not None:
                 return self._frame(columns, [], trusted=len(answer.body) <= self._smallest)
-        return self.of(_rows(answer, path, single=single), answer)
+        return self.of(_rows(answer, path, single=single, none_is_empty=self.none_is_empty), answer)
 
     def of(self, rows: list[Any], answer: Answer) -> Records:
         """Records of this answer that are decoded already."""
         return self._frame(*self._patient(rows, answer))
-
-    def count(self, answer: Answer, path: Path) -> int:
-        return len(_rows(answer, path))
 
     def _typed(self, raw: bytes | msgspec.Raw) -> list[Sequence[Any]] | None:
         for decoder in (self._lenient,) if self._some_absent else (self._strict, self._lenient):
@@ -122,13 +119,13 @@ class Decoder:
         return Records(pl.DataFrame(series), misfits, pl.DataFrame(absent) if absent else None)
 
 
-def _rows(answer: Answer, path: Path, *, single: bool = False) -> list[Any]:
+def _rows(answer: Answer, path: Path, *, single: bool = False, none_is_empty: bool = False) -> list[Any]:
     tree = answer.value(path)
     if isinstance(tree, list):
         return tree
     if single and isinstance(tree, dict):
         return [tree]
-    if single and tree is None:
+    if (tree is None and (single or none_is_empty)) or (tree is ABSENT and none_is_empty):
         return []
     values = {"system": answer.system, "place": answer.place, "path": path or "the top"}
     found = ", ".join(_lists(answer.value(""))) or "nowhere"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from connectors.base import FieldType, _, refused
 from connectors.forms import Form, Secret
@@ -32,7 +32,28 @@ def base_address(value: str) -> str:
     return value.rstrip("/")
 
 
+NAMED_FORMATS = ("", "iso", "epoch_seconds", "epoch_milliseconds", "json_date")
+
+
+def time_pattern(value: str) -> str:
+    """Without a % it would be written as it is, into each record."""
+    if "%" not in value:
+        raise refused(_("“{format}” is no pattern of a date or time. Write it with % signs, such as %d.%m.%Y or %H:%M."), format=value)
+    return value
+
+
+def time_format(value: str) -> str:
+    return value if value in NAMED_FORMATS else time_pattern(value)
+
+
+def two_words(value: str) -> str:
+    if "/" not in value:
+        raise refused(_("“{format}” does not say how yes and no are written. Write two words with a / between them, such as Y/N."), format=value)
+    return value
+
+
 FullAddress = Annotated[str, AfterValidator(full_address)]
+TimeFormat = Annotated[str, AfterValidator(time_format)]
 BaseAddress = Annotated[str, AfterValidator(base_address)]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 WriteOperation = Literal["create", "update", "delete"]
@@ -180,16 +201,18 @@ class Answers(Form):
 class Formats(Form):
     """How this system writes values, where a field does not say otherwise."""
 
-    datetime: str = Field(
+    datetime: TimeFormat = Field(
         "iso", title="Date and time", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %Y/%m/%d."
     )
-    date: str = Field(
+    date: TimeFormat = Field(
         "iso", title="Date", description="iso, epoch_seconds, epoch_milliseconds, json_date (/Date(…)/), or a pattern such as %d.%m.%Y."
     )
-    time: str = Field("iso", title="Time", description="iso or a pattern such as %H:%M.")
+    time: TimeFormat = Field("iso", title="Time", description="iso or a pattern such as %H:%M.")
     zone: str = Field("UTC", title="Time zone", description="Of times that name none, such as Asia/Shanghai.")
     decimal: Literal["number", "text"] = Field("number", title="Decimals", description="Sent as a JSON number or as text.")
-    boolean: str = Field("true/false", title="Yes and no", description="true/false (JSON), 1/0 (numbers), or two words such as Y/N.")
+    boolean: Annotated[str, AfterValidator(two_words)] = Field(
+        "true/false", title="Yes and no", description="true/false (JSON), 1/0 (numbers), or two words such as Y/N."
+    )
 
 
 # --- requests ----------------------------------------------------------------------------------------------------------
@@ -280,7 +303,9 @@ class ChangedSince(Form):
     until_parameter: str = Field("", title="Until parameter", description="Takes the upper bound. Empty: the system knows none.")
     until_template: str = Field("{value}", title="Until template", description="What is sent for the upper bound.")
     send_in: Literal["query", "body"] = Field("query", title="Send in", description="Where they travel.")
-    format: str = Field("", title="Format", description="iso, epoch_seconds, epoch_milliseconds or a pattern. Empty: as the cursor field is written.")
+    format: TimeFormat = Field(
+        "", title="Format", description="iso, epoch_seconds, epoch_milliseconds or a pattern. Empty: as the cursor field is written."
+    )
     zone: str = Field("", title="Time zone", description="Of the moment as it is sent. Empty: the field's.")
     includes_equal: bool = Field(
         True, title="Includes the moment itself", description="No: one unit earlier is asked for, so that nothing is missed."
@@ -300,6 +325,9 @@ class Listing(Request):
     """How records are listed."""
 
     record_path: str = Field("", title="Record path", description="Where the list of records is in the answer. Empty: the answer is the list.")
+    none_is_empty: bool = Field(
+        False, title="None is an empty list", description="Null, or nothing, at the record path means that there are no records. Else it is an error."
+    )
     columns: tuple[str, ...] = Field((), title="Columns", description="For records that are lists of values: the field of each place.")
     columns_path: str = Field("", title="Columns path", description="Where the answer itself names its columns.")
     pagination: Pagination = Field(NoPages(), title="Pages", description="How one page leads to the next.")
@@ -397,6 +425,14 @@ class FieldSettings(Form):
     zone: str = Field("", title="Time zone", description="Of times that name none. Empty: the system's.")
     null_values: tuple[str, ...] = Field((), title="Texts for nothing", description="Texts that mean there is no value, such as 00000000.")
     write_as: str = Field("", title="Write as", description="Its path in a record that is written, where it differs.")
+
+    @field_validator("format")
+    @classmethod
+    def _fits_the_type(cls, value: str, known: ValidationInfo) -> str:
+        type_ = known.data.get("type")
+        if type_ in (FieldType.DATE, FieldType.DATETIME, FieldType.TIME):
+            return time_format(value)
+        return two_words(value) if value and type_ is FieldType.BOOLEAN else value
 
 
 class EntitySettings(Form):

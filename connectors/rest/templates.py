@@ -13,6 +13,9 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_#][\w.\-#]*)\}")
 Lookup = Callable[[str], Any]  # placeholder → its value; raises KeyError
 
 
+NO_SEGMENTS = ("", ".", "..")  # as part of a path they lead to another address (RFC 3986, section 5.2.4), however they are quoted
+
+
 class TextTemplate:
     """A text with {placeholders}, each filled by the text of its value, quoted where it goes into a path."""
 

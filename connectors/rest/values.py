@@ -133,7 +133,10 @@ class Form:
                 return pl.Series(column, dtype=self.dtype, strict=True)
             case T.JSON if trusted or set(map(type, column)) <= {msgspec.Raw, type(None)}:
                 return pl.Series([None if v is None else canonical_json(v) for v in column], dtype=self.dtype)
-            case T.DATETIME | T.DATE | T.TIME:
+            case T.DATETIME | T.DATE:
+                moments = self._moments(column, self.dtype)  # Polars takes 24.11.26 for a day of the year 26: such are looked at one by one
+                return None if moments is not None and (moments.dt.year() < 1000).any() else moments
+            case T.TIME:
                 return self._moments(column, self.dtype)
         return None
 

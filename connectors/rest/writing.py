@@ -112,15 +112,18 @@ class BulkAnswer:
         assert isinstance(endpoint.way, Bulk)  # noqa: S101
         self._writing, self._endpoint, self._rows, self._answer = writing, endpoint, rows, answer
         self._way: BulkResults | None = endpoint.way.results
+        self._rest_is_written = False
 
     def settle(self) -> None:
         writing, way = self._writing, self._way
         try:
             results = self._answer.value(way.path) if way is not None and self._answer.body else ABSENT
-            if not isinstance(results, list):
-                self._settle_whole()
+            succeeded = writing.client.succeeded(self._answer)
+            if not isinstance(results, list) or not (results or succeeded):
+                self._settle_whole(results)
                 return
             assert way is not None  # noqa: S101
+            self._rest_is_written = way.only_failures and succeeded
             matched = self._matched(way, results)
         except BadAnswer as error:
             writing.unknown(self._rows, error.text)
@@ -128,12 +131,12 @@ class BulkAnswer:
         for row in self._rows:
             self._settle_one(way, row, matched.get(row.row, ABSENT))
 
-    def _settle_whole(self) -> None:
-        """There are no results record by record: all or nothing."""
+    def _settle_whole(self, results: Any) -> None:
+        """There is no list of results record by record: all or nothing."""
         writing = self._writing
         if not writing.client.succeeded(self._answer):
             writing.failed(self._rows, self._answer)
-        elif self._way is None or self._way.only_failures:
+        elif self._way is None or (self._way.only_failures and results in (ABSENT, None)):
             writing.outcomes.extend(Outcome(row.row, Result.WRITTEN) for row in self._rows)
         else:
             names = {"system": writing.client.host.system, "path": self._way.path}
@@ -159,6 +162,8 @@ class BulkAnswer:
             mark = at(result, way.match_path) if way.match_path else result
             if mark is not ABSENT and (hit := by.get(as_text(mark))) is not None:
                 found[hit.row] = result
+            else:  # a failure, of a record that cannot be told
+                self._rest_is_written = False
         return found
 
     def _own_key(self, row: Row) -> str:
@@ -168,7 +173,7 @@ class BulkAnswer:
     def _settle_one(self, way: BulkResults, row: Row, result: Any) -> None:
         writing = self._writing
         if result is ABSENT:
-            if way.only_failures:
+            if self._rest_is_written:
                 writing.outcomes.append(Outcome(row.row, Result.WRITTEN))
             else:
                 writing.unknown([row], Text(_("{system} did not say what became of this record"), {"system": writing.client.host.system}))

@@ -9,6 +9,7 @@ from django.core.exceptions import FieldDoesNotExist
 from django.utils.translation import gettext as _
 
 from integration_hub.audit.models import Entry
+from integration_hub.core import texts
 from integration_hub.core.registry import event_texts
 
 
@@ -48,6 +49,8 @@ def _named(field: Any) -> str:
 
 
 def _value(field: Any, value: Any) -> str:
+    if isinstance(value, list):  # of sentences
+        return texts.listed(texts.render(each) for each in value)
     if value in ("", None):
         return "—"
     if isinstance(value, bool):

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from connectors import base
 from integration_hub.mappings.definition import FieldMapping
-from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
+from integration_hub.syncs.states import DeletePolicy, LeftFilter
 
 VERSION = 1
 EntityName = Annotated[str, Field(min_length=3, pattern="./.", description="System and entity, such as CRM/contacts.")]
@@ -74,7 +74,7 @@ class SyncPart(Strict):
     mapping: str = Field(min_length=1, description="Name of the mapping.")
     group: str = Field(default="", max_length=200, description="Name of the group that it is run and paused with.")
     after: tuple[str, ...] = Field(default=(), description="Names of the syncs that it runs after, when both are due.")
-    mode: Literal[Mode.FULL, Mode.INCREMENTAL] = Mode.INCREMENTAL
+    mode: Literal["full", "incremental"] = "incremental"
     filter: str = Field(default="", description="An expression over the source's fields; only what it is true for is taken.")
     interval_seconds: int | None = Field(default=None, ge=5)
     crontab: str = ""

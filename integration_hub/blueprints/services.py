@@ -23,7 +23,7 @@ from integration_hub.blueprints.parts import PARTS, Context, Part
 from integration_hub.blueprints.parts.base import AtPath, Several
 from integration_hub.blueprints.reading import Mistake, Path, Source, Wrong, read
 from integration_hub.core import texts
-from integration_hub.core.findings import sentence
+from integration_hub.core.findings import findings, sentence
 
 Json = dict[str, Any]
 Name = tuple[str, str]  # (section, name)
@@ -144,9 +144,11 @@ def _said(name: str, text: str | bytes) -> Iterator[Said]:
     try:
         document = Document.model_validate(source.value)
     except Invalid as invalid:
-        errors = invalid.errors(include_url=False, include_input=False)
         raise Wrong(
-            [Mistake(source.place(tuple(error["loc"])), texts.render(sentence(error, skip=min(2, len(error["loc"]) - 1)))) for error in errors]
+            [
+                Mistake(source.place(tuple(error["loc"])), texts.render(sentence(error, skip=min(2, len(error["loc"]) - 1))))
+                for error in findings(invalid)
+            ]
         ) from None
     for part in PARTS:
         for key, spec in getattr(document, part.section).items():

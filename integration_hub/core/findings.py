@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+from pydantic import ValidationError
 
 from connectors.base import REFUSED, Text, _
 
@@ -34,6 +37,15 @@ _SENTENCES = {
     "model_attributes_type": _("{name} must be an object."),
 }
 
+_WORDS = re.compile(r"'([^']*)'")
+
+
+def findings(error: ValidationError) -> list[Any]:
+    """What is wrong, each with its place: of a list with a bad entry only the entry, though pydantic calls the list too short as well."""
+    found = error.errors(include_input=False, include_url=False)
+    places = [detail["loc"] for detail in found]
+    return [d for d in found if d["type"] != "too_short" or not any(len(p) > len(d["loc"]) and p[: len(d["loc"])] == d["loc"] for p in places)]
+
 
 def sentence(detail: Any, *, skip: int) -> Text:
     """One of pydantic's findings; `skip` leaves out what the place already says."""
@@ -44,4 +56,8 @@ def sentence(detail: Any, *, skip: int) -> Text:
     template = _SENTENCES.get(detail["type"])
     if template is None:
         return Text(_("{name}: {problem}"), {"name": name, "problem": detail["msg"].removeprefix("Value error, ")})
-    return Text(template, {"name": name, **{key: value for key, value in context.items() if isinstance(value, str | int | float)}})
+    values = {key: value for key, value in context.items() if isinstance(value, str | int | float)}
+    if "expected" in values:  # pydantic's "'full' or 'incremental'", which no other language says so
+        said = str(values["expected"])
+        values["expected"] = ", ".join(_WORDS.findall(said)) or said
+    return Text(template, {"name": name, **values})

@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from integration_hub.core import texts
 from integration_hub.core.pages import Actor, HubPage, StrOrPromise
 from integration_hub.core.palette import MOST, Hit
 from integration_hub.core.parts import Link
@@ -166,7 +167,7 @@ def expressions(by: Any) -> dict[str, Any]:
         ("a.b, a[0]", _("A place inside a JSON field; lists are counted from 0."), "lines[0].sku"),
     ]
     functions = [{"signature": f.signature, "description": f.description, "example": f.example} for f in FUNCTIONS.values()]
-    operators = [{"name": o.name, "label": o.label, "types": ", ".join(sorted(map(str, o.types)))} for o in OPERATORS.values()]
+    operators = [{"name": o.name, "label": o.label, "types": texts.listed(map(texts.type_word, sorted(o.types)))} for o in OPERATORS.values()]
     return {"signs": signs, "functions": functions, "operators": operators}
 
 

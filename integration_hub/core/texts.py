@@ -21,16 +21,16 @@ def stored(text: Text) -> dict[str, Any]:
 
 
 def render(text: Text | Mapping[str, Any] | None) -> str:
-    """The sentence in the reader's language; "" for none. Values that are texts themselves are translated too."""
+    """The sentence in the reader's language; "" for none. Values that are texts or types of fields are translated too."""
     if not text:
         return ""
     template, values = (text.template, text.values) if isinstance(text, Text) else (text["template"], text["values"])
     if not template:
         return ""
-    return gettext(template).format_map({name: render(value) if isinstance(value, Mapping | Text) else value for name, value in values.items()})
+    return gettext(template).format_map({name: _shown(value) for name, value in values.items()})
 
 
-def type_word(type_: FieldType) -> str:
+def type_word(type_: str) -> str:
     """What a field's type is called."""
     return gettext(type_)
 
@@ -40,7 +40,11 @@ def listed(names: Iterable[str]) -> str:
     return pgettext("between the names of a list", ", ").join(names)
 
 
+def _shown(value: Any) -> Any:
+    return type_word(value) if isinstance(value, FieldType) else render(value) if isinstance(value, Mapping | Text) else value
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, Text):
-        return stored(value)
+    if isinstance(value, Text | FieldType):
+        return stored(value if isinstance(value, Text) else Text(value))
     return value if isinstance(value, str | int | float | bool | dict | None) else str(value)

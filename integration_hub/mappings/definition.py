@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from connectors.base import Text, _, refused
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
-from integration_hub.core.findings import sentence
+from integration_hub.core.findings import findings, sentence
 
 from .transforms import TRANSFORMS
 from .transforms.base import Parameters, Transform
@@ -81,7 +81,7 @@ class Step(BaseModel):
         except ExpressionError as error:
             raise refused(error.text.template, **error.text.values) from None
         except ValidationError as error:
-            text = sentence(error.errors(include_url=False)[0], skip=0)
+            text = sentence(findings(error)[0], skip=0)
             raise refused(text.template, **text.values) from None
         return self
 
@@ -161,9 +161,7 @@ def read_definition(stored: Any) -> Definition:
     try:
         return Definition.model_validate(stored)
     except ValidationError as error:
-        found = error.errors(include_url=False)
-        told = [detail for detail in found if len(detail["loc"]) > 1] or found  # a list with a bad entry is also called too short
-        raise DefinitionError([_problem(detail, stored) for detail in told]) from None
+        raise DefinitionError([_problem(detail, stored) for detail in findings(error)]) from None
 
 
 def _problem(detail: Any, stored: Any) -> Problem:

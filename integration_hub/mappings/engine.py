@@ -19,7 +19,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import Entity, Field, FieldType, Page, Text, _, frame_type
-from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion, convert, json_string
+from integration_hub.core.expressions.conversions import NOT_A_TYPE, conversion, convert, ends_of_calendar, json_string
 from integration_hub.core.expressions.errors import ExpressionError, did_you_mean
 from integration_hub.core.expressions.paths import find_path
 from integration_hub.core.expressions.patterns import check_pattern
@@ -295,9 +295,9 @@ class _Compiler:
         if T.TEXT not in takes or before is T.BINARY:
             raise ExpressionError(
                 _("“{transform}” works on {takes}, but is given {type}. Put a step before it that makes one of the other."),
-                transform=label,
-                takes=", ".join(sorted(takes)),
-                type=str(before),
+                transform=Text(label),
+                takes=Text(", ".join(f"{{{name}}}" for name in sorted(takes)), {name: name for name in takes}),
+                type=before,
             )
         return _conversion_op(step, name, before, T.TEXT, 9)
 
@@ -305,9 +305,9 @@ class _Compiler:
         if conversion(before, target.type) is None:
             raise ExpressionError(
                 _("The value is {type}, but {field} takes {wanted}. Add a step that makes one of the other."),
-                type=str(before),
+                type=before,
                 field=target.name,
-                wanted=str(target.type),
+                wanted=target.type,
             )
         if before is not target.type or before in (T.NUMBER, T.DECIMAL):
             yield _conversion_op(step, "convert", before, target.type, target.scale)
@@ -321,6 +321,15 @@ class _Compiler:
                 Text(_("“{value}” contains a NUL character, which no text may hold. Add the step “Remove control characters”.")),
                 lambda value: value.str.count_matches("\0", literal=True).sum() > 0,
             )
+        if target.type in (T.DATE, T.DATETIME):
+            first, last = ends_of_calendar(target.type)
+            yield Check(
+                step,
+                "calendar",
+                lambda value: ~value.is_between(first, last),
+                Text(_("“{value}” lies outside the years 1 to 9999.")),
+                lambda value: (value.min() < first) | (value.max() > last),
+            )
         lengths = [length for length in (mapping.max_length, target.max_length) if length is not None]
         if lengths and target.type in (T.TEXT, T.JSON):
             limit = min(lengths)
@@ -332,10 +341,10 @@ class _Compiler:
                 lambda value: value.str.len_bytes().max() > limit,
             )
         elif mapping.max_length is not None:
-            raise ExpressionError(_("Only text has a greatest length; {field} is {type}."), field=target.name, type=str(target.type))
+            raise ExpressionError(_("Only text has a greatest length; {field} is {type}."), field=target.name, type=target.type)
         if mapping.pattern is not None:
             if target.type is not T.TEXT:
-                raise ExpressionError(_("Only text can be held against a pattern; {field} is {type}."), field=target.name, type=str(target.type))
+                raise ExpressionError(_("Only text can be held against a pattern; {field} is {type}."), field=target.name, type=target.type)
             check_pattern(mapping.pattern)
             anchored = f"^(?:{mapping.pattern})$"
             yield Check(
@@ -357,7 +366,7 @@ def _allowed_check(step: int, allowed: list[Any], target: Field) -> Check:
     values = pl.DataFrame({"v": texts}).select(convert(pl.col("v"), T.TEXT, target.type, target.scale)).to_series()
     if values.null_count():
         wrong = texts[values.is_null().arg_max() or 0]
-        raise ExpressionError(_("The allowed value “{value}” is not {type}, as {field} is."), value=wrong, type=str(target.type), field=target.name)
+        raise ExpressionError(_("The allowed value “{value}” is not {type}, as {field} is."), value=wrong, type=target.type, field=target.name)
     several = ", ".join(texts[:20]) + (", …" if len(texts) > 20 else "")
     return Check(
         step,
@@ -370,7 +379,7 @@ def _allowed_check(step: int, allowed: list[Any], target: Field) -> Check:
 def _conversion_op(step: int, name: str, before: FieldType, after: FieldType, scale: int) -> Op:
     way = conversion(before, after)
     if way is None:
-        raise ExpressionError(_("{type} cannot be made {wanted}."), type=str(before), wanted=str(after))
+        raise ExpressionError(_("{type} cannot be made {wanted}."), type=before, wanted=after)
     return Op(
         step,
         name,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from connectors.base import Entity, Text
+from connectors.base import Entity, FieldType, Text
 
 from .definition import DefinitionError
 from .engine import compile_mapping
@@ -70,7 +70,8 @@ def preview(
 
 def _plain(thing: Any) -> Any:
     if isinstance(thing, Text):
-        return {"template": thing.template, "values": dict(thing.values)}
+        values = {name: Text(value) if isinstance(value, FieldType) else value for name, value in thing.values.items()}
+        return {"template": thing.template, "values": {name: _plain(value) for name, value in values.items()}}
     if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
         return {f.name: _plain(getattr(thing, f.name)) for f in dataclasses.fields(thing)}
     if isinstance(thing, tuple | list):

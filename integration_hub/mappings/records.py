@@ -41,7 +41,10 @@ def _column(records: Sequence[Mapping[str, Any]], field: Field, misfits: list[Mi
     given = pl.Series(field.name, texts, pl.String)
     if field.type in (T.TEXT, T.JSON):
         return given
-    typed = given.to_frame().select(convert(pl.col(field.name), T.TEXT, field.type, field.scale)).to_series()
+    if field.type is T.BINARY:  # as plain_records writes it
+        typed = given.str.decode("base64", strict=False)
+    else:
+        typed = given.to_frame().select(convert(pl.col(field.name), T.TEXT, field.type, field.scale).alias(field.name)).to_series()
     if typed.null_count() > given.null_count():
         lost = (given.is_not_null() & typed.is_null()).arg_true()
         misfits += [_misfit(row, field, texts[row] or "") for row in lost]
@@ -66,7 +69,7 @@ def plain_records(frame: pl.DataFrame, fields: Sequence[Field]) -> list[dict[str
     import polars as pl
 
     shown = frame.select(
-        pl.col(f.name) if f.type in (T.INTEGER, T.NUMBER, T.BOOLEAN, T.TEXT, T.JSON) else convert(pl.col(f.name), f.type, T.TEXT)
+        pl.col(f.name) if f.type in (T.INTEGER, T.NUMBER, T.BOOLEAN, T.TEXT, T.JSON) else convert(pl.col(f.name), f.type, T.TEXT).alias(f.name)
         for f in fields
         if f.name in frame.columns
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from integration_hub.core import texts
 from integration_hub.core.parts import Link
 from integration_hub.mappings.differences import step_words
 from integration_hub.mappings.forms_schema import transform_form
@@ -26,8 +27,8 @@ def _told(transform: Transform) -> dict[str, Any]:
     every = len(form["takes"]) > 6
     return {
         "form": form,
-        "takes": _("any value") if every else ", ".join(form["takes"]),
-        "gives": form["gives"] or _("the same type"),
+        "takes": _("any value") if every else texts.listed(map(texts.type_word, form["takes"])),
+        "gives": texts.type_word(form["gives"]) if form["gives"] else _("the same type"),
         "reason": transform.reason,
         "inputs": [{**given, "says": _said(given), "unset": _unset(given)} for given in form["inputs"]],
         "examples": [

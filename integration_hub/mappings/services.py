@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
+from integration_hub.core import texts
 from integration_hub.core.expressions.evaluator import evaluate
 from integration_hub.core.registry import uses_of
 from integration_hub.mappings import references
@@ -82,7 +83,7 @@ def preview_mapping(
     by.require("mappings.view", mapping)
     given = mapping.draft if definition is None else definition
     if problems := references.problems(mapping, given):
-        told = [{"field": p.field, "step": p.step, "text": {"template": p.text.template, "values": dict(p.text.values)}} for p in problems]
+        told = [{"field": p.field, "step": p.step, "text": texts.stored(p.text)} for p in problems]
         return {"problems": told, "records": [], "trace": [], "asked": []}
     schemas = [entity.as_schema().model_dump(mode="json") for entity in (mapping.source, mapping.target)]
     result: dict[str, Any] = evaluate("integration_hub.mappings.preview:preview", given, *schemas, records, traced)

@@ -18,7 +18,7 @@ from connectors.registry import UnknownConnector, connector_class, kinds
 from connectors.versions import Versions
 from integration_hub.core import texts
 from integration_hub.core.crypto import CannotDecrypt
-from integration_hub.core.findings import sentence
+from integration_hub.core.findings import findings, sentence
 from integration_hub.systems.host import GuardedHost, SystemHost, forever
 from integration_hub.systems.models import System
 from integration_hub.systems.shape import hosts_in, is_secret, is_tag, place_of, secrets_in
@@ -89,7 +89,7 @@ def settings_of(system: System) -> BaseModel:
     try:
         return kind_of(system).Settings.model_validate(join_secrets(system.settings, revealed(system)))
     except SettingsInvalid as error:
-        first = error.errors(include_input=False, include_url=False)[0]
+        first = findings(error)[0]
         place = ".".join(place_of(kind_of(system).Settings, first["loc"], system.settings))
         raise SettingsError(
             _("The settings of {system} are not valid at {place}: {problem}. Correct them under Systems, {system}."),
@@ -121,7 +121,7 @@ def validate_settings(kind: type[Connector], settings: Mapping[str, Any], secret
         model = kind.Settings.model_validate(given)
     except SettingsInvalid as error:
         problems: dict[str, list[str]] = {}
-        for one in error.errors(include_input=False, include_url=False):
+        for one in findings(error):
             problems.setdefault(".".join(("settings", *place_of(kind.Settings, one["loc"], given))), []).append(texts.render(_said(one)))
         raise ValidationError(problems) from None
     sealed: Json = {}

@@ -336,7 +336,7 @@ def accept_schema(entity: Entity, *, by: Actor) -> Entity:
         entity = Entity.objects.select_for_update().get(pk=entity.pk)
         if entity.found_schema is None:
             return entity
-        changes = {change.field or entity.name: ["", str(change.text)] for change in changes_found(entity)}
+        changes = _told(changes_found(entity))
         entity.schema, entity.found_schema = entity.found_schema, None
         entity.label = entity.as_schema().label
         entity.save()
@@ -358,8 +358,11 @@ def take_schemas(system: System, schemas: Iterable[Schema], *, by: Actor) -> Non
             elif (before := entity.as_schema()) != schema:
                 entity.schema, entity.label, entity.found_schema = dumped, schema.label, None
                 entity.save(update_fields=["schema", "label", "found_schema"])
-                changes = {change.field or entity.name: ["", str(change.text)] for change in schema_changes(before, schema)}
-                audit.record("entity.schema_accepted", entity, by=by, changes=changes)
+                audit.record("entity.schema_accepted", entity, by=by, changes=_told(schema_changes(before, schema)))
+
+
+def _told(changes: Iterable[SchemaChange]) -> Json:
+    return {"schema": ["", [texts.stored(change.text) for change in changes]]}
 
 
 def select_entities(system: System, names: Iterable[str], *, by: Actor) -> list[Entity]:

@@ -99,7 +99,7 @@ def test_all_or_nothing_and_every_mistake_with_its_line(manage, secrets):
 
     code, _out, err = manage("config", "apply", wrong)
     assert code == 2
-    assert re.search(r":38: mode must be one of", err), err
+    assert ":38: mode must be one of full, incremental." in err
 
     code, _out, err = manage("config", "apply", wrong.replace("sideways", "incremental"))
     assert code == 2
@@ -141,6 +141,15 @@ def test_unknown_keys_plain_credentials_other_versions_and_what_does_not_exist_a
     assert said in err
     assert "secret" not in err.replace("A secret does", "")
     assert not System.objects.exists()
+
+
+def test_a_list_with_a_bad_entry_is_not_called_empty_as_well(manage):
+    bad = "version: 1\nmappings:\n  M:\n    source: A/b\n    target: A/c\n    fields:\n      - {target: x, source: y, colour: red}\n"
+
+    code, _out, err = manage("config", "apply", bad)
+
+    assert code == 2
+    assert re.findall(r"yaml:(\d+): (.*)", err) == [("7", "fields.1.colour is not known here.")]
 
 
 def test_syncs_that_run_after_each_other_in_a_circle_are_refused_with_their_line(applied, manage):

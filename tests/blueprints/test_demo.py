@@ -6,6 +6,8 @@ from integration_hub.audit.models import Entry
 from integration_hub.blueprints.demo import SECRETS
 from integration_hub.blueprints.models import Placed
 from integration_hub.mappings.models import Mapping
+from integration_hub.mappings.samples import samples_of
+from integration_hub.mappings.services import preview_mapping
 from integration_hub.syncs.models import Link, OpenRow, Run, Sync
 from integration_hub.systems import services as systems
 from integration_hub.systems.models import Entity, System
@@ -39,6 +41,18 @@ def test_the_demos_syncs_bring_over_what_they_should(demo, sandbox, run_now):
     assert {(run.mode, run.balanced) for run in runs} == {("incremental", True)}
     assert sum(run.sums()["created"] + run.sums()["updated"] for run in runs) > 10
     targets_equal_their_sources(sandbox)
+
+
+def test_each_of_its_mappings_shows_what_real_records_become(demo, hub):
+    """Also those with fields that no mapping uses: of every type, and several of one."""
+    for mapping in Mapping.objects.all():
+        records = samples_of(mapping.source, by=hub).records
+        assert records[0].keys() == {field.name for field in mapping.source.as_schema().fields}
+
+        shown = preview_mapping(mapping, records, by=hub)
+
+        assert shown["problems"] == []
+        assert "record" in shown["records"][0], mapping
 
 
 def targets_equal_their_sources(sandbox):

@@ -210,9 +210,12 @@ def test_types_are_found_out_from_the_first_records_and_doubtful_ones_are_texts(
         ("boolean", {"boolean": "Y/N"}, "true", None),
         ("date", {"date": "%d.%m.%Y"}, "31.01.2026", dt.date(2026, 1, 31)),
         ("date", {}, "31.01.2026", None),
+        ("date", {"date": "%d.%m.%Y"}, "31.01.26", None),
+        ("date", {"date": "%d.%m.%Y"}, "01.01.0001", dt.date(1, 1, 1)),
         ("date", {}, "12026-01-01", None),
         ("datetime", {"zone": "Asia/Shanghai"}, "2026-01-02 08:00:00", dt.datetime(2026, 1, 2, tzinfo=dt.UTC)),
         ("datetime", {"zone": "Asia/Shanghai"}, "2026-01-02T08:00:00+02:00", dt.datetime(2026, 1, 2, 6, tzinfo=dt.UTC)),
+        ("datetime", {"datetime": "%d.%m.%Y %H:%M"}, "31.01.26 08:00", None),
         ("datetime", {"zone": "Europe/Vienna"}, "2026-03-29 02:30:00", None),
         ("time", {"time": "%H.%M"}, "08.30", dt.time(8, 30)),
         ("json", {}, '"{""b"": 1, ""a"": [1]}"', '{"a":[1],"b":1}'),
@@ -636,3 +639,9 @@ def test_a_server_may_be_known_by_its_fingerprint(tmp_path, file_servers, connec
     there.settings["host_key"] = asyncssh.import_public_key(there.settings["host_key"]).get_fingerprint()
 
     assert "hub@127.0.0.1" in str(connect(there.of("in.csv")).check())
+
+
+@pytest.mark.parametrize("name", ["date", "datetime", "time"])
+def test_a_format_that_would_be_written_into_each_record_as_it_is_is_refused(name):
+    with pytest.raises(ValueError, match="is no pattern of a date or time"):
+        Csv.model_validate({name: "DD.MM.YYYY"})

@@ -342,6 +342,13 @@ def test_a_secret_repeated_in_a_next_address_is_not_kept(shop: Shop, connect):
     assert str(shop.asked[-1].rel_url) == "/end?a=1&b=2&api_key=s3cret-key"
 
 
+def test_a_secret_with_a_line_break_is_named_and_does_not_look_like_an_outage(shop: Shop, connect):
+    with pytest.raises(SettingsError, match=r"A header of GET /contacts \(Shop\) has a line break in it"):
+        connect(auth={"type": "bearer", "token": "pasted\n"}).check()
+
+    assert shop.asked == []
+
+
 def test_settings_show_no_secret():
     auth = {**TOKEN_CALL, "path": "/x"}
     settings = RestSettings.model_validate({"base_url": "https://x.example", "auth": auth, "connection": {"proxy_password": "s3cret-proxy"}})

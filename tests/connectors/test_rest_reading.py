@@ -7,7 +7,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from connectors.base import BadAnswer, ConnectorError, Cursor, FreeHost, PositionExpired, SettingsError, SystemBusy, SystemDown
+from connectors.base import KEY, BadAnswer, ConnectorError, Cursor, FreeHost, PositionExpired, SettingsError, SystemBusy, SystemDown
 from tests.connectors.conftest import contacts
 from tests.connectors.shop import Shop, answer, contact, fails, raw
 
@@ -76,6 +76,18 @@ def test_a_missing_total_is_an_error_and_no_early_end(shop: Shop, connect):
 
     with pytest.raises(BadAnswer, match="without a number at count, by which the last page is known"):
         read(connect(**listing(pagination={"type": "offset", "size": 10, "total_path": "count"}), connection={"tries": 1}))
+
+
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_a_list_that_ends_before_its_total_is_an_error_where_all_is_asked_for(shop: Shop, connect, kind):
+    """As systems do that show the first ten thousand records alone. What changed may be fewer: many totals count all."""
+    connector = connect(**listing(pagination={"type": kind, "total_path": "total"}), connection={"tries": 1})
+    shop.answers["/contacts"] = (200, {"items": [], "total": 50})
+
+    with pytest.raises(BadAnswer, match="that there are 50 records, but its pages end after 0"):
+        read(connector)
+
+    assert names(read(connector, since=Cursor("2026-11-22T10:00:00.000000Z", ""))) == []
 
 
 def test_parameters_can_travel_in_the_body(shop: Shop, connect):
@@ -191,6 +203,20 @@ def test_an_answer_that_is_no_list_of_records_is_one_clear_sentence(shop: Shop, 
 
     assert sentence in str(caught.value)
     assert "Shop answered GET /contacts" in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [{"items": None}, {"errcode": 0}])
+def test_null_is_no_records_where_the_settings_say_so(shop: Shop, connect, body):
+    """As systems write it whose language has no empty list."""
+    connector = connect(**listing(none_is_empty=True), connection={"tries": 1})
+    shop.answers["/contacts"] = (200, body)
+
+    assert names(read(connector)) == []
+    assert connector.lookup(connector.discover()[0], "email", ["c2@example.com"]).height == 0
+
+    shop.answers["/contacts"] = (200, {"items": "none"})
+    with pytest.raises(BadAnswer, match="without a list of records at items"):
+        read(connector)
 
 
 @pytest.mark.parametrize(
@@ -406,6 +432,13 @@ def test_a_text_that_is_no_value_of_the_field_does_not_hide_the_others(shop: Sho
     found = connector.lookup(connector.discover()[0], "#key", ["1", "no number", "3"], ["id"])
 
     assert sorted(found["id"]) == [1, 3]
+
+
+def test_a_value_that_cannot_stand_in_the_path_of_a_lookup_is_nobodys_and_asks_for_nothing_else(shop: Shop, connect):
+    connector = connect(entity={"fields": [{"name": "id"}, {"name": "name"}], "cursor_field": None})
+
+    assert connector.lookup(connector.discover()[0], KEY, ["", ".", ".."]).height == 0
+    assert shop.asked == []
 
 
 def test_a_lookup_whose_answer_has_no_records_where_expected_is_an_error(shop: Shop, connect):

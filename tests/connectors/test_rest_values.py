@@ -65,6 +65,8 @@ FITS = [
     ("datetime", "", "Asia/Shanghai", "2026-11-22T20:00:00", NOON),
     ("datetime", "", "Asia/Shanghai", "2026-11-22 20:00", NOON),
     ("datetime", "", "", "2026-11-22", dt.datetime(2026, 11, 22, tzinfo=UTC)),
+    ("date", "", "", "0001-01-01", dt.date(1, 1, 1)),
+    ("date", "%d.%m.%Y", "", "01.01.0001", dt.date(1, 1, 1)),
     ("datetime", "epoch_seconds", "", 1795348800, NOON),
     ("datetime", "epoch_seconds", "", 1795348800.5, NOON.replace(microsecond=500000)),
     ("datetime", "epoch_milliseconds", "", 1795348800000, NOON),
@@ -111,6 +113,9 @@ MISFITS = [
     ("boolean", "Y/N", "", b'"maybe"', "is neither of Y/N"),
     ("date", "", "", b'"2026-02-30"', "is no date in the format iso"),
     ("date", "", "", b'"2026-02-28T10:00:00"', "is no date"),
+    ("date", "", "", b'"26-02-28"', "is no date in the format iso"),
+    ("date", "%d.%m.%Y", "", b'"28.02.26"', "is no date in the format %d.%m.%Y"),
+    ("datetime", "%d.%m.%Y %H:%M", "", b'"28.02.26 10:00"', "is no date and time in the format %d.%m.%Y %H:%M"),
     ("time", "", "", b'"25:00"', "is no time"),
     ("datetime", "", "", b'"yesterday"', "is no date and time in the format iso"),
     ("datetime", "", "", b"5", "is a number, not a date and time"),
@@ -281,3 +286,21 @@ def test_records_encoded_at_once_are_the_same_bytes_as_one_by_one(type_: str, fo
 
 def test_records_without_fields_are_empty_objects():
     assert encoded([], 2) == [b"{}", b"{}"]
+
+
+@pytest.mark.parametrize(
+    ("type_", "format_"), [("date", "DD.MM.YYYY"), ("datetime", "YYYY-MM-DD HH:mm"), ("time", "HH:mm"), ("date", "isodate"), ("boolean", "yes")]
+)
+def test_a_format_that_would_be_written_into_each_record_as_it_is_is_refused(type_, format_):
+    with pytest.raises(ValueError, match=r"is no pattern of a date or time|does not say how yes and no are written"):
+        form(type_, format_)
+    with pytest.raises(ValueError, match=type_):
+        Formats.model_validate({type_: format_})
+
+
+@pytest.mark.parametrize(
+    ("type_", "format_"),
+    [("date", "%d.%m.%Y"), ("date", "epoch_seconds"), ("datetime", "json_date"), ("boolean", "X/"), ("text", "any"), ("date", "")],
+)
+def test_other_formats_are_taken(type_, format_):
+    assert form(type_, format_).format == (format_ or "iso")

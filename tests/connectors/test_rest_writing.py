@@ -302,6 +302,28 @@ def test_a_record_without_what_its_address_needs_is_refused_and_not_sent_elsewhe
     assert shop.asked == []
 
 
+def test_a_line_break_that_would_go_into_a_header_is_refused_with_its_record(shop: Shop, connect):
+    create = endpoint(headers={"X-Name": "{name}"})
+
+    outcomes = write(
+        connect(entity={"create": create}), portion(*[("create", None, {"name": name, "email": "a@x"}) for name in ("A\nX-Admin: 1", "B")])
+    )
+
+    assert results(outcomes)[0] == REFUSED
+    assert str(outcomes[0].reason) == "has a line break in what goes into the header X-Name"
+    assert [request.headers["X-Name"] for request in shop.asked] == ["B"]
+
+
+def test_a_value_that_would_lead_to_another_address_is_refused_with_its_record(shop: Shop, connect):
+    """Quoted or not, `..` is the folder above: deleting it would delete something else."""
+    rows = portion(*[("update", key, {"name": key}) for key in ("a/b", ".", "..")])
+
+    outcomes = write(connect(entity={"fields": [{"name": "id"}, {"name": "name"}], "cursor_field": None}), rows)
+
+    assert [str(outcome.reason) for outcome in outcomes[1:]] == [f"has “{dots}” as key, which no address can hold" for dots in (".", "..")]
+    assert shop.paths == ["/contacts/a%2Fb"]
+
+
 def test_an_unknown_placeholder_is_named(shop: Shop, connect):
     with pytest.raises(SettingsError, match=r"A template of contacts in Shop uses \{mail\}, which is neither a field nor a known placeholder"):
         write(connect(entity={"create": endpoint(body={"x": "{mail}"})}), creates(1))
@@ -370,6 +392,34 @@ def test_a_list_of_failures_leaves_the_others_written(shop: Shop, connect):
 
     assert results(outcomes) == [WRITTEN, REFUSED, REFUSED_AGAIN]
     assert str(outcomes[1].reason) == "Shop refused it: E7: no"
+
+
+FAILURES = {"path": "errors", "matched_by": "index", "match_path": "index", "only_failures": True, "error_path": "why"}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (200, {"code": 0, "errors": []}, [WRITTEN] * 3),
+        (200, {"code": 0}, [WRITTEN] * 3),
+        (200, {"code": 0, "errors": {"1": "no"}}, [UNKNOWN] * 3),
+        (200, {"code": 0, "errors": [{"index": 1, "why": "no"}, {"index": 1, "why": "nor that"}]}, [WRITTEN, REFUSED, WRITTEN]),
+        (200, {"code": 0, "errors": [{"why": "the batch is too long"}]}, [UNKNOWN] * 3),
+        (200, {"code": 0, "errors": [{"index": 0, "why": "no"}, {"index": 77, "why": "no"}]}, [REFUSED, UNKNOWN, UNKNOWN]),
+        (200, {"code": 7, "errors": []}, [REFUSED] * 3),
+        (200, {"code": 7, "errors": [{"index": 0, "why": "no"}]}, [REFUSED, UNKNOWN, UNKNOWN]),
+        (400, {"code": 7, "errors": []}, [REFUSED] * 3),
+        (422, {"code": 7, "errors": ["the batch is too long"]}, [UNKNOWN] * 3),
+        (422, {"code": 7, "errors": [{"index": 0, "why": "no"}]}, [REFUSED, UNKNOWN, UNKNOWN]),
+        (500, {"code": 7, "errors": []}, [REFUSED_AGAIN] * 3),
+    ],
+)
+def test_only_an_answer_that_succeeded_and_can_be_read_whole_leaves_the_others_written(shop: Shop, connect, status, body, expected):
+    shop.answers["/contacts/bulk"] = (status, body)
+
+    outcomes = write(connect(entity=bulk(results=FAILURES), answers={"success_path": "code", "success_values": ["0"]}), creates(3))
+
+    assert results(outcomes) == expected
 
 
 @pytest.mark.parametrize(

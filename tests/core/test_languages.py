@@ -7,11 +7,16 @@ from connectors.base import Field, FieldType
 from integration_hub.accounts.actor import Actor
 from integration_hub.audit import services as audit
 from integration_hub.audit import texts as audit_texts
+from integration_hub.audit.models import Entry
 from integration_hub.core import texts
+from integration_hub.mappings.preview import preview
 from integration_hub.syncs import services
 from integration_hub.syncs.models import Run
 from integration_hub.systems.drift import schema_changes
+from integration_hub.systems.models import Entity
+from integration_hub.systems.services import accept_schema
 from tests.fakes import CONTACTS
+from tests.mappings.mapped import entity
 from tests.test_permissions import things  # noqa: F401 a fixture: a sync of which a run is going
 
 pytestmark = pytest.mark.django_db
@@ -65,3 +70,28 @@ def test_what_changed_in_the_audit_log(make_system, hub, changes, said):
     entry = audit.record("system.changed", make_system(), by=hub, changes=changes)
 
     assert audit_texts.details(entry) == said
+
+
+def test_which_fields_changed_in_the_audit_log(make_system, hub):
+    entity = Entity.objects.create(system=make_system(), name="contacts", schema=CONTACTS.model_dump(mode="json"))
+    shown = CONTACTS.model_copy(update={"fields": (*CONTACTS.fields[:-1], Field(name="city"))})
+    entity.found_schema = shown.model_dump(mode="json")
+    entity.save()
+
+    accept_schema(entity, by=hub)
+
+    assert audit_texts.details(Entry.objects.get()) == f"结构: {CONTACTS.fields[-1].name} 已消失、city 为新增，类型 文本"
+
+
+def test_the_types_in_what_is_wrong_with_a_mapping():
+    step = {"fields": [{"target": "n", "source": "s", "steps": [{"transform": "round"}]}]}
+
+    found = preview(step, entity("s").model_dump(), entity({"name": "n", "type": "integer"}).model_dump(), [])["problems"]
+
+    assert texts.render(found[0]["text"]) == "“取整”适用于 小数, 整数, 数字 类型，但得到的是 文本 类型。请在它之前添加一个转换步骤。"
+
+
+def test_the_types_in_the_help(client, person):
+    client.force_login(person("viewer"))
+
+    assert "小数" in client.get("/help/transforms/", headers={"Accept-Language": "zh-hans"}).content.decode()

@@ -22,7 +22,7 @@ from tests.mappings.mapped import WIDE, entity
             ["z: Say where the value comes from: a source field, a formula or a constant, and only one of them."],
         ),
         ({"fields": [{"target": "z", "source": "a", "sauce": "b"}]}, ["z: sauce is not known here."]),
-        ({"fields": [{"target": "z", "source": "a", "on_null": "drop"}]}, ["z: on_null must be one of 'leave' or 'clear'."]),
+        ({"fields": [{"target": "z", "source": "a", "on_null": "drop"}]}, ["z: on_null must be one of leave, clear."]),
         ({"fields": [{"target": "z", "source": "a", "max_length": 0}]}, ["z: max_length must be at least 1."]),
         ({"fields": [{"target": "z", "source": "a", "steps": [{}]}]}, ["z, step 1: transform is missing."]),
         (
@@ -70,6 +70,14 @@ def test_a_definition_is_refused_in_sentences_with_their_place(definition, probl
         (
             {"target": "n", "source": "a", "steps": [{"transform": "to_integer"}]},
             "n, step 1: “Whole number” works on decimal, integer, number, but is given text.",
+        ),
+        (
+            {"target": "z", "source": "a", "steps": [{"transform": "regex_replace", "pattern": "(a)", "replacement": "$first"}]},
+            "z, step 1: The pattern has no group first. A $ itself is written $$.",
+        ),
+        (
+            {"target": "z", "source": "a", "steps": [{"transform": "parse_number", "decimal": ","}]},
+            "z, step 1: The same sign cannot stand between groups and before decimals.",
         ),
         ({"target": "n", "source": "a", "pattern": "x"}, "n: Only text can be held against a pattern; n is integer."),
         ({"target": "n", "source": "a", "max_length": 3}, "n: Only text has a greatest length; n is integer."),

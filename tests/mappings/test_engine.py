@@ -1,5 +1,6 @@
 """The engine: what arrives, what is rejected and why, what is sent."""
 
+import datetime as dt
 import json
 
 import polars as pl
@@ -56,6 +57,19 @@ def test_a_formula_that_fails_rejects_its_record():
 
     assert arrived(mapped) == [2.0, None]
     assert reasons(mapped) == [(1, 0, "formula", "n = 1, m = 0", "The formula has no result for n = 1, m = 0.")]
+
+
+def test_a_date_beyond_the_calendar_rejects_its_record_alone():
+    """Polars goes on to the year 262,143, which nothing behind it can hold: neither a file of changes nor the target."""
+    first, some = dt.date(1, 1, 1), dt.date(2026, 11, 24)
+
+    added = one(source_type="date", target_type="date", values=[some, dt.date(9999, 12, 31)], steps=[{"transform": "add_time"}])
+    began = one(source_type="date", target_type="datetime", values=[some, first], steps=[{"transform": "start_of_day", "zone": "Asia/Shanghai"}])
+
+    assert arrived(added) == [dt.date(2026, 11, 25)]
+    assert reasons(added) == [(1, 1, "add_time", "9999-12-31", "9999-12-31 would come to lie outside the years 1 to 9999.")]
+    assert arrived(began) == [dt.datetime(2026, 11, 23, 16, tzinfo=dt.UTC)]
+    assert [(row, name) for row, _step, name, _value, _reason in reasons(began)] == [(1, "calendar")]
 
 
 def test_a_misfit_of_a_used_field_rejects_with_its_own_reason_and_one_of_another_does_not_matter():

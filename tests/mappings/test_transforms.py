@@ -46,6 +46,19 @@ def test_a_transform_does_what_its_example_says(transform, example):
     assert shown(result, after) == example.result
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters", "text"),
+    [("parse_date", {"formats": ["DD.MM.YYYY"]}, "24.11.26"), ("parse_datetime", {"formats": ["DD.MM.YYYY HH:mm"]}, "24.11.26 10:42")],
+)
+def test_a_year_of_two_digits_is_not_taken_for_one_of_four(name, parameters, text):
+    """24.11.26 is no day of the year 26."""
+    transform = TRANSFORMS[name]
+
+    step = transform.apply(pl.col("v"), T.TEXT, transform.parameters(**parameters), lambda name: Operand(pl.col(name), T.TEXT))
+
+    assert pl.DataFrame({"v": [text]}).select(step.alias("v")).item() is None
+
+
 @pytest.mark.parametrize("transform", [t for _n, t in TRANSFORMS.items()], ids=list(TRANSFORMS))
 def test_null_stays_null_but_where_a_transform_fills_it(transform):
     example = transform.examples[0]

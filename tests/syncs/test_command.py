@@ -71,6 +71,13 @@ def test_a_run_is_waited_for_and_its_rejects_are_in_the_exit_code(users_sync, sa
     assert (code, json.loads(said)["state"], json.loads(said)["dry"]) == (0, "succeeded", True)
 
 
+def test_records_that_were_read_twice_are_counted_too(users_sync, sandbox, manage, worker):
+    sandbox.oa.has(user=3, dirty=False)
+    sandbox.oa.fault("duplicate", times=1, path="pageNo=")
+
+    assert "4 read, 1 duplicate, " in manage("run", NAME, "--wait", "--dry-run")[1]
+
+
 def test_a_dry_run_says_what_would_be_withheld(full, sandbox, manage, worker):
     for user in sandbox.records("oa", "user")[:20]:
         sandbox.oa.delete("user", user["userId"])

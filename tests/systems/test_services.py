@@ -4,6 +4,7 @@ from django.urls import reverse
 
 from connectors.base import Field, FieldType, SettingsError, SystemDown
 from integration_hub.accounts.actor import Forbidden
+from integration_hub.audit import texts as audit_texts
 from integration_hub.audit.models import Entry
 from integration_hub.core.registry import Use, uses
 from integration_hub.systems import services
@@ -204,7 +205,9 @@ def test_discovering_again_shows_what_changed_before_it_is_accepted(crm, contact
 
     assert [f.name for f in accepted.as_schema().fields] == ["vip", "name", "city"]
     assert not Entity.objects.get().has_drift
-    assert Entry.objects.get(event="entity.schema_accepted").changes["city"] == ["", "city is new, text"]
+    assert audit_texts.details(Entry.objects.get(event="entity.schema_accepted")) == (
+        "schema: id is gone, vip was boolean and is now text, name may now be 50 characters long, city is new, text"
+    )
 
 
 def test_an_accepted_schema_is_among_the_changes_on_the_page_of_the_system(crm, contacts, integrator, person, client):
@@ -216,7 +219,7 @@ def test_an_accepted_schema_is_among_the_changes_on_the_page_of_the_system(crm, 
     told = client.get(reverse("systems:detail", args=[crm.slug])).context["changes"]
 
     assert [each["entry"].event for each in told][:2] == ["entity.schema_accepted", "system.discovered"]
-    assert told[0]["how"] == "city: city is new, text"
+    assert told[0]["how"] == "schema: city is new, text"
 
 
 def test_drift_that_goes_away_needs_no_acceptance(crm, contacts, integrator):

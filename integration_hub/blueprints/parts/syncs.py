@@ -45,7 +45,7 @@ class SyncsPart(Part[SyncPart]):
         mapping = Mapping.objects.filter(name=said.mapping).select_related("source__system", "target__system").first()
         if mapping is None:
             raise AtPath(("mapping",), _("There is no mapping {name}.").format(name=said.mapping))
-        settings = {setting: getattr(said, setting) for setting in SETTINGS} | {"mode": said.mode.value}
+        settings = {setting: getattr(said, setting) for setting in SETTINGS}
         settings["after"] = list(_named(said.after))
         sync = self.find(name)
         if sync is None:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from connectors.base import FieldType, _
 
 from . import values as v
-from .conversions import conversion, convert
+from .conversions import conversion, convert, within_calendar
 from .errors import ExpressionError, did_you_mean
 from .functions import ALIASES, FUNCTIONS
 from .paths import Segment, json_at, json_segments_of, resolve, segments_of
@@ -192,7 +192,8 @@ class Builder:
         type_ = value.type
         if type_ is T.DATE and offset[-1] in "smh" and not offset.endswith("mo"):
             value, type_ = v.as_type(value, T.DATETIME), T.DATETIME
-        return v.strict(type_, [value], lambda x: x.dt.offset_by(offset if sign == "+" else f"-{offset}" if offset[0] != "-" else offset[1:]))
+        by = offset if sign == "+" else f"-{offset}" if offset[0] != "-" else offset[1:]
+        return v.strict(type_, [value], lambda x: within_calendar(x.dt.offset_by(by), type_), fallible=True)
 
     def cast(self, node: exp.Expr) -> Value:
         kind = node.args["to"]
@@ -210,7 +211,7 @@ class Builder:
             return v.as_type(value, type_)
         way = conversion(from_, type_)
         if way is None:
-            raise ExpressionError(_("{type} cannot be made {wanted}."), type=str(from_), wanted=str(type_))
+            raise ExpressionError(_("{type} cannot be made {wanted}."), type=from_, wanted=type_)
         if isinstance(node, exp.TryCast):
             return v.lenient(type_, [value], lambda: let(value.build(), lambda x: convert(x, from_, type_)), value.failed, growth=value.growth)
         return v.strict(type_, [value], lambda x: convert(x, from_, type_), fallible=way.can_fail)

@@ -105,7 +105,7 @@ def _row(row: Mapping[str, Any], fields: Mapping[str, FieldType]) -> exp.Expr:
         raise ExpressionError(_("There is no operator {name}."), name=str(name))
     path = find_path(str(row.get("field", "")), fields)
     if path.type not in operator.types:
-        raise ExpressionError(_("“{operator}” cannot be asked of {field}, which is {type}."), operator=name, field=path.field, type=str(path.type))
+        raise ExpressionError(_("“{operator}” cannot be asked of {field}, which is {type}."), operator=name, field=path.field, type=path.type)
     value = row.get("value")
     if operator.wants == "many" and (not isinstance(value, list | tuple) or not value):
         raise ExpressionError(_("“{operator}” needs a list of values."), operator=name)

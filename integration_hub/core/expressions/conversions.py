@@ -6,18 +6,21 @@ asks for a step or a function that says how. Used alike by CAST in expressions a
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from connectors.base import FieldType, _
+from connectors.base import FieldType, _, frame_type
 
+from .formats import whole_years
 from .sharing import let
 
 if TYPE_CHECKING:
     import polars as pl
 
 T = FieldType
+ISO_DATE = "%Y-%m-%d"
 ISO_DATETIME = "%Y-%m-%dT%H:%M:%S%.f%#z"
 
 NOT_A_TYPE = {
@@ -183,8 +186,25 @@ def _text_to_boolean(value: pl.Expr, scale: int) -> pl.Expr:
     return pl.when(lower == "true").then(pl.lit(True)).when(lower == "false").then(pl.lit(False))
 
 
+def ends_of_calendar(of: FieldType) -> tuple[pl.Expr, pl.Expr]:
+    """The first and the last date or time that there is: Polars knows others, which cannot be stored or shown."""
+    import polars as pl
+
+    if of is T.DATE:
+        return pl.lit(dt.date.min), pl.lit(dt.date.max)
+    first, last = dt.datetime.min.replace(tzinfo=dt.UTC), dt.datetime.max.replace(tzinfo=dt.UTC)
+    return pl.lit(first, frame_type(T.DATETIME)), pl.lit(last, frame_type(T.DATETIME))
+
+
+def within_calendar(value: pl.Expr, of: FieldType) -> pl.Expr:
+    """A date or time; null outside the calendar."""
+    import polars as pl
+
+    return let(value, lambda moment: pl.when(moment.is_between(*ends_of_calendar(of))).then(moment))
+
+
 def _text_to_date(value: pl.Expr, scale: int) -> pl.Expr:
-    return value.str.to_date("%Y-%m-%d", strict=False)
+    return whole_years(value, ISO_DATE).str.to_date(ISO_DATE, strict=False)
 
 
 def _text_to_time(value: pl.Expr, scale: int) -> pl.Expr:
@@ -192,7 +212,8 @@ def _text_to_time(value: pl.Expr, scale: int) -> pl.Expr:
 
 
 def _text_to_datetime(value: pl.Expr, scale: int) -> pl.Expr:
-    return value.str.replace(" ", "T", literal=True).str.to_datetime(ISO_DATETIME, strict=False, time_unit="us", time_zone="UTC")
+    whole = whole_years(value, ISO_DATETIME)
+    return whole.str.replace(" ", "T", literal=True).str.to_datetime(ISO_DATETIME, strict=False, time_unit="us", time_zone="UTC")
 
 
 def _date_to_datetime(value: pl.Expr, scale: int) -> pl.Expr:

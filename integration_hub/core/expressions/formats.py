@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from connectors.base import _
 
 from .errors import ExpressionError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 MAX_LENGTH = 100
 _WORDS = {
@@ -45,6 +49,13 @@ def has_time(format_: str) -> bool:
 
 def has_zone(format_: str) -> bool:
     return _ZONE.search(format_) is not None
+
+
+def whole_years(value: pl.Expr, format_: str) -> pl.Expr:
+    """Null where the format asks for a year of four digits and none is there: Polars would take 24.11.26 for a day of the year 26."""
+    import polars as pl
+
+    return pl.when(value.str.contains(r"\d{4}")).then(value) if "%Y" in format_ else value
 
 
 def check_zone(name: str) -> str:

@@ -87,7 +87,7 @@ def resolve(segments: Sequence[Segment], fields: Mapping[str, FieldType], *, sho
             inside = tuple(segments[length:])
             if inside and fields[name] is not FieldType.JSON:
                 raise ExpressionError(
-                    _("{field} is {type}, not JSON: there is nothing inside it."), field=name, type=str(fields[name]), line=line, column=column
+                    _("{field} is {type}, not JSON: there is nothing inside it."), field=name, type=fields[name], line=line, column=column
                 )
             return Path(name, inside, FieldType.TEXT if inside else fields[name])
     raise unknown_field(shown, fields, line=line, column=column)

@@ -14,6 +14,7 @@ from .errors import ExpressionError
 MAX_LENGTH = 200
 MAX_REPEAT = 100
 MAX_NESTED_REPEATS = 1_000
+_REFERENCE = re.compile(r"\$(?:\{(\w+)\}|(\d+|[A-Za-z_]\w*))")
 
 
 def check_pattern(pattern: str) -> None:
@@ -29,6 +30,23 @@ def check_pattern(pattern: str) -> None:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise ExpressionError(_("“{pattern}” is not a pattern: {problem}."), pattern=pattern, problem=_problem(error)) from None
+
+
+def read_replacement(text: str, pattern: str) -> str:
+    """The text as the matcher takes it: in $1b it would look for a group named 1b. Raises ExpressionError for a group that the pattern does not have,
+    for nothing would be put in its place."""
+    import polars as pl
+
+    named = pl.Series([""]).str.extract_groups(pattern).struct.fields  # those without a name by their number
+    groups = {*named, *map(str, range(len(named) + 1))}
+
+    def group(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in groups:
+            raise ExpressionError(_("The pattern has no group {group}. A $ itself is written $$."), group=name)
+        return f"${{{name}}}"
+
+    return "$$".join(_REFERENCE.sub(group, piece) for piece in text.split("$$"))
 
 
 def _problem(error: BaseException) -> str:

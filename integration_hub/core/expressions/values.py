@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors.base import FieldType, _, frame_type
 
-from .conversions import convert, finite
+from .conversions import convert, finite, within_calendar
 from .errors import ExpressionError
 from .sharing import let_all
 
@@ -147,7 +147,7 @@ def as_type(value: Value, type_: FieldType) -> Value:
     if (value.type, type_) in _WIDER:
         return strict(type_, [value], lambda x: convert(x, value.type or T.TEXT, type_), fallible=(value.type, type_) == (T.INTEGER, T.DECIMAL))
     raise ExpressionError(
-        _("{type} does not go with {wanted} here. Use CAST(… AS …) to make one of the other."), type=name_of(value.type), wanted=str(type_)
+        _("{type} does not go with {wanted} here. Use CAST(… AS …) to make one of the other."), type=name_of(value.type), wanted=type_
     )
 
 
@@ -182,7 +182,7 @@ def common_type(values: Sequence[Value]) -> FieldType | None:
 
 
 def name_of(type_: FieldType | None) -> str:
-    return str(type_) if type_ else "null"
+    return type_ or "null"
 
 
 def read_literal(text: str, type_: FieldType) -> Any:
@@ -190,7 +190,7 @@ def read_literal(text: str, type_: FieldType) -> Any:
     try:
         return _LITERALS[type_](text)
     except (KeyError, ValueError, ArithmeticError):
-        raise ExpressionError(_("“{value}” is not {type}."), value=text[:200], type=str(type_)) from None
+        raise ExpressionError(_("“{value}” is not {type}."), value=text[:200], type=type_) from None
 
 
 def _read_integer(text: str) -> int:
@@ -242,7 +242,7 @@ def need(value: Value, type_: FieldType) -> Value:
     if value.type is None or (value.is_literal and value.type is T.TEXT and type_ is not T.TEXT):
         return as_type(value, type_)
     if value.type is not type_:
-        raise ExpressionError(_("{wanted} is needed here, but this is {type}."), wanted=str(type_), type=name_of(value.type))
+        raise ExpressionError(_("{wanted} is needed here, but this is {type}."), wanted=type_, type=name_of(value.type))
     return value
 
 
@@ -412,8 +412,14 @@ _ARITHMETIC: dict[FieldType, dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]]] =
 }
 
 
-def _between_times(sign: str, left: Value, right: Value) -> Value:
+def _days_later(date: pl.Expr, days: pl.Expr) -> pl.Expr:
     import polars as pl
+
+    later = date.cast(pl.Int32).cast(pl.Int128) + days.cast(pl.Int128)
+    return within_calendar(later.cast(pl.Int32, strict=False).cast(pl.Date), T.DATE)
+
+
+def _between_times(sign: str, left: Value, right: Value) -> Value:
 
     if sign == "-" and T.INTEGER not in (left.type, right.type):
         a, b = same_type(left, right)
@@ -422,12 +428,7 @@ def _between_times(sign: str, left: Value, right: Value) -> Value:
         return strict(T.NUMBER, [a, b], lambda x, y: (x - y).dt.total_microseconds() / 1_000_000)
     if left.type is T.DATE and right.type is T.INTEGER and sign in "+-":
         days = negative(right) if sign == "-" else right
-        return strict(
-            T.DATE,
-            [left, days],
-            lambda x, n: (x.cast(pl.Int32).cast(pl.Int128) + n.cast(pl.Int128)).cast(pl.Int32, strict=False).cast(pl.Date),
-            fallible=True,
-        )
+        return strict(T.DATE, [left, days], _days_later, fallible=True)
     raise ExpressionError(
         _("“{sign}” does not work on {left} and {right}. Add days to a date, or an INTERVAL such as INTERVAL '2 hours' to a time."),
         sign=sign,

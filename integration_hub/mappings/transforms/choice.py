@@ -168,7 +168,7 @@ def _as(operand: Operand, wanted: FieldType) -> "pl.Expr":
 
     way = conversion(operand.type, wanted)
     if way is None or (way.can_fail and operand.type is not wanted):
-        raise ExpressionError(_("A field of type {type} cannot stand in for {wanted}."), type=str(operand.type), wanted=str(wanted))
+        raise ExpressionError(_("A field of type {type} cannot stand in for {wanted}."), type=operand.type, wanted=wanted)
     return convert(operand.value, operand.type, wanted)
 
 

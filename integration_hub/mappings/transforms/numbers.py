@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _, frame_type
 from integration_hub.core.expressions.conversions import convert, decimal_text, finite, number_text
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.expressions.functions.numbers import round_to, within_decimal
 from integration_hub.core.expressions.sharing import let
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 GROUP = _("Numbers")
 Digits = Annotated[int, Parameter(title=_("Digits behind the point"), ge=0, le=9)]
+
+
+def _check_signs(parameters: Any) -> None:
+    _two_signs(parameters.grouping, parameters.decimal)
+
+
+def _two_signs(grouping: str, decimal: str) -> None:
+    if grouping == decimal:
+        raise ExpressionError(_("The same sign cannot stand between groups and before decimals."))
 
 
 @transform(
@@ -37,6 +47,7 @@ def parse_number(
 ) -> "pl.Expr":
     import polars as pl
 
+    _two_signs(grouping, decimal)  # else 1,5 would become 15
     spaced = value.str.replace_all(r"[\s\u{a0}\u{202f}]", " ").str.strip_chars(" €$£¥￥₹")
     if grouping == " ":
         whole = r"(?:\d{1,3}(?: \d{3})+|\d+)"
@@ -53,13 +64,6 @@ def parse_number(
         return pl.when(bare.str.contains(pattern)).then(plain.str.replace(" ", "", literal=True))
 
     return let(let(spaced, read), lambda plain: convert(plain, T.TEXT, T.DECIMAL))
-
-
-def _check_signs(parameters: Any) -> None:
-    from integration_hub.core.expressions.errors import ExpressionError
-
-    if parameters.grouping == parameters.decimal:
-        raise ExpressionError(_("The same sign cannot stand between groups and before decimals."))
 
 
 @transform(

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import _
-from integration_hub.core.expressions.patterns import check_pattern
+from integration_hub.core.expressions.patterns import check_pattern, read_replacement
 
 from .base import Example, Parameter, T, transform
 
@@ -80,14 +80,17 @@ def replace(
     group=GROUP,
     takes=T.TEXT,
     check=_check_pattern,
-    examples=[Example("Tel. 030-12", "Tel. (030) 12", {"pattern": r"(\d+)-(\d+)", "replacement": "($1) $2"})],
+    examples=[
+        Example("Tel. 030-12", "Tel. (030) 12", {"pattern": r"(\d+)-(\d+)", "replacement": "($1) $2"}),
+        Example("DE4711", "DE-00-4711", {"pattern": r"([A-Z]+)(\d+)", "replacement": "$1-00-$2"}),
+    ],
 )
 def regex_replace(
     value: "pl.Expr",
     pattern: Annotated[str, Parameter(title=_("Pattern"), min_length=1, max_length=200)],
     replacement: Annotated[str, Parameter(title=_("Replace by"), max_length=200)] = "",
 ) -> "pl.Expr":
-    return value.str.replace_all(pattern, replacement)
+    return value.str.replace_all(pattern, read_replacement(replacement, pattern))
 
 
 @transform(

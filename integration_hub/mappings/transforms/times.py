@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from connectors.base import FieldType, _
+from integration_hub.core.expressions.conversions import within_calendar
 from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.core.expressions.formats import check_zone, has_date, has_time, has_zone, read_format
-from integration_hub.core.expressions.functions.times import TRUNCATIONS, read_datetime
+from integration_hub.core.expressions.functions.times import TRUNCATIONS, read_date, read_datetime
 
 from .base import Example, Parameter, T, transform
 
@@ -51,7 +52,7 @@ def _check_date_formats(parameters: Any) -> None:
 def parse_date(value: "pl.Expr", formats: Formats = ["YYYY-MM-DD"]) -> "pl.Expr":  # noqa: B006  pydantic copies it
     import polars as pl
 
-    return pl.coalesce(value.str.to_date(read_format(format_), strict=False) for format_ in formats)
+    return pl.coalesce(read_date(value, read_format(format_)) for format_ in formats)
 
 
 @transform(
@@ -218,6 +219,7 @@ _STEPS = {"seconds": "s", "minutes": "m", "hours": "h", "days": "d", "weeks": "w
     group=GROUP,
     takes=TIMES,
     gives=lambda before, parameters: T.DATETIME if parameters.unit in ("seconds", "minutes", "hours") else before,
+    reason=_("{value} would come to lie outside the years 1 to 9999."),
     examples=[
         Example("2026-01-31", "2026-02-28", {"amount": 1, "unit": "months"}, type=T.DATE),
         Example("2026-11-24T10:42:00Z", "2026-11-24T08:42:00Z", {"amount": -2, "unit": "hours"}, type=T.DATETIME),
@@ -233,4 +235,5 @@ def add_time(
 
     if of is T.DATE and unit in ("seconds", "minutes", "hours"):
         value = value.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
-    return value.dt.offset_by(f"{amount}{_STEPS[unit]}")
+        of = T.DATETIME
+    return within_calendar(value.dt.offset_by(f"{amount}{_STEPS[unit]}"), of)

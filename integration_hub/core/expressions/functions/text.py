@@ -9,6 +9,7 @@ from connectors.base import FieldType, _, frame_type
 
 from .. import values as v
 from ..errors import ExpressionError
+from ..patterns import read_replacement
 from ..values import Value
 from .base import TEXT, Argument, T, declare, written_number, written_pattern, written_text
 
@@ -77,7 +78,8 @@ def _replace(text: Value, find: str, by: str) -> Value:
 
 def _regexp_replace(text: Value, pattern: str, by: str) -> Value:
     longest = 1 + len(by) + by.count("$") * 2
-    return v.strict(T.TEXT, [text], lambda x: x.str.replace_all(pattern, by), growth=text.growth * (longest if by else 1))
+    replacement = read_replacement(by, pattern)
+    return v.strict(T.TEXT, [text], lambda x: x.str.replace_all(pattern, replacement), growth=text.growth * (longest if by else 1))
 
 
 def _regexp_extract(text: Value, pattern: str, group: int = 0) -> Value:

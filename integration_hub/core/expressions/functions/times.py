@@ -10,7 +10,7 @@ from connectors.base import _, frame_type
 
 from .. import values as v
 from ..errors import ExpressionError
-from ..formats import has_date, has_time, has_zone
+from ..formats import has_date, has_time, has_zone, whole_years
 from ..values import Value
 from .base import TEMPORAL, TEXT, Argument, T, declare, written_format, written_unit, written_zone
 
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
 def _to_date(text: Value, format_: str) -> Value:
     if not has_date(format_):
         raise ExpressionError(_("This format has no date in it."))
-    return v.strict(T.DATE, [text], lambda x: x.str.to_date(format_, strict=False), fallible=True)
+    return v.strict(T.DATE, [text], lambda x: read_date(x, format_), fallible=True)
 
 
 def _to_datetime(text: Value, format_: str, zone: str | None = None) -> Value:
     return v.strict(T.DATETIME, [text], lambda x: read_datetime(x, format_, zone or "UTC"), fallible=True)
 
 
+def read_date(value: pl.Expr, format_: str) -> pl.Expr:
+    return whole_years(value, format_).str.to_date(format_, strict=False)
+
+
 def read_datetime(value: pl.Expr, format_: str, zone: str, ambiguous: str = "null") -> pl.Expr:
     """A text as a time in UTC; without an offset in it, one of the zone's. A time that the zone skips is null, one that it has twice `ambiguous`."""
     import polars as pl
 
+    value = whole_years(value, format_)
     if has_zone(format_):
         return value.str.to_datetime(format_, strict=False, time_unit="us", time_zone="UTC")
     if has_time(format_):

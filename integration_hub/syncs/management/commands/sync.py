@@ -304,6 +304,7 @@ _COUNTS = {
     "read": _("read"),
     "absent": _("not there"),
     "filtered": _("filtered"),
+    "duplicate": _("duplicate"),
     "created": _("created"),
     "updated": _("updated"),
     "deleted": _("deleted"),
