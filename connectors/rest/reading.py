@@ -73,11 +73,16 @@ class Reading(Pages):
     async def _taken(self, answer: Answer, call: Call, step: Step | None) -> tuple[Page, Step | None]:
         records = self._decoder.decode(answer, self._list.record_path)
         page = Page(records.frame, None, records.misfits, records.absent)
-        way, count = self._list.pagination, page.frame.height
+        way, count = self._list.pagination, self._different(page.frame)
         following = next_step(way, step, answer, count=count, last=self._last(page.frame), asks_for_all=self._asks_for_all)
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
         return (self._without_deleted(page) if self._list.deleted_field else page), following
+
+    def _different(self, frame: pl.DataFrame) -> int:
+        """How many records a page has: of one that it holds twice, the second would make the next page begin behind a record that nobody has read."""
+        keys = frame.select(name for name in self._entity.key if name in frame.columns).drop_nulls()
+        return frame.height - keys.height + keys.n_unique() if keys.width else frame.height
 
     def _call(self, step: Step | None) -> Call:
         page = parameters(self._list.pagination, step)

@@ -51,7 +51,9 @@ def write_to(people: Iterable[User], about: str, subject: Text, *lines: Text, pa
         if not person.email or not person.is_active:
             continue
         said = {"subject": texts.stored(subject), "lines": [texts.stored(line) for line in lines], "path": path}
-        mail, is_new = Mail.objects.get_or_create(person=person, about=about, defaults={**said, "next_try_at": timezone.now()})
+        mail, is_new = Mail.objects.get_or_create(
+            person=person, about=about, defaults={**said, "next_try_at": Now()}
+        )  # by the clock that tells what is due
         if is_new:
             count += 1
             dispatch.send(tasks.send_mail, mail.pk, queue="interactive")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Seen:
-    """Which source and match keys a part of a run has met (a Bloom filter, four bits a key, in at most 16 MiB): may say yes wrongly, once in a million
-    at half a million records, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned,
-    so a turn that takes the run up again learns it from the change sets."""
+    """Which source and match keys a part of a run has met (a Bloom filter, four bits a key, in at most 16 MiB): may say yes wrongly, of some keys in a
+    million, and then the target is asked; never no wrongly. For a first load alone: what the target holds is what this run has planned, so a turn that
+    takes the run up again learns it from the change sets."""
 
     HASHES = 4
-    BITS_A_RECORD = 256
+    BITS_A_RECORD = 128
 
     def __init__(self, expected: int | None = None) -> None:
         """`expected`: about how many records it will meet."""

@@ -63,6 +63,17 @@ def test_a_total_is_compared_with_what_was_read_and_not_with_what_was_asked_for(
     assert len(names(read(connect(**listing(**granted))))) == 25
 
 
+@pytest.mark.parametrize("end", [{}, {"total_path": "total"}])
+@pytest.mark.parametrize("kind", ["page", "offset"])
+def test_a_record_that_a_page_holds_twice_is_counted_once_where_the_next_begins(shop: Shop, connect, kind, end):
+    shop.has(25)
+    way = {"type": kind, "size": 10, "size_parameter": "limit", **end}
+
+    found = names(read(connect(**listing(pagination=way, query={"twice": "yes"}))))
+
+    assert (len(set(found)), len(found)) == (25, 28)
+
+
 def test_the_page_count_ends_a_list(shop: Shop, connect):
     shop.has(20)
 

@@ -7,8 +7,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from integration_hub.approvals.models import Decision
-from integration_hub.syncs import carrying, deletes, roster, services
-from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs import carrying, deletes, gathering, reading, roster, services
+from integration_hub.syncs.models import Link, OpenRow, PageRow, Run
 from integration_hub.syncs.work import Work
 from tests.syncs.conftest import finish
 from tests.syncs.equal import users_of_crm
@@ -239,6 +239,20 @@ def test_a_worker_killed_while_it_deletes_is_taken_over(full, sandbox, by, point
 def the_replay():
     services.start_waiting_replays()
     return finish(Run.objects.live().get())
+
+
+def test_what_is_gone_is_told_by_the_rosters_of_gathered_pages_too(full, sandbox, run_now, monkeypatch):
+    monkeypatch.setattr(reading, "FIRST_ROWS", 20)
+    monkeypatch.setattr(reading, "PAGE_ROWS", 20)
+    monkeypatch.setattr(gathering, "SECONDS", 60.0)
+    gone = a_user(sandbox)
+    sandbox.oa.delete("user", gone)
+
+    run = run_now(full)
+
+    assert PageRow.objects.filter(partition__run=run, read__gt=50).exists(), "they were gathered"
+    assert (run.balanced, run.counts["deleted"], run.counts["unchanged"]) == (True, 1, 79)
+    assert gone not in users_of_crm(sandbox)
 
 
 def test_a_replayed_delete_whose_run_fails_is_not_forgotten(full, sandbox, run_now, by):
