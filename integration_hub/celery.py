@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import sys
 from contextlib import ExitStack
@@ -22,8 +21,6 @@ app = Celery("integration_hub", task_cls="integration_hub.core.takeup:Checked")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.set_default()  # also for threads other than this one: the web server answers in many
 app.autodiscover_tasks()
-
-M_ARENA_MAX = -8  # of malloc.h
 
 _task_contexts: dict[str, ExitStack] = {}
 
@@ -71,12 +68,8 @@ def _make_ready_for_batches(**kwargs: Any) -> None:
     """A page of records is thousands of objects that come and go together: looking through them for cycles after each seven hundred cost an eighth
     of a run. And threads take turns more often than each 5 ms, lest requests wait while another step of the pipeline computes.
 
-    It comes before the children are forked, who then share what is frozen here, and before they have threads: to each of these glibc would give a pool
-    of memory of its own, of which little is ever used.
+    It comes before the children are forked, who then share what is frozen here.
     """
-    allow = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
-    if allow is not None:
-        allow(M_ARENA_MAX, 1)
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
     sys.setswitchinterval(0.001)
