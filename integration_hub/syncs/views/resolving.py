@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from connectors.base import Text
 from integration_hub.accounts.models import User
 from integration_hub.core import texts
 from integration_hub.core.forms import add_refusal
@@ -102,23 +103,31 @@ class OfRow(HubPage):
             Link(name, reverse("rejects:detail", args=[row.pk])),
         ]
 
+    def why_not(self, row: OpenRow) -> Text | None:
+        """Why what the page is for cannot be done with this row; None where it can."""
+        raise NotImplementedError
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        row = self.get_row()
+        refusal = self.why_not(row)
+        return super().get_context_data(**kwargs) | {
+            "row": row,
+            "sentence": texts.render(row.reason),
+            "refusal": texts.render(refusal) if refusal else "",
+            "back": reverse("rejects:detail", args=[row.pk]),
+        }
+
 
 class MendPage(OfRow):
     permission = "rejects.mend"
     title = gettext_lazy("Mend values")
     template_name = "rejects/mend.html"
 
+    def why_not(self, row: OpenRow) -> Text | None:
+        return resolving.why_not_mended(row)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        row = self.get_row()
-        context = super().get_context_data(**kwargs)
-        context.setdefault("form", MendForm(row=row))
-        refusal = resolving.why_not_mended(row)
-        return context | {
-            "row": row,
-            "sentence": texts.render(row.reason),
-            "refusal": texts.render(refusal) if refusal else "",
-            "back": reverse("rejects:detail", args=[row.pk]),
-        }
+        return super().get_context_data(**{"form": MendForm(row=self.get_row())} | kwargs)
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         row = self.get_row()
@@ -163,19 +172,15 @@ class LinkPage(OfRow):
     title = gettext_lazy("Link by hand")
     template_name = "rejects/link.html"
 
+    def why_not(self, row: OpenRow) -> Text | None:
+        return resolving.why_not_linked(row)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         row = self.get_row()
-        context = super().get_context_data(**kwargs)
-        context.setdefault("form", LinkForm(row=row))
-        refusal = resolving.why_not_linked(row)
-        return context | {
-            "row": row,
-            "sentence": texts.render(row.reason),
-            "refusal": texts.render(refusal) if refusal else "",
+        return super().get_context_data(**{"form": LinkForm(row=row)} | kwargs) | {
             "is_asked_for": row.sync.target.as_schema().capabilities.lookup_by_key,
             "record": unpacked_record(row.record),
             "source_name": entity_name(row.sync.source),
-            "back": reverse("rejects:detail", args=[row.pk]),
         }
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
