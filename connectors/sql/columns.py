@@ -61,10 +61,9 @@ class Column:
     def fitted(self, raw: pl.Series) -> tuple[pl.Series, list[Misfit]]:
         """A column of a query's frame as the field's type, and what of it does not fit."""
         made = self._made(raw)
-        lost = made.is_null() & raw.is_not_null()
-        if not lost.any():
+        if made.null_count() == raw.null_count():  # no value is made of null
             return made.alias(self.name), []
-        rows = lost.arg_true().to_list()
+        rows = (made.is_null() & raw.is_not_null()).arg_true().to_list()
         return made.alias(self.name), [Misfit(row, self.name, self.shown(raw, row), self._reason(raw, row)) for row in rows]
 
     def _made(self, raw: pl.Series) -> pl.Series:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import io
 import os
 import re
 import select
@@ -324,10 +325,11 @@ def _break_off(connection: psycopg.Connection) -> None:
 
 def _copy(connection: sa.Connection, place: sql.Identifier, frame: pl.DataFrame) -> None:
     names = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
-    text = frame.write_csv(include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
+    text = io.BytesIO()
+    frame.write_csv(text, include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, names)) as copy:
-        copy.write(text.encode())
+        copy.write(text.getbuffer())
 
 
 def _has_infinity(column: Column) -> bool:

@@ -29,10 +29,12 @@ COMPARED_WITHIN = timedelta(seconds=60)  # what was looked up this long before i
 def claim(work: Work, lease: Lease, change_set: ChangeSet, rows: pl.DataFrame) -> set[int]:
     """Claim the match keys of these creates, and of what is linked to a record that was found by one where other parts of the run are under way:
     the rows of which another holds one, which must not be sent."""
+    if work.run.first_load:
+        return set()
     new = rows["operation"] == "create"
     if work.run.parts > 1:
         new |= rows["found_by"].is_not_null()
-    wanted = {} if work.run.first_load else _hashes(rows.filter(new))
+    wanted = _hashes(rows.filter(new))
     if not wanted:
         return set()
     entity = work.run.target

@@ -479,11 +479,14 @@ class _Draft:
 
     def _prints_of(self, rows: np.ndarray) -> dict[str, pl.Series]:
         """The prints, and those of the source where they differ: random bytes are what takes most room in a change set."""
+        import numpy as np
         import polars as pl
 
-        prints = pl.Series(packed(self.prints[rows]), dtype=pl.Binary)
-        other = pl.Series(packed(self.source_prints[rows]), dtype=pl.Binary)
-        return {"print": prints, "source_print": other.to_frame("o").select(pl.when(pl.col("o") != prints).then(pl.col("o"))).to_series()}
+        prints = packed(self.prints[rows])
+        if np.array_equal(self.prints[rows], self.source_prints[rows]):
+            return {"print": prints, "source_print": pl.Series([None], dtype=pl.Binary).new_from_index(0, len(rows))}
+        others = packed(self.source_prints[rows])
+        return {"print": prints, "source_print": pl.select(pl.when(others != prints).then(others)).to_series()}
 
     def _of(self, rows: np.ndarray, whole: Any) -> Any:
         """These rows of a column or frame of the page; nothing is copied where they are all of them."""

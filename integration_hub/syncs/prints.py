@@ -36,13 +36,13 @@ def field_hashes(values: pl.DataFrame, fields: Sequence[str]) -> np.ndarray:
     return np.column_stack([hashed[name].to_numpy() for name in fields]).astype("<u8", copy=False)
 
 
-def packed(prints: np.ndarray) -> list[bytes]:
+def packed(prints: np.ndarray) -> pl.Series:
     """Each row as bytes, to be stored."""
-    width = prints.shape[1] * 8
-    if not width:
-        return [b""] * prints.shape[0]
-    whole = prints.astype("<u8", copy=False).tobytes()
-    return [whole[start : start + width] for start in range(0, len(whole), width)]
+    import polars as pl
+
+    count, width = prints.shape[0], prints.shape[1] * 8
+    whole = pl.lit(prints.astype("<u8", copy=False).tobytes())
+    return pl.select(whole.bin.slice(pl.int_range(count) * width, width)).to_series()
 
 
 def unpacked(lengths: Sequence[int] | np.ndarray, stored: bytes, width: int) -> np.ndarray:

@@ -44,7 +44,10 @@ def rows_of(run: Run, changes: pl.DataFrame, *, sent_at: datetime | None = None)
 
 def counts_of(run: Run, changes: pl.DataFrame) -> dict[str, int]:
     """How many of these changes somebody has refused, by the names of ChangeSet: a guard does not count them, for they are not done anyway."""
-    of_these = changes.filter(changes["row"].is_in(sorted(rows_of(run, changes))))["operation"]
+    refused = rows_of(run, changes)
+    if not refused:
+        return {}
+    of_these = changes.filter(changes["row"].is_in(sorted(refused)))["operation"]
     kinds = {"creates": ("create",), "updates": ("update",), "deletes": changesets.DELETES}
     return {f"{name}_refused": int(of_these.is_in(operations).sum()) for name, operations in kinds.items()}
 

@@ -327,9 +327,8 @@ def _frame(work: Work, rows: pl.DataFrame, sides: _Sides, operations: pl.Series,
 def _prints(work: Work, stored: Sequence[bytes | None], after: pl.DataFrame, send: np.ndarray) -> pl.Series:
     """What was written last, once this is written: the next run compares with it, and brings again what the source still has."""
     import numpy as np
-    import polars as pl
 
     prints = rows_of(stored, max(work.slots, default=-1) + 1)
     slots = np.array(work.slots, dtype=int)
     prints[:, slots] = np.where(send, field_hashes(after, work.fields), prints[:, slots])
-    return pl.Series(packed(prints), dtype=pl.Binary)
+    return packed(prints)

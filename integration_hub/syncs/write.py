@@ -373,7 +373,8 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
         moved = relinked(work, rows)
     elif work.run.parts > 1 and not work.run.first_load:  # another part may have linked what was found by a match key
         moved = relinked(work, rows.filter(rows["found_by"].is_not_null()))
-    gone = rows.filter(rows["operation"].is_in(changesets.END_LINKS))
+    planned = set(rows["operation"].unique())
+    gone = rows.filter(rows["operation"].is_in(changesets.END_LINKS)) if planned.intersection(changesets.END_LINKS) else rows.clear()
     if gone.height:
         moved |= relinked(work, gone)
     if gone.height and old and not work.run.is_undo:
@@ -385,8 +386,8 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
             if some.height:
                 look(work, target, some, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
-    creates = rows.filter(rows["operation"] == "create")
-    if creates.height and (old or compared_first or claims.others_wrote(work, change_set)):
+    if "create" in planned and (old or compared_first or claims.others_wrote(work, change_set)):
+        creates = rows.filter(rows["operation"] == "create")
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
     return without(rows, moved), moved
 
