@@ -195,17 +195,16 @@ def created_sync(name: str, source: Any, target: Any, definition: dict[str, Any]
 
 
 def ended_run(sync: Any) -> tuple[Any, float]:
-    """The run, and the Unix time at which its end was seen."""
+    """The run, and the Unix time of its end."""
     from integration_hub.accounts.actor import Actor
     from integration_hub.syncs import services
 
     run = services.start_run(sync, by=Actor.hub())
     while run.ended_at is None:
-        time.sleep(0.02)
+        time.sleep(0.1)
         run.refresh_from_db(fields=["ended_at"])
-    ended_at = time.time()
     run.refresh_from_db()
-    return run, ended_at
+    return run, run.ended_at.timestamp()
 
 
 def family_of(pid: int) -> list[int]:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
 # Read by Polars when it is loaded. Its frames are pages here, and the steps of a run and the children of a worker go beside each other already: more
-# threads and more pools of memory took a sixth more memory, and gained nothing.
+# threads and more pools of memory took a sixth more memory, and gained nothing. What a page has left free goes back to the system after a tenth of a
+# second: after half of one, as Polars has it, a worker held the memory of several pages that were long gone.
 os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1")
+os.environ.setdefault("_RJEM_MALLOC_CONF", "narenas:1,dirty_decay_ms:100")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS_BY_INDEX = 1_000  # of one UPDATE of PostgreSQL: for more it would rather read a table of a million rows than its key's index
+ROWS_AT_ONCE = 4_000  # that are put together for COPY: more take as long, and more memory
 MOST_VALUES = 32_000  # of one statement of SQLite (SQLITE_MAX_VARIABLE_NUMBER is 32,766)
 
 
@@ -34,7 +35,10 @@ def insert(model: type[models.Model], frame: pl.DataFrame) -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with connection.wrap_database_errors, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN (FORMAT binary)") as copy:
-                copy.write(_binary(model, frame))
+                copy.write(BINARY_HEADER)
+                for some in frame.iter_slices(ROWS_AT_ONCE):
+                    copy.write(_binary(model, some))
+                copy.write(BINARY_TRAILER)
         else:
             _insert_values(model, frame)
 
@@ -70,8 +74,8 @@ def _execute(statement: str, values: Sequence[Any]) -> None:
 
 
 def _binary(model: type[models.Model], frame: pl.DataFrame) -> bytes:
-    """As COPY reads it in its binary form, which costs the server a quarter less than text: of each row the number of its columns, of each value its
-    length, or -1 for null, and its bytes. Source: "Binary Format" in https://www.postgresql.org/docs/current/sql-copy.html."""
+    """The rows as COPY reads them in its binary form, which costs the server a quarter less than text: of each row the number of its columns, of each
+    value its length, or -1 for null, and its bytes. Source: "Binary Format" in https://www.postgresql.org/docs/current/sql-copy.html."""
     import polars as pl
 
     pieces: list[bytes | pl.Expr] = [struct.pack(">h", frame.width)]  # of a row, in their order; bytes where it is the same in all rows
@@ -81,13 +85,11 @@ def _binary(model: type[models.Model], frame: pl.DataFrame) -> bytes:
                 pieces[-1] += piece
             else:
                 pieces.append(piece)
-    if len(pieces) == 1:
-        rows = [pieces[0]] * frame.height
-    else:
-        rows = frame.select(reduce(operator.add, (pl.lit(piece) if isinstance(piece, bytes) else piece for piece in pieces))).to_series().to_list()
-    return b"".join([b"PGCOPY\n\xff\r\n\0", bytes(8), *rows, struct.pack(">h", -1)])
+    row = reduce(operator.add, (pl.lit(piece) if isinstance(piece, bytes) else piece for piece in pieces))
+    return b"".join(frame.with_columns(row=row)["row"].to_list())
 
 
+BINARY_HEADER, BINARY_TRAILER = b"PGCOPY\n\xff\r\n\0" + bytes(8), struct.pack(">h", -1)
 NUMBERS = {"smallint": 2, "integer": 4, "bigint": 8, "boolean": 1, "timestamp with time zone": 8}  # how many bytes they have
 YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)  # where PostgreSQL counts microseconds from
 UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # and Polars

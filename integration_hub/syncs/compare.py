@@ -391,7 +391,7 @@ class _Draft:
         setattr(self.page.counts, counted, getattr(self.page.counts, counted) + 1)
 
     def _source_print(self, row: int) -> bytes:
-        return packed(self.source_prints[row : row + 1])[0]
+        return bytes(packed(self.source_prints[row : row + 1])[0])
 
     def _named(self, **values: Any) -> dict[str, Any]:
         return {"system": self.work.system, "entity": self.work.target.label or self.work.target.name, **values}

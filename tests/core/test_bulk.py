@@ -64,6 +64,26 @@ def test_numbers_truths_bytes_and_nulls_come_back_as_they_were():
     assert set(Link.objects.values_list("b_key", "pair", "made_at")) == {(f"é\t{key}", 3, now) for key in "abc"}
 
 
+def test_more_rows_than_are_put_together_at_once_are_all_inserted():
+    count = 2 * bulk.ROWS_AT_ONCE + 1
+
+    bulk.insert(Message, pl.DataFrame({"type": [f"t{n}" for n in range(count)], "subject": "many", "facts": "{}", "at": timezone.now()}))
+
+    assert sorted(Message.objects.values_list("type", flat=True)) == sorted(f"t{n}" for n in range(count))
+
+
+def test_the_keys_of_links_are_compared_by_their_bytes():
+    keys = ["Zoe", "amy", "ämy", "a-b", "ab", "B", "10", "9"]
+    bulk.insert(
+        Link,
+        pl.DataFrame(
+            {"a_key": keys, "b_key": keys, "pair": 3, "a_many": False, "print_version": 1, "made_at": timezone.now(), "part": "", "b_many": False}
+        ),
+    )
+
+    assert list(Link.objects.order_by("a_key").values_list("a_key", flat=True)) == sorted(keys, key=str.encode)
+
+
 def test_the_rows_of_many_values_are_fetched_by_one_statement():
     Message.objects.bulk_create(Message(type=f"t{n}", subject="even" if n % 2 == 0 else "odd") for n in range(100))
     asked = [f"t{n}" for n in range(50, 5000)]
