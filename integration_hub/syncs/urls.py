@@ -1,6 +1,23 @@
 from django.urls import include, path
 
-from integration_hub.syncs.views import changes, drift, pairs, plans, rejects, resolving, runs, story, sync_forms, syncs, together, trace, undo
+from integration_hub.syncs.views import (
+    changes,
+    drift,
+    pairs,
+    plans,
+    reject,
+    reject_acts,
+    reject_groups,
+    rejects,
+    resolving,
+    runs,
+    story,
+    sync_forms,
+    syncs,
+    together,
+    trace,
+    undo,
+)
 
 _syncs = [
     path("", syncs.SyncList.as_view(), name="list"),
@@ -46,17 +63,17 @@ _runs = [
 ]
 _rejects = [
     path("", rejects.RejectList.as_view(), name="list"),
-    path("export.csv", rejects.Export.as_view(), name="export"),
-    path("export.xlsx", rejects.ExcelExport.as_view(), name="export_excel"),
-    path("causes/<int:sync>/<slug:cause>/", rejects.CausePage.as_view(), name="cause"),
-    path("<int:pk>/", rejects.RejectPage.as_view(), name="detail"),
+    path("export.csv", reject_acts.Export.as_view(), name="export"),
+    path("export.xlsx", reject_acts.ExcelExport.as_view(), name="export_excel"),
+    path("causes/<int:sync>/<slug:cause>/", reject_groups.CausePage.as_view(), name="cause"),
+    path("<int:pk>/", reject.RejectPage.as_view(), name="detail"),
     path("<int:pk>/mend/", resolving.MendPage.as_view(), name="mend"),
     path("<int:pk>/mend/forget/", resolving.ForgetMend.as_view(), name="forget_mend"),
     path("<int:pk>/link/", resolving.LinkPage.as_view(), name="link"),
     path("<int:pk>/value-map/", resolving.AddEntry.as_view(), name="value_map"),
     path("assign/", resolving.AssignPage.as_view(), name="assign"),
-    path("replay/", rejects.Replay.as_view(), name="replay"),
-    path("dismiss/", rejects.Dismiss.as_view(), name="dismiss"),
+    path("replay/", reject_acts.Replay.as_view(), name="replay"),
+    path("dismiss/", reject_acts.Dismiss.as_view(), name="dismiss"),
 ]
 
 urlpatterns = [

@@ -1,5 +1,5 @@
 /* The console's own behaviour. Everything is bound by attributes, once, on the document, so that parts swapped in later need nothing.
-     data-confirm, data-note, data-reason   on a form: ask before sending it
+     data-confirm, data-note, data-reason   on a form, or one button of it: ask before sending it
      data-copy                              on a button: copies the text of the element with this id
      data-autosubmit                        on a form: sends it when a choice changes
      data-hub-theme, data-hub-side, data-hub-palette, data-hub-dismiss   the shell's buttons */
@@ -82,20 +82,20 @@
   /* one question before an act that cannot be taken back ------------------------------ */
 
   const confirmed = new WeakSet();
-  const ask = (form, submitter) => {
+  const ask = (form, submitter, words) => {
     const dialog = find("#hub-confirm");
     const part = (name) => find(`[data-part=${name}]`, dialog);
     const text = find("textarea", dialog);
-    find("h2", dialog).textContent = form.dataset.confirm;
-    part("note").textContent = form.dataset.note || "";
-    part("reason").hidden = !form.dataset.reason;
-    text.required = form.dataset.reason === "required";
+    find("h2", dialog).textContent = words.dataset.confirm;
+    part("note").textContent = words.dataset.note || "";
+    part("reason").hidden = !words.dataset.reason;
+    text.required = words.dataset.reason === "required";
     text.value = "";
-    part("yes").textContent = form.dataset.yes || submitter?.textContent.trim() || "OK";
-    part("yes").dataset.kind = form.dataset.danger === undefined ? "primary" : "danger";
+    part("yes").textContent = words.dataset.yes || submitter?.textContent.trim() || "OK";
+    part("yes").dataset.kind = words.dataset.danger === undefined ? "primary" : "danger";
     const go = (event) => {
       event.preventDefault();
-      if (form.dataset.reason) {
+      if (words.dataset.reason) {
         let field = form.elements.namedItem("reason");
         if (!field) {
           field = Object.assign(document.createElement("input"), { type: "hidden", name: "reason" });
@@ -111,15 +111,16 @@
     inner.onsubmit = go;
     part("no").onclick = () => dialog.close();
     dialog.showModal();
-    (form.dataset.reason ? text : part(form.dataset.danger === undefined ? "yes" : "no")).focus();
+    (words.dataset.reason ? text : part(words.dataset.danger === undefined ? "yes" : "no")).focus();
   };
 
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.dataset.confirm && !confirmed.has(form)) {
+    const words = event.submitter?.dataset.confirm ? event.submitter : form;
+    if (words.dataset.confirm && !confirmed.has(form)) {
       event.preventDefault();
       event.stopImmediatePropagation();
-      ask(form, event.submitter);
+      ask(form, event.submitter, words);
       return;
     }
     confirmed.delete(form);

@@ -7,7 +7,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone, translation
 
-from integration_hub.core.parts import Act, nice_ceiling
+from integration_hub.core.parts import Act, Link, nice_ceiling
 from integration_hub.core.templatetags import hub
 from integration_hub.core.templatetags.hub import ABSENT
 
@@ -76,6 +76,12 @@ def test_less_than_everything_is_never_shown_as_everything():
 )
 def test_values_are_shown_so_that_none_can_be_mistaken(value, said):
     assert hub.value(value) == said
+
+
+def test_sentences_in_a_row_have_a_space_between_them_where_their_full_stop_has_none():
+    assert "".join(hub.in_a_row(["One.", " ", "Two. Three."])) == "One. Two. Three."
+    assert "".join(hub.in_a_row(["一。", " ", "二。 三。", " 四。"])) == "一。二。三。四。"
+    assert list(hub.in_a_row(["一。", Link("二", "/"), " ", "三。"])) == ["一。", Link("二", "/"), " ", "三。"]
 
 
 def test_long_values_are_cut_and_say_how_much_is_missing():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from difflib import SequenceMatcher
 from typing import Any
@@ -22,7 +22,7 @@ from django.utils.translation import ngettext, pgettext
 
 from connectors.base import FieldType
 from integration_hub.core import texts
-from integration_hub.core.parts import Act, hidden_values
+from integration_hub.core.parts import Act, Link, hidden_values
 
 register = template.Library()
 
@@ -96,6 +96,26 @@ def percent(value: float | None) -> str:
         return "—"
     shown = min(value, 99.9) if value < 100 else value
     return f"{shown:.1f}".removesuffix(".0") + " %"
+
+
+@register.filter
+def closed_up(text: str) -> str:
+    """Sentences in a row: a full-width stop holds its own space."""
+    return text.replace("。 ", "。")
+
+
+@register.filter
+def in_a_row(parts: Iterable[str | Link]) -> Iterator[str | Link]:
+    """The same of texts and links."""
+    ends = False
+    for part in parts:
+        if isinstance(part, Link):
+            ends = False
+            yield part
+            continue
+        shown = closed_up(part.removeprefix(" ") if ends else part)
+        ends = shown.endswith("。")
+        yield shown
 
 
 # --- times ------------------------------------------------------------------------------------------------------------

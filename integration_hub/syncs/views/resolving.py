@@ -27,7 +27,7 @@ from integration_hub.syncs.models import OpenRow
 from integration_hub.syncs.services import NotPossible
 from integration_hub.syncs.telling.names import entity_name
 from integration_hub.syncs.trace import origins_of
-from integration_hub.syncs.views.rejects import chosen_rows
+from integration_hub.syncs.views.reject_acts import chosen_rows
 
 
 class MendForm(forms.Form):

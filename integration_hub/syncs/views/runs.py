@@ -28,7 +28,7 @@ from integration_hub.syncs.states import LIVE, OpenState, PartitionState, RunSta
 from integration_hub.syncs.telling.balance import run_balance
 from integration_hub.syncs.telling.names import href, mode_words, started_by, version_words
 from integration_hub.syncs.telling.runs import MISSED, RUN_ICONS, RUN_STATES, decisions_of, left_since, run_state, run_verdict
-from integration_hub.syncs.views.rejects import acts_on, decide_act, group_of
+from integration_hub.syncs.views.reject_groups import acts_on, decide_act, group_of
 
 LOG_SHOWN = 8
 CHANGES_SHOWN = 8

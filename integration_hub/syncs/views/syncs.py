@@ -43,7 +43,7 @@ from integration_hub.syncs.telling.syncs import (
     sync_verdict,
     written_twice,
 )
-from integration_hub.syncs.views.rejects import group_of
+from integration_hub.syncs.views.reject_groups import group_of
 from integration_hub.systems.models import System
 
 LINKS_COUNTED = 1_000_000

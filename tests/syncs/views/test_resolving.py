@@ -186,6 +186,7 @@ def test_records_of_which_nobody_could_tell_are_linked_from_their_group_and_repl
     assert "see in the target: link by hand what is there, replay what is not, or dismiss it." in page
     assert "when they are replayed" not in page
     assert 'data-confirm="Replay 1 record?"' in page
+    assert 'data-confirm="Replay the selected records?"' in page
     assert 'data-confirm="Replay 1 record?"' in client.get(reverse("rejects:detail", args=[untold.pk])).content.decode()
 
 
