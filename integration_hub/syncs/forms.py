@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from integration_hub.mappings.models import Mapping, MappingVersion
-from integration_hub.syncs import guards, schedule
-from integration_hub.syncs.models import Pair, Sync
+from integration_hub.syncs import guards, plans, schedule
+from integration_hub.syncs.models import Pair, Run, Sync
 from integration_hub.syncs.schedule import cursor_value
 from integration_hub.syncs.states import DeletePolicy, LeftFilter, Mode
 from integration_hub.syncs.telling.names import version_words
@@ -348,6 +348,11 @@ class ApprovalForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 3, "class": "hub-mono", "spellcheck": "false"}),
     )
     reason = forms.CharField(label=gettext_lazy("Reason"), max_length=1_000, widget=forms.Textarea(attrs={"rows": 2}))
+
+    def __init__(self, plan: Run, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        kinds = plans.kinds_of(plan)
+        self.fields["operations"].choices = [choice for choice in OPERATIONS if choice[0] in kinds]  # type: ignore[attr-defined]
 
     def clean_except_keys(self) -> list[str]:
         return [line.strip() for line in self.cleaned_data["except_keys"].splitlines() if line.strip()]

@@ -30,7 +30,7 @@ from integration_hub.mappings.definition import read_definition
 from integration_hub.syncs import applying, changesets, services
 from integration_hub.syncs.models import ChangeSet, PageRow, PlanApproval, Run, Sync
 from integration_hub.syncs.services import NotPossible
-from integration_hub.syncs.states import ENDED_WHOLE, Mode, RunState
+from integration_hub.syncs.states import ENDED_WHOLE, DeletePolicy, Mode, RunState
 from integration_hub.systems.models import System
 
 GOOD_FOR = timedelta(hours=24)
@@ -258,6 +258,15 @@ def fields_of(plan: Run) -> list[FieldCount]:
             counter.update(sends.get(operation, {}))
     found = [FieldCount(name, counts["update"][name], counts["create"][name]) for name in {**counts["update"], **counts["create"]}]
     return sorted(found, key=lambda field: (-field.updates, -field.creates, field.name))
+
+
+def kinds_of(run: Run) -> list[str]:
+    """The operations that its change sets plan."""
+    planned, policy = planned_of(run), run.settings.get("deletes", {}).get("policy")
+    gone = "mark" if policy == DeletePolicy.MARK and run.undoes is None else "delete"
+    links = "adopt" if run.undoes is None else "keep"
+    kinds = {"create": "creates", "update": "updates", links: "links", gone: "deletes", "unlink": "unlinks"}
+    return [operation for operation, name in kinds.items() if planned[name]]
 
 
 def planned_of(run: Run) -> dict[str, int]:

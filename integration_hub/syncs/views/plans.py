@@ -50,7 +50,7 @@ class PlanPage(OfPlan):
         run = plans.applied_by(approval) if approval is not None else None
         filters = read_filters(
             self.request,
-            Filter("operation", _("Change"), [(name, word) for name, word in PLANNED.items() if name != "keep" or plan.undoes]),
+            Filter("operation", _("Change"), [(name, PLANNED[name]) for name in plans.kinds_of(plan)]),
             Filter("field", _("Field"), [(field.name, field.name) for field in fields]),
             Filter("key", _("Key"), placeholder=_("of source or target")),
         )
@@ -137,7 +137,7 @@ class ApprovePlan(OfPlan):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         plan = self.get_run()
-        form = kwargs.pop("form", None) or ApprovalForm(initial=approved_before(plan))
+        form = kwargs.pop("form", None) or ApprovalForm(plan, initial=approved_before(plan))
         return super().get_context_data(**kwargs) | {
             "run": plan,
             "form": form,
@@ -147,7 +147,8 @@ class ApprovePlan(OfPlan):
         }
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        plan, form, counts = self.get_run(), ApprovalForm(request.POST), "count" in request.POST
+        plan, counts = self.get_run(), "count" in request.POST
+        form = ApprovalForm(plan, request.POST)
         form.fields["reason"].required = not counts
         is_valid = form.is_valid()
         form.fields["reason"].required = True

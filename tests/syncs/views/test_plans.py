@@ -40,6 +40,14 @@ def test_changes_are_narrowed_by_operation_field_and_key(enter, few, plan):
     assert "No change of this plan fits." not in updates
 
 
+def test_only_kinds_of_changes_that_it_has_are_offered(enter, plan):
+    client = enter("approver")
+
+    for name in ("runs:plan", "runs:approve"):
+        page = client.get(reverse(name, args=[plan.pk])).content.decode()
+        assert [kind for kind in plans.OPERATIONS if f'value="{kind}"' in page] == ["create", "update", "adopt"]
+
+
 def test_it_is_counted_approved_and_applied(enter, few, plan):
     client = enter("administrator")
 
