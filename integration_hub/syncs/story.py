@@ -115,7 +115,9 @@ def _before(place: Place) -> Place | None:
 
 
 def _change_at(place: Place) -> Change | None:
-    change_set = ChangeSet.objects.select_related("run__sync", "run__mapping_version__mapping", "run__pair").filter(pk=place[0]).first()
+    change_set = (
+        ChangeSet.objects.select_related("run__sync", "run__mapping_version__mapping", "run__pair", "run__applies__plan").filter(pk=place[0]).first()
+    )
     return change_of(change_set, place[1]) if change_set is not None else None
 
 

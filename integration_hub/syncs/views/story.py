@@ -13,7 +13,7 @@ from integration_hub.core.parts import Act, Link, Verdict
 from integration_hub.core.templatetags.hub import clock, number
 from integration_hub.syncs import story
 from integration_hub.syncs.journal import Change
-from integration_hub.syncs.models import Sync
+from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.telling.names import entity_name, started_by, version_words
 from integration_hub.syncs.views.changes import OPERATIONS, RESULTS
 from integration_hub.syncs.views.syncs import OfSync
@@ -78,8 +78,17 @@ def moment_of(change: Change) -> dict[str, Any]:
         "run": run,
         "run_name": _("Run {number} of {name}").format(number=number(run.pk), name=run.name),
         "version": version_words(run.mapping_version),
-        "by": started_by(run),
+        "by": began(run),
     }
+
+
+def began(run: Run) -> str:
+    """Who or what started a run, and whether it undoes others."""
+    said, undoes = started_by(run), run.applies.plan.undoes if run.applies is not None and run.applies.plan is not None else None
+    if undoes is None:
+        return said
+    words = ngettext("{by}, undoing run {number}", "{by}, undoing {n} runs", len(undoes["runs"]))
+    return words.format(by=said, number=number(undoes["runs"][0]), n=number(len(undoes["runs"])))
 
 
 ICONS = {"create": "add_circle", "update": "edit", "adopt": "link", "delete": "delete", "mark": "label", "unlink": "link_off"}

@@ -100,6 +100,15 @@ def test_its_page_tells_run_version_and_who(enter, users_sync, told, key):
     assert "Second name" in page
 
 
+def test_it_tells_which_changes_undo_others(enter, users_sync, told, key, by):
+    finish(plans.apply_plan(plans.approve_plan(finish(undo.plan_undo(told[-1], by=by, keys=[key])), by=by, reason="Wrong"), by=by))
+
+    page = shown(enter("viewer"), "syncs:story", users_sync.pk, key=key)
+
+    assert page.count("undoing run") == 1
+    assert f"undoing run {told[-1].pk}" in page
+
+
 def test_both_sides_are_read_now(enter, few, users_sync, told, key):
     client = enter("viewer")
     few.oa.change("user", key, name="As it is now")
