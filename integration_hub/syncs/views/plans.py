@@ -70,11 +70,12 @@ class PlanPage(OfPlan):
         }
 
     def facts(self, plan: Run) -> list[Fact]:
-        planned, here = plans.planned_of(plan), reverse("runs:plan", args=[plan.pk])
-        named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", "delete", _("To delete"))]
+        planned, kinds, here = plans.planned_of(plan), plans.kinds_of(plan), reverse("runs:plan", args=[plan.pk])
+        gone = "mark" if "mark" in kinds else "delete"
+        named = [("creates", "create", _("To create")), ("updates", "update", _("To update")), ("deletes", gone, _("To delete"))]
         named.append(("links", "adopt", _("To link")) if plan.undoes is None else ("links", "keep", _("Cannot be undone")))
         named += [("unlinks", "unlink", _("Links to end"))] if planned["unlinks"] else []
-        return [Fact(label, number(planned[name]), href=f"{here}?operation={operation}") for name, operation, label in named]
+        return [Fact(label, number(planned[name]), href=f"{here}?operation={kind}" if kind in kinds else "") for name, kind, label in named]
 
     def acts(self, plan: Run, approval: Any, run: Run | None) -> list[Act]:
         try:

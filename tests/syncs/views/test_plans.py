@@ -46,6 +46,8 @@ def test_only_kinds_of_changes_that_it_has_are_offered(enter, plan):
     for name in ("runs:plan", "runs:approve"):
         page = client.get(reverse(name, args=[plan.pk])).content.decode()
         assert [kind for kind in plans.OPERATIONS if f'value="{kind}"' in page] == ["create", "update", "adopt"]
+    page = client.get(reverse("runs:plan", args=[plan.pk])).content.decode()
+    assert [kind for kind in plans.OPERATIONS if f"?operation={kind}" in page] == ["create", "update", "adopt"]
 
 
 def test_it_is_counted_approved_and_applied(enter, few, plan):
