@@ -28,7 +28,7 @@ from connectors.files.settings import Csv, FileSettings
 from connectors.files.values import LARGEST_VALUE, Column, inferred, shown
 from connectors.formulas import as_it_was
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 1536 * 1024
 LONGEST_RECORD = 16 * 1024 * 1024
 CLOSED = Text(_("opens a quote that is not closed"))
 

@@ -183,7 +183,7 @@ class Connection(Form):
 
     connect_seconds: int = Field(10, title="Time to connect", description="Seconds.", ge=1, le=120)
     total_seconds: int = Field(60, title="Time in all", description="Seconds a request to the server may take; a slower one is cut.", ge=1, le=900)
-    page_rows: int = Field(10_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
+    page_rows: int = Field(20_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
 
 
 class FilesSettings(Form):

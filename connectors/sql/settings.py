@@ -64,7 +64,7 @@ class Connection(Form):
     total_seconds: int = Field(
         60, title="Time in all", description="Seconds a query, or a portion written, may take; a slower one is cut.", ge=1, le=900
     )
-    page_rows: int = Field(10_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
+    page_rows: int = Field(12_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
 
 
 class TableSettings(Form):

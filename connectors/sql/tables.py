@@ -18,7 +18,7 @@ from connectors.sql.columns import Column
 from connectors.sql.settings import SqlSettings, TableSettings
 
 T = FieldType
-BULK = 10_000  # records of a portion; all of it is one transaction
+BULK = 20_000  # records of a portion; all of it is one transaction
 CHANGE_NAMES = (  # columns that, by their name, rise with each change
     "updated_at", "modified_at", "changed_at", "last_modified", "last_updated", "last_update", "update_time", "modify_time", "updated_on",
     "modified_on", "last_modified_at", "last_updated_at", "write_date", "gmt_modified", "mtime", "updated", "modified", "systemmodstamp",

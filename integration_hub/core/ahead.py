@@ -35,10 +35,12 @@ def ahead(pages: Iterable[T], depth: int = 1) -> Generator[T]:
     def make() -> None:
         try:
             made = iter(pages)
-            page: object = None
-            while page is not _END and room.acquire() and not stopped.is_set():
+            is_end = False
+            while not is_end and room.acquire() and not stopped.is_set():
                 page = next(made, _END)
+                is_end = page is _END
                 ready.put(page)
+                del page  # else it would be in memory until the next one is made, however long ago it was used
         except BaseException as error:  # handed on to the caller, whatever it is (Polars' PanicException is no Exception)
             ready.put(_Failed(error))
         finally:

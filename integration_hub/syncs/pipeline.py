@@ -74,6 +74,7 @@ def write(work: Work, lease: Lease, sets: Generator[PlannedSet] | None = None) -
         try:
             for portion in portions:
                 record(work, lease, portion)
+                del portion
         finally:
             work.in_flight.abort()
 
@@ -115,9 +116,10 @@ def compared(work: Work, lease: Lease, pages: Generator[MappedPage]) -> Generato
                 )  # what it found there has just been written for another record
             if writes and result.changes is not None:
                 work.in_flight.hold(page.number, result.held)
-            change_set = plan(work, lease, result, began=began)
-            if change_set is not None and result.changes is not None:
-                yield PlannedSet(change_set, result.changes)
+            change_set, changes = plan(work, lease, result, began=began), result.changes
+            del page, met, result  # what the changes were found by need not be in memory while they are written
+            if change_set is not None and changes is not None:
+                yield PlannedSet(change_set, changes)
 
 
 def seen_before(work: Work) -> Seen | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 PORTION_SECONDS = 5.0
-PORTION_ROWS = 10_000  # a whole page, if the target takes it in that time: between two portions the requests in flight run dry
+PORTION_ROWS = 20_000  # a whole page, if the target takes it in that time: between two portions the requests in flight run dry
 TRIES = 3
 PATIENCE_SECONDS = 60.0  # how long a portion waits for its last rows when others behind them are written already
 FRESH_SECONDS = 60.0  # what was compared longer ago is looked at again before it is written
