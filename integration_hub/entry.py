@@ -11,9 +11,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "integration_hub.settings")
 # threads and more pools of memory took a sixth more memory, and gained nothing. What a page has left free goes back to the system after a fiftieth of
 # a second: after half of one, as Polars has it, a worker held the memory of several pages that were long gone.
 os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-os.environ["_RJEM_MALLOC_CONF"] = (
-    "narenas:1,dirty_decay_ms:20"  # whatever stands there: Polars leaves its own to the processes that are started later
-)
+os.environ["_RJEM_MALLOC_CONF"] = "narenas:1,dirty_decay_ms:20"  # whatever stands there: Polars leaves its own to processes that are started later
 # The same for the C library, which looks once, when the second thread asks: a pool for each thread kept what its own step of a run had needed most, a
 # twentieth of a worker's memory.
 with suppress(AttributeError):  # other C libraries have no such pools
