@@ -181,7 +181,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
             page_number=page.number,
             failures=0,
             **position,
-            **{f"{name}_count": F(f"{name}_count") + getattr(counts, name) for name in _PAGE_COUNTS},
+            **{f"{name}_count": F(f"{name}_count") + count for name in _PAGE_COUNTS if (count := getattr(counts, name))},
         )
     return change_set
 
