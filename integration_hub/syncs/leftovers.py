@@ -20,7 +20,7 @@ from integration_hub.syncs.models import ChangeSet, Run
 from integration_hub.syncs.record import record_leftover
 from integration_hub.syncs.states import ChangeSetState
 from integration_hub.syncs.work import Work, prepare
-from integration_hub.syncs.write import Portion, found_out, wait_for_arrival, without, write
+from integration_hub.syncs.write import Portion, answers, found_out, wait_for_arrival, without, write
 
 Opener = Callable[[str], AbstractContextManager[Connector]]
 
@@ -68,7 +68,10 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet, *, may_send
     rows = changesets.frame_of(change_set).slice(first, last - first + 1)
     rows = without(rows, guards.withheld_rows(change_set.run, rows, sent_at=change_set.sent_at) | set(change_set.moved_rows))
     with work.open("target") as target:
-        outcomes, not_there = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
+        known = answers(change_set, rows)
+        unknown = without(rows, set(known))
+        outcomes, not_there = found_out(work, target, unknown.filter(~unknown["operation"].is_in(changesets.WRITE_NOTHING)))
+        outcomes.update(known)
         repeated = rows.filter(rows["row"].is_in(not_there) & (rows["operation"] == "create"))
         if work.target.capabilities.idempotency_key and repeated.height:  # under its key a create that arrived is told, not made twice
             if not may_send:

@@ -36,20 +36,27 @@ WITNESSES = 2  # records that the system lists, and so must find
 def look_up(work: Work, system: Connector, entity: Entity, by: str, values: Iterable[str], fields: Iterable[str]) -> pl.DataFrame:
     """The records whose field `by`, or key, is one of these canonical texts, with these fields, the key and `by`.
 
-    What is not found is asked for once more, beside records that the system lists. Raises BadAnswer where it finds none of those either.
+    What is not found is asked for once more, beside records that the system lists. Raises BadAnswer where it finds none of those either, or lists one of
+    what it does not find.
     """
-    wanted = sorted(set(values))
+    wanted = set(values)
     by_fields = list(entity.key) if by == KEY else [by]
     names = [f.name for f in entity.fields if f.name in {*fields, *entity.key, *by_fields}]
-    found = asked(system, entity, by, wanted, names)
-    missing = sorted(set(wanted) - set(canonical_key(found, by_fields)))
+    found = asked(system, entity, by, sorted(wanted), names)
+    missing = wanted - set(canonical_key(found, by_fields))
     if not missing:
         return found
-    witnesses = _witnesses(work, system, entity, by_fields, set(wanted))
-    again = asked(system, entity, by, [*missing, *witnesses], names)
+    listed = _listed(work, system, entity, by_fields)
+    others = [value for value in listed if value not in wanted]
+    witnesses = {value: listed[value] for value in [*others[: WITNESSES - 1], *others[-1:]]}
+    again = asked(system, entity, by, [*sorted(missing), *witnesses], names)
     keys = canonical_key(again, entity.key)
+    seen = set(keys)
+    denied = {value: key for value, key in listed.items() if value in missing and key not in seen}
     if witnesses and not keys.is_in(list(witnesses.values())).any():
-        value, key = next(iter(witnesses.items()))
+        denied |= witnesses
+    if denied:
+        value, key = next(iter(denied.items()))
         raise BadAnswer(
             _("{system} lists {entity} {key} but does not find it by {field} = {value}, so what it does not find cannot be taken for missing."),
             system=system.host.system,
@@ -71,8 +78,8 @@ def asked(system: Connector, entity: Entity, by: str, values: Sequence[str], nam
     return pl.concat(found).unique(list(entity.key), maintain_order=True)  # told twice is there once
 
 
-def _witnesses(work: Work, system: Connector, entity: Entity, by: Sequence[str], wanted: set[str]) -> dict[str, str]:
-    """Value of `by` → key of some records on the first page of the entity. Raises BadAnswer where there are none although there are links, or although
+def _listed(work: Work, system: Connector, entity: Entity, by: Sequence[str]) -> dict[str, str]:
+    """Value of `by` → key of the records on the first page of the entity. Raises BadAnswer where there are none although there are links, or although
     it counts some."""
     page = first_page(system, entity, [*by, *entity.key])
     if not page.height:
@@ -81,13 +88,7 @@ def _witnesses(work: Work, system: Connector, entity: Entity, by: Sequence[str],
             raise HoldsNothing(_("{system} says that it has no {entity} at all, although some are linked here."), **names)
         if entity.capabilities.count and (count := system.count(entity)):
             raise BadAnswer(_("{system} lists no {entity} at all, although it counts {count}."), count=count, **names)
-    known = {
-        value: key
-        for value, key in zip(canonical_key(page, by), canonical_key(page, entity.key), strict=True)
-        if value and key and value not in wanted
-    }
-    places = list(known.items())
-    return dict([*places[: WITNESSES - 1], *places[-1:]])
+    return {value: key for value, key in zip(canonical_key(page, by), canonical_key(page, entity.key), strict=True) if value and key}
 
 
 def first_page(system: Connector, entity: Entity, fields: Iterable[str]) -> pl.DataFrame:

@@ -144,7 +144,7 @@ def commit(work: Work, lease: Lease, portion: Portion, settled: Settled) -> None
             keys = settled.keys if settled.whole is None else settled.whole["source_key"].to_list()
             openrows.close(work.sync, work.run.source_side, keys, at=now, written_by=change_set.pk)
         counts = {name: F(name) + count for name, count in settled.counts.items() if count}
-        done = {"state": ChangeSetState.SETTLED, "settled_at": now} if portion.is_last else {}
+        done = {"state": ChangeSetState.SETTLED, "settled_at": now, "answered": {}} if portion.is_last else {}
         ChangeSet.objects.filter(pk=change_set.pk).update(settled=portion.last + 1, **counts, **done)
         _count_mended(work.run, portion, settled)
         lease.fence(failures=0, **{f"{name}_count": F(f"{name}_count") + count for name, count in settled.counts.items() if count})
@@ -163,7 +163,7 @@ def record_leftover(work: Work, lease: Lease, portion: Portion, not_there: set[i
     def commit_leftover() -> None:
         with transaction.atomic():
             sending = ChangeSet.objects.filter(pk=change_set.pk, state=ChangeSetState.SENDING)
-            if not sending.update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now()):
+            if not sending.update(settled=portion.last + 1, state=ChangeSetState.SETTLED, settled_at=timezone.now(), answered={}):
                 return  # another run of the pair was first: one may write while another plans an undo
             _write_links(work, portion, settled)
             if outcomes is not None:

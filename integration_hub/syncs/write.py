@@ -135,7 +135,8 @@ def portions_of(
 ) -> Iterator[Portion]:
     """The portion first…last to be settled: whole, or up to the first row that is still open; then raises what made it stop.
 
-    What certainly did not arrive is as planned again. What was sent behind an open row stays on its way, and is found out by the next try.
+    What certainly did not arrive is as planned again. What was sent behind an open row stays on its way: the next try goes by the answers that there
+    were, and finds out the rest.
     """
     end = min(done.open, default=last + 1) - 1
     if end >= first:
@@ -144,6 +145,7 @@ def portions_of(
         yield Portion(planned.row, rows, first, end, done.outcomes, left[0], done.whole, left[1])
     if end == last:
         return
+    keep_answers(lease, planned.row, done, behind=end)
     if isinstance(done.stop, NotYet):
         mark_sending(lease, planned.row, last + 1, (row for row in moved if row > end))  # the time-out runs from the last request
     elif not done.untold and not overtaken(done):
@@ -190,6 +192,22 @@ def mark_sending(lease: Lease, change_set: ChangeSet, to: int, moved: Iterable[i
         change_set.moved_rows = sorted(moved)
         ChangeSet.objects.filter(pk=change_set.pk).update(state=change_set.state, sending_to=to, sent_at=Now(), moved_rows=change_set.moved_rows)
         lease.fence()
+
+
+def keep_answers(lease: Lease, change_set: ChangeSet, done: Sending, *, behind: int) -> None:
+    """Put down which rows behind this one the target has taken. Asked for again, one that does not yet find them would be sent them twice."""
+    taken = {row: outcome.key for row, outcome in done.each().items() if row > behind and outcome.result == Result.WRITTEN}
+    if taken:
+        change_set.answered = taken
+        with transaction.atomic():
+            ChangeSet.objects.filter(pk=change_set.pk).update(answered=taken)
+            lease.fence()
+
+
+def answers(change_set: ChangeSet, rows: pl.DataFrame) -> dict[int, Outcome]:
+    """What is put down of these rows: row → that it was written."""
+    taken = {int(row): key for row, key in change_set.answered.items()}  # JSON has no numbers for names
+    return {row: Outcome(row, Result.WRITTEN, taken[row]) for row in rows["row"].to_list() if row in taken}
 
 
 def write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> Sending:
@@ -414,10 +432,13 @@ def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
 
 def settled_again(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> Sending:
     """What was on its way when its worker went: found out, and sent again where it did not arrive."""
+    import polars as pl
+
     wait_for_arrival(work, change_set)
-    found, resend = found_out(work, target, rows.filter(~rows["operation"].is_in(changesets.WRITE_NOTHING)))
+    known = answers(change_set, rows)
+    found, resend = found_out(work, target, without(rows, set(known)).filter(~pl.col("operation").is_in(changesets.WRITE_NOTHING)))
     done = write(work, target, change_set, rows.filter(rows["row"].is_in(resend)))
-    return Sending({**done.each(), **found}, None, done.unsent, done.untold, done.stop)
+    return Sending({**done.each(), **found, **known}, None, done.unsent, done.untold, done.stop)
 
 
 def wait_for_arrival(work: Work, change_set: ChangeSet) -> None:

@@ -259,3 +259,22 @@ def test_a_write_that_was_taken_before_its_connection_died_is_read_back_and_not_
     assert (run.state, run.counts["unknown"]) == ("succeeded", 0)
     assert_books(run)
     assert_equal(few)
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["by the same run", "by the next one, after it was cancelled"])
+def test_of_what_was_sent_only_that_is_asked_for_which_the_target_did_not_answer(few, users_sync, by, run_now, ends):
+    few.crm.fault("drop_after", method="POST", path=USERS, skip=20, times=1)
+    run = services.start_run(users_sync, by=by)
+    carrying.carry_partition(run.partitions.get().pk)
+    few.forget()
+
+    if ends:
+        services.cancel_run(run, by=by)
+        finish(run)
+    run = run_now(users_sync) if ends else finish(run)
+
+    asked = next(r["path"] for r in few.crm.log() if r["method"] == "GET" and "employee_id=" in r["path"])
+    assert "%2C" not in asked  # one value
+    assert run.state == "succeeded"
+    assert_books(run)
+    assert_equal(few)

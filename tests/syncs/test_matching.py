@@ -7,6 +7,7 @@ from integration_hub.syncs import services
 from integration_hub.syncs.models import Link, LogLine, OpenRow
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal
+from tests.syncs.killing import carry_until_killed, let_the_lease_run_out
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -89,6 +90,24 @@ def test_a_target_that_never_finds_what_it_lists_is_not_written_to(few, users_sy
     assert "CRM lists Users" in texts.render(run.error)
     assert "but does not find it by employee_id" in texts.render(run.error)
     assert few.crm.applied() == before
+
+
+@pytest.mark.parametrize("times", [1, 2, 3, 4])
+def test_what_was_on_its_way_and_is_listed_but_not_found_is_not_sent_again(few, users_sync, by, times):
+    few.crm.has(users=0)
+    run = services.start_run(users_sync, by=by)
+    partition = run.partitions.get()
+    assert carry_until_killed(partition, "after the answer", at=1)
+    let_the_lease_run_out(partition)
+    for match in ("employee_id=", "email="):
+        few.crm.fault("empty", times=times, method="GET", path=match)
+
+    run = finish(run)
+
+    assert run.state == "succeeded", told(run)
+    numbers = [user["employee_id"] for user in few.crm.records("users")]
+    assert len(numbers) == len(set(numbers))
+    assert_equal(few)
 
 
 def test_a_target_that_seems_to_have_lost_all_is_not_filled_anew(few, users_sync, run_now):

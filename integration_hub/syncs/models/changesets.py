@@ -27,6 +27,7 @@ class ChangeSet(models.Model):
     settled = models.PositiveIntegerField(default=0)
     sending_to = models.PositiveIntegerField(default=0)  # rows settled…sending_to are on their way
     moved_rows = models.JSONField(default=list)  # of those that are on their way, the ones that were not sent
+    answered = models.JSONField(default=dict)  # and row → target key of those that the target has said it took, behind one of which it has not
     sent_at = models.DateTimeField(null=True)
     created = models.PositiveIntegerField(default=0)
     updated = models.PositiveIntegerField(default=0)
