@@ -44,6 +44,7 @@ class Column:
     zone: ZoneInfo | None = None  # of moments that are stored without one
     is_uuid: bool = False
     is_array: bool = False
+    is_bits: bool = False  # a number that MySQL keeps, and hands over, as bytes
     exact: bool = True  # no stored decimal has more digits than the field
     is_clean: bool = False  # the database itself allows no NUL in a text, and nothing but valid UTF-8
 

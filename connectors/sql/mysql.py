@@ -89,12 +89,15 @@ class MySqlDatabase(Staged):
                     line.shutdown(socket.SHUT_RDWR)
 
     def shown(self, column: Column) -> sa.ColumnElement[Any]:
+        if column.is_bits:
+            return sa.cast(column.sql, sa.Integer())
         return sa.cast(column.sql, sa.CHAR()) if column.field.type in TEXTS or column.is_uuid else column.sql
 
     # --- writing ---
 
     def staging_type(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.case((sa.true(), column.sql))  # as an expression it may be null, and has no default
+        plain = sa.cast(column.sql, sa.Integer()) if column.is_bits else column.sql  # bits would take the digit 1 for those of its character
+        return sa.case((sa.true(), plain))  # as an expression it may be null, and has no default
 
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:
         made = f"CREATE TEMPORARY TABLE {self.quoted(staging.sql.name)} AS {like.compile(connection, compile_kwargs={'literal_binds': True})} LIMIT 0"

@@ -169,6 +169,8 @@ class Tables:
             or (primary == (name,) and described.get("autoincrement") == "auto" and isinstance(type_, sa.Integer) and _is_rowid(type_))
         )
         found, more = _field_type(type_)
+        if more.get("is_bits"):
+            sql.type = sa.Integer()  # as which they are compared
         scale, exact = _scale_of(type_) if found is T.DECIMAL else (9, True)
         field = Field(
             name=name,
@@ -182,7 +184,7 @@ class Tables:
             choices=tuple(type_.enums) if isinstance(type_, sa.Enum) else (),
             description=described.get("comment") or "",
         )
-        zone = self._zone if found is T.DATETIME and not getattr(type_, "timezone", False) and not isinstance(type_, mysql.TIMESTAMP) else None
+        zone = _zone_of(type_, self._zone) if found is T.DATETIME else None
         return Column(sql, field, zone=zone, exact=exact, is_clean=self._is_clean, **more)
 
 
@@ -224,6 +226,13 @@ def _materialized(inspector: sa.Inspector, schema: str | None) -> set[str]:
     return set(inspector.get_materialized_view_names(schema)) if inspector.dialect.name == "postgresql" else set()
 
 
+def _zone_of(type_: sa.types.TypeEngine[Any], told: ZoneInfo) -> ZoneInfo | None:
+    """The zone of moments that come without one. MySQL hands its TIMESTAMP over in the time zone of the session, which is UTC."""
+    if isinstance(type_, mysql.TIMESTAMP):
+        return ZoneInfo("UTC")
+    return None if getattr(type_, "timezone", False) else told
+
+
 def _is_rowid(type_: sa.types.TypeEngine[Any]) -> bool:
     """SQLite numbers an INTEGER PRIMARY KEY by itself."""
     return type(type_) is sqltypes.INTEGER
@@ -241,6 +250,8 @@ def _field_type(type_: sa.types.TypeEngine[Any]) -> tuple[FieldType, dict[str, b
             return T.BOOLEAN, {}
         case mysql.TINYINT() if type_.display_width == 1:
             return T.BOOLEAN, {}
+        case mysql.BIT():
+            return (T.BOOLEAN if type_.length in (None, 1) else T.INTEGER), {"is_bits": True}
         case mysql.BIGINT() if type_.unsigned:
             return T.DECIMAL, {}
         case sqltypes.Integer():

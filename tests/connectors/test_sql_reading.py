@@ -8,6 +8,7 @@ import time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
 
 from connectors.base import AddressRefused, Cursor, FreeHost, SettingsError, Stopped, SystemDown
@@ -125,6 +126,36 @@ def test_types_of_postgresql(postgres, connect):
     assert connector.write(entity, changes(entity, [("create", None, copied)]))[0].result == "written"
     both = [row[1:] for row in connector.lookup(entity, "#key", [copied["id"], str(page.frame["id"][0])]).rows()]
     assert both[0] == both[1]
+
+
+def test_types_of_mariadb(sql_places, connect):
+    there = sql_places("mariadb")
+    there.run(
+        "CREATE TABLE things (id integer PRIMARY KEY, updated_at timestamp(6) NULL, local_at datetime, on_sale bit(1), flags bit(8), big bigint unsigned)",
+        "SET time_zone = '+00:00'",
+        "INSERT INTO things VALUES (1, '2026-07-02 03:04:05.5', '2026-07-02 03:04:05', b'0', b'101', 18446744073709551615)",
+        "INSERT INTO things VALUES (2, '2026-07-03 03:04:05', NULL, b'1', NULL, 5)",
+    )
+    connector = connect(there, zone="Europe/Vienna")
+    entity = entity_of(connector, "things")
+
+    page = next(connector.read(entity))
+
+    assert not page.misfits
+    assert [row[1:] for row in page.frame.rows()] == [
+        (dt.datetime(2026, 7, 2, 3, 4, 5, 500000, dt.UTC), dt.datetime(2026, 7, 2, 1, 4, 5, tzinfo=dt.UTC), False, 5, Decimal(2**64 - 1)),
+        (dt.datetime(2026, 7, 3, 3, 4, 5, tzinfo=dt.UTC), None, True, None, Decimal(5)),
+    ]
+    cursor = Cursor(canonical_text(page.frame["updated_at"][1]), "2")
+    assert (connector.newest(entity), keys_of(entity, connector.read(entity, cursor))) == (cursor.value, ["2"])
+    copied = dict(zip(page.frame.columns[1:], page.frame.row(0)[1:], strict=True))
+    portion = changes(entity, [("create", None, {"id": 3, **copied}), ("update", "2", copied)])
+    portion.send = pl.DataFrame({"id": [True, False], "on_sale": [True, True], "flags": [True, False]})
+    assert {outcome.result for outcome in connector.write(entity, portion)} == {"written"}
+    written = connector.lookup(entity, "#key", ["2", "3"]).sort("id").rows()
+    assert written == [(2, *page.frame.row(0)[1:4], None, Decimal(2**64 - 1)), (3, *page.frame.row(0)[1:])]
+    assert connector.lookup(entity, "on_sale", ["true"]).height == 0
+    assert connector.lookup(entity, "flags", ["5"])["id"].to_list() == [1, 3]
 
 
 def test_what_does_not_fit_is_told_with_its_value(postgres, connect):
