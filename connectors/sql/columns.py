@@ -114,6 +114,12 @@ class Column:
             return moments.dt.replace_time_zone("UTC")
         return moments.dt.replace_time_zone(self.zone.key, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
 
+    def part(self, value: Any) -> Any:
+        """A driver's value of this column, a part of a key, as a frame would hold it."""
+        if isinstance(value, dt.datetime) and value.tzinfo is None:
+            return value.replace(tzinfo=self.zone or dt.UTC)
+        return bool(value) if self.field.type is T.BOOLEAN and value is not None else value
+
     def shown(self, raw: pl.Series, row: int) -> str:
         if raw.dtype in (pl.Date, pl.Datetime):
             number = int(raw.to_physical()[row])

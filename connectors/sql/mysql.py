@@ -70,7 +70,8 @@ class MySqlDatabase(Staged):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.connect(line)
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE'), time_zone = '+00:00'")
+            modes = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO"  # the last, for a key of 0 is one
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',', %s), time_zone = '+00:00'", (modes,))
             limit = "max_statement_time = %s" if "MariaDB" in connection.get_server_info() else "max_execution_time = %s * 1000"
             cursor.execute(f"SET SESSION {limit}", (way.total_seconds,))
             if read_only:

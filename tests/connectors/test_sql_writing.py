@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 
 import polars as pl
@@ -46,6 +47,53 @@ def test_generated_keys_come_back_in_the_order_of_the_records(orders):
 
     stored = dict(there.run("SELECT code, id FROM orders"))
     assert [outcome.key for outcome in outcomes] == [str(stored[f"A{n}"]) for n in range(50)]
+
+
+KEYS = {  # how the table has them, and records with some
+    "a day": ("shop integer, day date, PRIMARY KEY (shop, day)", [{"shop": n, "day": dt.date(2026, 1, n + 1)} for n in range(3)]),
+    "an amount": ("amount decimal(10, 2) PRIMARY KEY", [{"amount": Decimal(n) / 10} for n in range(3)]),
+    "a moment": ("at {moment} PRIMARY KEY", [{"at": dt.datetime(2026, 7, 1, n, tzinfo=dt.UTC)} for n in range(3)]),
+    "yes or no": ("code varchar(5), flag boolean, PRIMARY KEY (code, flag)", [{"code": "x", "flag": flag} for flag in (False, True)]),
+    "nought": ("{numbered}", [{"id": 0}, {"id": 5}]),
+    "none for some": ("{numbered}", [{"id": None}, {"id": 5}]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("columns", "records"), KEYS.values(), ids=KEYS)
+def test_the_keys_that_come_back_are_those_that_are_read(columns, records, kind, sql_places):
+    there = sql_places(kind)
+    moment = "timestamp" if kind == "postgresql" else "datetime"
+    there.run(f"CREATE TABLE things (note varchar(5), {columns.format(moment=moment, numbered=TABLES[kind])})")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings(zone="Asia/Shanghai")), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{**record, "note": str(n)} for n, record in enumerate(records)])), len(records))
+
+        stored = {row["note"]: key for key, row in by_key(entity, connector.read(entity)).items()}
+        written = {str(o.row): o.key for o in outcomes if o.result == Result.WRITTEN}
+        assert written == stored
+        assert len(written) == len(records) - (kind == "postgresql" and {"id": None} in records)  # which takes null for a value there, and refuses it
+
+
+def test_a_database_that_tells_no_more_than_a_number_is_asked_for_no_other_key(sql_places, monkeypatch):
+    there = sql_places("mariadb")
+    there.run(
+        "CREATE TABLE order_lines (shop date, id integer AUTO_INCREMENT, note varchar(5), PRIMARY KEY (shop, id), KEY (id))",
+        "CREATE TABLE things (id varchar(40) DEFAULT uuid() PRIMARY KEY, note varchar(5))",
+    )
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        lines, things = connector.discover()
+        dialect = connector._database.writer.dialect
+        told = connector.write(things, creates(things, [{"note": "x"}]))
+        assert [o.key for o in told] == [there.run("SELECT id FROM things")[0][0]]
+        monkeypatch.setattr(dialect, "insert_returning", False)  # as MySQL's is
+
+        told = connector.write(lines, creates(lines, [{"shop": dt.date(2026, 1, n), "note": "x"} for n in (1, 2)]))
+
+        assert [o.key for o in by_row(told, 2)] == ['["2026-01-01","1"]', '["2026-01-02","2"]']
+        with pytest.raises(SettingsError, match="Shop makes the key of things by itself and does not tell it"):
+            connector.write(things, creates(things, [{"note": "y"}]))
 
 
 def test_each_refused_record_says_why_and_the_others_are_written(orders):
