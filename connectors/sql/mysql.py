@@ -32,6 +32,7 @@ RECORD = {
     1048, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1416, 1451, 1452, 1525, 1526, 1644, 1690, 3140, 3141, 3156, 3819,
     4025, 4038, 4042, 4079,
 }  # fmt: skip
+OWN = 10_000  # from here on, numbers are those of triggers and procedures
 COLUMN = re.compile(r"column (?:`[^`]*`\.`[^`]*`\.)?[`'](?P<column>[^`']+)[`']")
 VALUE = re.compile(r"value:? '(?P<value>.*?)' for column", re.DOTALL)
 TAKEN = re.compile(r"Duplicate entry '(?P<value>.*)' for key '(?:[^']*\.)?(?P<key>[^'.]+)'", re.DOTALL)
@@ -151,7 +152,7 @@ class MySqlDatabase(Staged):
         said = one_sentence(re.sub(r"`[^`]*`\.`hub_\d+`\.", "", str(text)))
         if number == 1062 and (taken := TAKEN.search(str(text))):
             return Failure(Verdict.UNIQUE, said, taken["key"], taken["value"][:200])
-        if number in RECORD:
+        if number in RECORD or number >= OWN:
             column, value = COLUMN.search(str(text)), VALUE.search(str(text))
             return Failure(Verdict.RECORD, said, column["column"] if column else "", value["value"][:200] if value else "")
         verdict = Verdict.BUSY if number in BUSY else Verdict.DOWN if number in LOST or number == 0 else Verdict.SETTINGS

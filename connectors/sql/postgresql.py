@@ -39,10 +39,15 @@ from connectors.sql.tables import Table
 T = FieldType
 VERDICTS = {  # by SQLSTATE, or its first two characters
     "23505": Verdict.UNIQUE,
-    "22": Verdict.RECORD, "23": Verdict.RECORD, "44": Verdict.RECORD, "P0": Verdict.RECORD, "38": Verdict.RECORD, "428C9": Verdict.RECORD,
+    **dict.fromkeys(("09", "21", "22", "23", "27", "38", "44", "54", "P0", "428C9"), Verdict.RECORD),
     "40": Verdict.BUSY, "53": Verdict.BUSY, "55P03": Verdict.BUSY, "55006": Verdict.BUSY,
     "08": Verdict.DOWN, "57": Verdict.DOWN, "58": Verdict.DOWN, "": Verdict.DOWN,
 }  # fmt: skip
+CLASSES = {  # the first two characters of every SQLSTATE that PostgreSQL itself raises; others are those of triggers and functions
+    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23", "24", "25", "26", "27", "28", "2B", "2D",
+    "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX",
+}  # fmt: skip
+ROW_POLICY = ("42501", "ExecWithCheckOptions")  # SQLSTATE and place of what row-level security refuses: a right that only this record lacks
 KEY_THERE = re.compile(r"\AKey \((?P<column>.*?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
 COPIED = re.compile(r"\ACOPY [^,]*, line \d+, column (?P<column>.*?): (?:\"(?P<value>.*)\"|null input)", re.DOTALL)
 DEFINITION = """
@@ -256,8 +261,8 @@ class PostgresDatabase(Staged):
     def copy_straight(self, connection: sa.Connection, table: Table, frame: pl.DataFrame) -> bool:
         if any(table.columns[name].is_array for name in frame.columns):
             return False
-        _copy(connection, sql.Identifier(*filter(None, [table.sql.schema, table.sql.name])), frame)
-        return True
+        stored = _copy(connection, sql.Identifier(*filter(None, [table.sql.schema, table.sql.name])), frame)
+        return stored == frame.height  # a trigger may pass over some without a word
 
     def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
@@ -272,13 +277,16 @@ class PostgresDatabase(Staged):
         return postgresql.insert(table).from_select(list(names), rows).on_conflict_do_nothing()
 
     returns_keys = True
+    counts_matches = True
 
     # --- errors ---
 
     def failure(self, error: Exception) -> Failure:
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         state = getattr(original, "sqlstate", None) or _state_in(str(original))
-        verdict = VERDICTS.get(state) or VERDICTS.get(state[:2]) or Verdict.SETTINGS
+        verdict = VERDICTS.get(state) or VERDICTS.get(state[:2]) or (Verdict.SETTINGS if state[:2] in CLASSES else Verdict.RECORD)
+        if isinstance(original, psycopg.Error) and (state, original.diag.source_function) == ROW_POLICY:
+            verdict = Verdict.RECORD
         if isinstance(original, psycopg.Error) and original.diag.message_primary:
             return _told(verdict, original.diag)
         said = one_sentence(re.sub(r"\A.*?(?:ERROR:|FATAL:|port \d+ failed:)\s*(?:FATAL:\s*)?", "", str(original), count=1, flags=re.DOTALL))
@@ -323,13 +331,15 @@ def _break_off(connection: psycopg.Connection) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def _copy(connection: sa.Connection, place: sql.Identifier, frame: pl.DataFrame) -> None:
+def _copy(connection: sa.Connection, place: sql.Identifier, frame: pl.DataFrame) -> int:
+    """How many of the rows are there now."""
     names = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     text = io.BytesIO()
     frame.write_csv(text, include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, names)) as copy:
         copy.write(text.getbuffer())
+    return int(cursor.rowcount)
 
 
 def _has_infinity(column: Column) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import random
 from decimal import Decimal
 
 import polars as pl
@@ -111,6 +113,72 @@ def test_each_refused_record_says_why_and_the_others_are_written(orders):
     assert refused[7] == "Shop already has a record whose code is A7"
     assert not any("\n" in reason for reason in refused.values())
     assert there.run("SELECT COUNT(*) FROM orders") == [(21 - len(refused),)]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_a_record_that_a_trigger_passes_over_in_silence_is_refused(kind, sql_places):
+    there = sql_places(kind)
+    there.run("CREATE TABLE orders (id integer PRIMARY KEY, name varchar(10))")
+    if kind == "postgresql":
+        there.run(
+            "CREATE FUNCTION passes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.name = ''no'' THEN RETURN NULL; END IF; RETURN NEW; END'",
+            "CREATE TRIGGER passes BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION passes()",
+        )
+    else:
+        for event in ("INSERT", "UPDATE"):
+            there.run(f"CREATE TRIGGER passes_{event} BEFORE {event} ON orders WHEN NEW.name = 'no' BEGIN SELECT RAISE(IGNORE); END")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        made = by_row(connector.write(entity, creates(entity, [{"id": n, "name": "no" if n == 2 else "yes"} for n in range(5)])), 5)
+        portion = changes(entity, [("update", str(n), {"name": "no" if n == 3 else "new"}) for n in (0, 1, 3, 4, 9)])
+        portion.values = portion.values.select("name")
+        updated = by_row(connector.write(entity, portion), 5)
+
+    assert there.run("SELECT id, name FROM orders ORDER BY id") == [(0, "new"), (1, "new"), (3, "yes"), (4, "new")]
+    silent = "Shop refused it: it took the record without a word, but did not store it"
+    assert [str(o.reason or "") for o in made] == ["", "", silent, "", ""]
+    assert [str(o.reason or "") for o in updated] == ["", "", silent, "", "Shop no longer has this record of orders"]
+
+
+OWN_RULES = {  # what the database refuses for a reason of its own, and what it says
+    "postgresql, a trigger's code": ("U1234", "Shop refused it: not this one"),
+    "postgresql, a policy": ("policy", 'Shop refused it: new row violates row-level security policy for table "orders"'),
+    "postgresql, an index": ("index", "Shop refused it: index row"),
+    "mariadb, a trigger's number": ("30001", "Shop refused it: not this one"),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), OWN_RULES.values(), ids=OWN_RULES)
+def test_a_rule_of_the_database_refuses_its_record_and_not_the_run(rule, said, request, sql_places):
+    there = sql_places("mariadb" if rule == "30001" else "postgresql")
+    there.run("CREATE TABLE orders (id integer PRIMARY KEY, name text)")
+    settings = there.settings()
+    if rule == "30001":
+        refusal = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one', MYSQL_ERRNO = 30001"
+        there.run(f"CREATE TRIGGER rule BEFORE INSERT ON orders FOR EACH ROW BEGIN IF NEW.name LIKE 'no%' THEN {refusal}; END IF; END")
+    elif rule == "index":
+        there.run("CREATE INDEX by_name ON orders (name)")
+    elif rule == "policy":
+        user = f"hub_test_{os.getpid()}"
+        there.run("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "CREATE POLICY rule ON orders WITH CHECK (name NOT LIKE 'no%')")
+        there.run(f"CREATE ROLE {user} LOGIN", f"GRANT ALL ON orders TO {user}", f"GRANT USAGE ON SCHEMA public TO {user}")
+        request.addfinalizer(lambda: there.run(f"DROP OWNED BY {user}", f"DROP ROLE {user}"))
+        settings["database"] = there.database | {"user": user, "password": ""}
+    else:
+        refusal = "RAISE EXCEPTION ''not this one'' USING ERRCODE = ''U1234''"
+        there.run(
+            f"CREATE FUNCTION rule() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.name LIKE ''no%'' THEN {refusal}; END IF; RETURN NEW; END'",
+            "CREATE TRIGGER rule BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION rule()",
+        )
+    with SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+        name = "no" + random.Random(1).randbytes(5000).hex()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{"id": n, "name": name if n == 2 else "yes"} for n in range(4)])), 4)
+
+    assert [o.result for o in outcomes] == [Result.WRITTEN, Result.WRITTEN, Result.REFUSED, Result.WRITTEN]
+    assert str(outcomes[2].reason).startswith(said)
 
 
 def test_a_portion_that_came_before_is_written_once_and_told_its_keys_again(orders):
