@@ -50,6 +50,7 @@ CLASSES = {  # the first two characters of every SQLSTATE that PostgreSQL itself
 ROW_POLICY = ("42501", "ExecWithCheckOptions")  # SQLSTATE and place of what row-level security refuses: a right that only this record lacks
 KEY_THERE = re.compile(r"\AKey \((?P<column>.*?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
 COPIED = re.compile(r"\ACOPY [^,]*, line \d+, column (?P<column>.*?): (?:\"(?P<value>.*)\"|null input)", re.DOTALL)
+ANSWERED = re.compile(r"\[PGRES_FATAL_ERROR\]: ERROR:")  # what ADBC leaves of an error behind the first rows: no SQLSTATE, but the server is there
 DEFINITION = """
     SELECT concat(
         (SELECT string_agg(concat_ws(' ', attname, atttypid, atttypmod, attnotnull, atthasdef, attidentity, attgenerated), ',' ORDER BY attnum)
@@ -204,13 +205,14 @@ class PostgresDatabase(Staged):
         texts = [[_text(v) for v in row] for row in values]
         listed = orjson.dumps([row[0] for row in texts] if len(columns) == 1 else texts).decode()
         asked = sa.cast(sa.bindparam(None, listed, sa.Text(), unique=True), postgresql.JSONB)
+        compared = [_compared(column) for column in columns]
         if len(columns) == 1:
             element = sa.func.jsonb_array_elements_text(asked).column_valued("element")
-            wanted = sa.select(sa.cast(element, columns[0].sql.type)).scalar_subquery()
-            return columns[0].sql == sa.func.any(sa.func.array(wanted))
+            wanted = sa.select(sa.cast(element, compared[0].type)).scalar_subquery()
+            return compared[0] == sa.func.any(sa.func.array(wanted))
         row: Any = sa.func.jsonb_array_elements(asked).column_valued("element")
-        parts = sa.select(*(sa.cast(row.op("->>")(sa.literal_column(str(n))), c.sql.type) for n, c in enumerate(columns)))
-        return sa.tuple_(*(c.sql for c in columns)).in_(parts)
+        parts = sa.select(*(sa.cast(row.op("->>")(sa.literal_column(str(n))), one.type) for n, one in enumerate(compared)))
+        return sa.tuple_(*compared).in_(parts)
 
     def lower(self, column: Column, text: str) -> sa.ColumnElement[bool]:
         """Without infinite moments, which are no cursor: a full reading tells of them."""
@@ -245,10 +247,9 @@ class PostgresDatabase(Staged):
         return sa.case((staged.is_not(None), sa.cast(sa.func.array(elements), column.sql.type)))
 
     def equal(self, column: Column, staged: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        if column.is_array or column.field.type is T.JSON:
-            return sa.cast(column.sql, postgresql.JSONB if not column.is_array else sa.Text()).is_not_distinct_from(
-                sa.cast(self.stored(column, staged), postgresql.JSONB if not column.is_array else sa.Text())
-            )
+        if column.field.type is T.JSON or isinstance(column.sql.type, sa.types.NullType):  # such as a point, which knows no equality
+            type_ = postgresql.JSONB() if column.field.type is T.JSON and not column.is_array else sa.Text()
+            return sa.cast(column.sql, type_).is_not_distinct_from(sa.cast(self.stored(column, staged), type_))
         return column.sql.is_not_distinct_from(staged)
 
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:
@@ -289,8 +290,16 @@ class PostgresDatabase(Staged):
             verdict = Verdict.RECORD
         if isinstance(original, psycopg.Error) and original.diag.message_primary:
             return _told(verdict, original.diag)
+        if not state and ANSWERED.search(str(original)):
+            verdict = Verdict.SETTINGS
         said = one_sentence(re.sub(r"\A.*?(?:ERROR:|FATAL:|port \d+ failed:)\s*(?:FATAL:\s*)?", "", str(original), count=1, flags=re.DOTALL))
         return Failure(_of_connecting(verdict, state, str(original)), said)
+
+
+def _compared(column: Column) -> sa.ColumnElement[Any]:
+    """The column itself; where its texts have a syntax of their own, such as an address's, its text: what is none is no record's, and no error."""
+    is_free = column.field.type is not T.TEXT or column.is_uuid or isinstance(column.sql.type, sa.String | postgresql.CITEXT)
+    return column.sql if is_free else sa.cast(column.sql, sa.Text())
 
 
 def _of_connecting(verdict: Verdict, state: str, text: str) -> Verdict:

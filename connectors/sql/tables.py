@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.sql import sqltypes
 
@@ -134,7 +134,7 @@ class Tables:
         sql = sa.Table(bare, sa.MetaData(), schema=schema)
         columns = {}
         for one in described:
-            column = sa.Column(one["name"], one["type"], nullable=one["nullable"])
+            column = sa.Column(one["name"], _bare(one["type"]), nullable=one["nullable"])
             sql.append_column(column)
             columns[one["name"]] = self._column(column, one, constraints.primary, is_view=is_view)
         key = said.key or constraints.key(columns)
@@ -224,6 +224,13 @@ class _Constraints:
 
 def _materialized(inspector: sa.Inspector, schema: str | None) -> set[str]:
     return set(inspector.get_materialized_view_names(schema)) if inspector.dialect.name == "postgresql" else set()
+
+
+def _bare(type_: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """What a domain of PostgreSQL is made of."""
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    return type_
 
 
 def _zone_of(type_: sa.types.TypeEngine[Any], told: ZoneInfo) -> ZoneInfo | None:

@@ -128,6 +128,70 @@ def test_types_of_postgresql(postgres, connect):
     assert both[0] == both[1]
 
 
+def test_domains_of_postgresql_are_what_they_are_made_of(postgres, connect):
+    postgres.run(
+        "CREATE DOMAIN whole AS integer CHECK (value > 0)",
+        "CREATE DOMAIN number AS whole NOT NULL",
+        "CREATE DOMAIN email AS varchar(20) CHECK (value LIKE '%@%')",
+        "CREATE DOMAIN moment AS timestamptz",
+        "CREATE TABLE people (id number PRIMARY KEY, email email, updated_at moment)",
+        "INSERT INTO people VALUES (1, 'a@b', '2026-01-02 03:04:05+00')",
+    )
+    connector = connect(postgres)
+    entity = entity_of(connector, "people")
+
+    assert [(f.name, f.type.value) for f in entity.fields] == [("id", "integer"), ("email", "text"), ("updated_at", "datetime")]
+    assert entity.cursor_field == "updated_at"
+    assert next(connector.read(entity, Cursor("2026-01-02T03:04:05Z", "1"))).frame.rows() == [
+        (1, "a@b", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC))
+    ]
+    assert connector.lookup(entity, "#key", ["0", "1"]).height == 1
+    assert connector.lookup(entity, "email", ["none", "a@b"]).height == 1
+    made = connector.write(
+        entity, changes(entity, [("create", None, {"id": n, "email": email, "updated_at": None}) for n, email in ((2, "c@d"), (3, "none"))])
+    )
+    assert {o.row: str(o.reason or "").partition(":")[0] for o in made} == {0: "", 1: "Shop refused email = none"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("inet", "10.0.0.1/32"),
+        ("macaddr", "08:00:2b:01:02:03"),
+        ("interval", "1 day"),
+        ("bit(3)", "101"),
+        ("int4range", "[1,3)"),
+        ("oid", "5"),
+        ("xml", "<a/>"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Did not recognize type:sqlalchemy.exc.SAWarning")
+def test_a_text_that_is_no_value_of_its_column_is_no_record(type_, text, postgres, connect):
+    postgres.run(f"CREATE TABLE devices (id integer PRIMARY KEY, at {type_})")
+    connector = connect(postgres)
+    entity = entity_of(connector, "devices")
+    portion = changes(entity, [("create", None, {"id": n, "at": text}) for n in (1, 2)])
+    connector.write(entity, portion)
+
+    again = connector.write(entity, portion)
+
+    assert {o.result for o in again} == {"written"}
+    assert connector.lookup(entity, "at", [text, "garbage"])["id"].to_list() == [1, 2]
+    assert connector.lookup(entity, "at", ["garbage"]).height == 0
+
+
+def test_a_view_that_fails_behind_its_first_rows_is_no_server_that_is_down(postgres, connect):
+    postgres.run(
+        "CREATE TABLE parts (id integer PRIMARY KEY)",
+        "INSERT INTO parts VALUES (1), (0)",
+        "CREATE VIEW shares AS SELECT id, 10 / id AS share FROM parts",
+    )
+    connector = connect(postgres, tables=[{"name": "shares", "key": ["id"]}])
+
+    with pytest.raises(SettingsError, match="Shop refuses what it is asked: division by zero"):
+        list(connector.read(entity_of(connector, "shares")))
+
+
 def test_types_of_mariadb(sql_places, connect):
     there = sql_places("mariadb")
     there.run(
