@@ -254,6 +254,39 @@ def test_texts_come_back_as_they_were_sent(form, formulas, there):
     assert read == [*VALUES, None]
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_is_written_on_whatever_its_json_is_and_after_its_last_record_is_gone(form, there):
+    settings = {"form": form, "path": f"out.{form}", "fields": [{"name": "id", "type": "integer"}, {"name": "tags", "type": "json"}]}
+    entity = entity_of(there, **settings)
+    stored: dict[str, str | None] = {}
+    for number, value in enumerate(['{"a":1}', '{"a":{"b":[]}}', "{}", "[1]", None]):
+        with target(there, **settings) as connector:
+            assert connector.discover() == [entity]
+            portion = changes(entity, [("create", None, {"id": number, "tags": value})])
+            assert [o.result for o in connector.write(entity, portion)] == [Result.WRITTEN]
+        stored[str(number)] = value
+
+        with target(there, **settings) as connector:
+            assert {key: row["tags"] for key, row in by_key(entity, connector.read(entity)).items()} == stored
+
+    with target(there, **settings) as connector:
+        connector.write(entity, changes(entity, [("delete", key, {}) for key in stored]))
+    with target(there, **settings) as connector:
+        assert connector.discover() == [entity]
+        connector.check()
+        assert connector.count(entity) == 0
+        assert [o.result for o in connector.write(entity, changes(entity, [("create", None, {"id": 9, "tags": "[]"})]))] == [Result.WRITTEN]
+    with target(there, **settings) as connector:
+        assert list(by_key(entity, connector.read(entity))) == ["9"]
+
+
+def test_an_empty_file_of_lines_asks_for_its_fields(there):
+    there.put("out.jsonl", "")
+
+    with target(there, path="out.jsonl", form="jsonl", fields=[]) as connector, pytest.raises(BadAnswer, match="fields have to be declared"):
+        connector.discover()
+
+
 def test_no_text_and_no_name_in_a_csv_file_is_run_by_a_spreadsheet(there):
     fields = [*FIELDS, {"name": "=cmd"}, {"name": "'@x"}]
     entity = entity_of(there, fields=fields)
