@@ -280,6 +280,29 @@ def test_a_file_is_written_on_whatever_its_json_is_and_after_its_last_record_is_
         assert list(by_key(entity, connector.read(entity))) == ["9"]
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_could_not_be_read_again_is_refused_and_the_file_stays_as_it_is(form, there):
+    settings = {"form": form, "path": f"out.{form}", "fields": [*FIELDS, {"name": "share", "type": "number"}, {"name": "tags", "type": "json"}]}
+    entity = entity_of(there, **settings)
+    values = [
+        {"name": "fine", "share": 0.5, "tags": "[1]"},
+        {"name": "x" * (1024 * 1024 + 1)},
+        {"share": float("nan")},
+        {"share": float("-inf")},
+        {"tags": "{no"},
+        {"name": "a\0b"},
+    ]
+    with target(there, **settings) as connector:
+        outcomes = connector.write(entity, changes(entity, [("create", None, {"id": n, **value}) for n, value in enumerate(values)]))
+
+    holds_nul = form == "jsonl"
+    assert {o.row for o in outcomes if o.result == Result.WRITTEN} == ({0, 5} if holds_nul else {0})
+    told = {o.row: str(o.reason) for o in outcomes if o.reason}
+    assert told[2] == "share = nan cannot be written in the format and encoding of the file without being altered"
+    with target(there, **settings) as connector:
+        assert [row["name"] for row in by_key(entity, connector.read(entity)).values()] == (["fine", "a\0b"] if holds_nul else ["fine"])
+
+
 def test_an_empty_file_of_lines_asks_for_its_fields(there):
     there.put("out.jsonl", "")
 
