@@ -471,6 +471,10 @@ def test_a_file_that_is_only_read_is_not_written(there):
         ({"path": "out.csv", "fields": [{"name": "file_modified"}]}, r"Field \{field\} is declared twice, or is one that the hub adds itself"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "klingon"}}, r"There is no encoding \{value\}"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "base64"}}, r"There is no encoding \{value\}"),
+        *(
+            ({"path": "out.csv", "format": {"type": "csv", "encoding": encoding}}, r"Files in the encoding \{value\} cannot be taken apart")
+            for encoding in ("utf-32", "cp037", "punycode", "unicode_escape")
+        ),
         ({"path": "out.csv", "format": {"type": "csv", "quote": "-"}}, "should match pattern"),
         ({"path": "out.csv", "format": {"type": "csv", "zone": "Mars/Base"}}, "There is no such time zone"),
     ],
