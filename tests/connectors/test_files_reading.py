@@ -7,11 +7,14 @@ import datetime as dt
 import io
 import json
 import os
+import uuid
 import zipfile
 from decimal import Decimal
 
 import openpyxl
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from connectors.base import AddressRefused, BadAnswer, Cursor, FreeHost, PositionExpired, SettingsError
@@ -322,6 +325,12 @@ def test_two_records_with_one_key_are_both_read(read):
     assert (frame.rows(), told) == ([(1, "a"), (1, "b")], {})
 
 
+def parquet(names, *columns):
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(list(columns), names=names.split()), out)
+    return out.getvalue()
+
+
 def zipped(**members):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -344,6 +353,7 @@ def zipped(**members):
         ("parquet", b"id,name\n", "is no parquet file"),
         ("parquet", b"", "is no parquet file"),
         ("parquet", b"PAR1" + b"x" * 100 + b"PAR1", "is no parquet file"),
+        ("parquet", parquet("id id", pa.array([1]), pa.array([2])), "two of its columns are called id"),
         ("excel", b"id,name\n", "is no excel file: it is no workbook, or a damaged one"),
         ("excel", b"", "is no excel file: it is no workbook, or a damaged one"),
         ("excel", zipped(a="b"), "is no excel file: it is no workbook, or a damaged one"),
@@ -452,6 +462,41 @@ def test_nested_columns_of_parquet_are_json_and_what_does_not_fit_is_told(read):
 
     assert frame.row(0) == (1, '["b","a"]', '{"city":"Wien","zip":null}', None, None, dt.datetime(2026, 1, 1, 23, tzinfo=dt.UTC))
     assert {(key, text) for key, (text, _reason) in told.items()} == {((0, "ratio"), "nan"), ((0, "big"), str(2**64 - 1))}
+
+
+NOON = dt.datetime.fromisoformat("2026-01-02T12:00:00")
+
+
+@pytest.mark.parametrize(
+    ("column", "type_", "value"),
+    [
+        (pa.array([dt.timedelta(hours=30, seconds=1), None]), "text", "P1DT6H1S"),
+        (pa.array([uuid.UUID(int=5).bytes, None], pa.uuid()), "text", "00000000-0000-0000-0000-000000000005"),
+        (pa.array(['{"b": 1, "a": 2}', None], pa.json_()), "json", '{"a":2,"b":1}'),
+        (pa.array([b"\xff", None], pa.binary_view()), "binary", b"\xff"),
+        (pa.array([Decimal("1.50"), None], pa.decimal256(50, 2)), "decimal", Decimal("1.5")),
+        (pa.array([NOON, None], pa.timestamp("us", tz="+02:00")), "datetime", NOON.replace(tzinfo=dt.UTC)),
+        (pa.array([NOON, None], pa.timestamp("ns", tz="Local/Unlisted")), "datetime", NOON.replace(tzinfo=dt.UTC)),
+    ],
+)
+def test_types_of_parquet_that_few_programs_write_are_read_as_what_they_are(column, type_, value, there, connect):
+    there.put("in.parquet", parquet("id it", pa.array([1, 2]), column))
+    connector = connect(there.of("in.parquet", format={"type": "parquet"}))
+    (entity,) = connector.discover()
+
+    (page,) = connector.read(entity, fields=["it"])
+
+    assert entity.field("it").type == type_
+    assert (page.frame["it"].to_list(), page.misfits) == ([value, None], [])
+
+
+def test_a_decimal_of_parquet_that_is_too_long_is_told(read):
+    wide = pa.array([Decimal(10) ** 45, Decimal("0.5")], pa.decimal256(60, 2))
+
+    frame, told = read(parquet("id it", pa.array([1, 2]), wide), "in.parquet", format={"type": "parquet"})
+
+    assert frame["it"].to_list() == [None, Decimal("0.5")]
+    assert told[0, "it"][0] == f"1{'0' * 45}.00"
 
 
 # --- what changes, and when --------------------------------------------------------------------------------------------
