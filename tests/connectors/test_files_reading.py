@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from openpyxl.chart import BarChart, Reference
 
 from connectors.base import AddressRefused, BadAnswer, Cursor, FreeHost, PositionExpired, SettingsError
 from connectors.canonical import canonical_text
@@ -356,6 +357,7 @@ def zipped(**members):
         ("parquet", parquet("id id", pa.array([1]), pa.array([2])), "two of its columns are called id"),
         ("excel", b"id,name\n", "is no excel file: it is no workbook, or a damaged one"),
         ("excel", b"", "is no excel file: it is no workbook, or a damaged one"),
+        ("excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is no excel file: it is an .xls file, or protected by a password. Save it as .xlsx"),
         ("excel", zipped(a="b"), "is no excel file: it is no workbook, or a damaged one"),
     ],
 )
@@ -372,6 +374,32 @@ def test_a_workbook_that_would_fill_the_memory_is_not_opened(inside, limit, ther
     there.put("in.xlsx", zipped(**{"xl/workbook.xml": "<x/>", inside: b"0" * 20_000_000}))
 
     with pytest.raises(BadAnswer, match=r"holds more than 9 MiB unpacked\. It is not opened"):
+        connect(there.of("in.xlsx", format={"type": "excel"})).discover()
+
+
+def test_a_sheet_that_is_a_chart_is_passed_over(read):
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["id"])
+    workbook.active.append([1])
+    chart = BarChart()
+    chart.add_data(Reference(workbook.active, min_col=1, min_row=1, max_row=2))
+    workbook.create_chartsheet("Chart", 0).add_chart(chart)
+    out = io.BytesIO()
+    workbook.save(out)
+
+    assert read(out.getvalue(), "in.xlsx", format={"type": "excel"})[0]["id"].to_list() == [1]
+    with pytest.raises(BadAnswer, match="it has no sheet Chart; there are: Sheet"):
+        read(out.getvalue(), "in.xlsx", format={"type": "excel", "sheet": "Chart"})
+
+
+def test_a_workbook_that_trips_its_reader_is_named(there, connect):
+    workbook = openpyxl.Workbook()
+    workbook.create_chartsheet("Chart")  # with nothing in it, over which openpyxl falls
+    out = io.BytesIO()
+    workbook.save(out)
+    there.put("in.xlsx", out.getvalue())
+
+    with pytest.raises(BadAnswer, match=r"in\.xlsx of Shop is no excel file: it is no workbook, or a damaged one"):
         connect(there.of("in.xlsx", format={"type": "excel"})).discover()
 
 
