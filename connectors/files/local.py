@@ -48,7 +48,7 @@ class LocalPlace(Place):
         with self._asked(""):
             folder = self._allowed("")
             if not folder.is_dir():
-                raise SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
+                raise self._no_folder()
             os.listdir(folder)
         return {"server": "the folder", "who": str(self._folder)}
 
@@ -97,7 +97,7 @@ class LocalPlace(Place):
         with self._asked(path):
             target = self._allowed(path)
             folder = target.parent
-            folder.mkdir(exist_ok=True)
+            self._make(folder)
             draft = folder / f".{target.name}.draft"
             try:
                 with open(draft, "wb") as file:
@@ -111,8 +111,19 @@ class LocalPlace(Place):
                 os.replace(draft, target)
             finally:
                 draft.unlink(missing_ok=True)
-            for changed_folder in (folder, folder.parent):
-                _sync(changed_folder)
+            _sync(folder)
+
+    def _make(self, folder: Path) -> None:
+        """The folder, and those above it inside of ours, which must be there: it may be a disk that is not mounted."""
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        if missing and not self._folder.is_dir():
+            raise self._no_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            _sync(one.parent)
+
+    def _no_folder(self) -> SettingsError:
+        return SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
 
     def remove(self, path: str) -> None:
         with self._asked(path):
@@ -122,6 +133,7 @@ class LocalPlace(Place):
     def alone(self, folder: str) -> Iterator[None]:
         with self._asked(folder):
             inside = self._allowed(folder)
+            self._make(inside)
             descriptor = os.open(inside / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             for draft in inside.glob(".*.draft"):  # of those who were killed over it
                 with contextlib.suppress(FileNotFoundError):  # it was finished just now

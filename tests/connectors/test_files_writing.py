@@ -254,6 +254,26 @@ def test_texts_come_back_as_they_were_sent(form, formulas, there):
     assert read == [*VALUES, None]
 
 
+def test_folders_on_the_way_to_the_file_are_made(anywhere):
+    path = "exports/2026/out.csv"
+    entity = entity_of(anywhere, path=path)
+
+    with target(anywhere, path=path) as connector:
+        assert connector.write(entity, changes(entity, [created(1)]))[0].result == Result.WRITTEN
+
+    assert anywhere.content(path).decode().splitlines()[1].startswith("1,")
+
+
+def test_a_folder_that_is_gone_is_named_and_not_made(there):
+    entity = entity_of(there, path="exports/out.csv")
+    os.rmdir(there.folder)
+
+    with pytest.raises(SettingsError, match=f"Shop: there is no folder {there.folder}"), target(there, path="exports/out.csv") as connector:
+        connector.write(entity, changes(entity, [created(1)]))
+
+    assert not there.folder.exists()
+
+
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_is_written_on_whatever_its_json_is_and_after_its_last_record_is_gone(form, there):
     settings = {"form": form, "path": f"out.{form}", "fields": [{"name": "id", "type": "integer"}, {"name": "tags", "type": "json"}]}
