@@ -548,6 +548,16 @@ def test_only_files_that_are_new_or_changed_are_read_again(there, connect):
     assert since == ["b", "b2", "d"]
 
 
+def test_a_file_whose_name_is_no_text_is_named_where_it_is_asked_for(there, connect):
+    there.put("orders-1.csv", "id\n1\n")
+    with open(os.fsencode(there.folder) + b"/orders-\xb6\xa9.csv", "wb") as file:  # as an archive from Windows may hold them
+        file.write(b"id\n2\n")
+
+    with pytest.raises(SettingsError, match=r"Shop: the name of the file orders-\\xb6\\xa9\.csv is not in UTF-8\. Rename it\."):
+        connect(there.of("orders-*.csv")).discover()
+    assert connect(there.of("orders-[0-9].csv")).discover()
+
+
 def test_a_file_that_is_moved_in_with_an_old_time_is_new(there, connect):
     there.put("in/a.csv", "id,name\na,x\n")
     there.put("elsewhere/old.csv", "id,name\nold,x\n")
