@@ -48,6 +48,11 @@ class Table:
         """Unique columns that every create has to bring along: by them a create that comes again is told."""
         return next((names for names in self.uniques if all(self.columns[n].field.required for n in names)), None)
 
+    @cached_property
+    def is_key_sure(self) -> bool:
+        """Whether the database itself sees to it that no two records share the key."""
+        return any(set(names) <= set(self.key) for names in self.uniques)
+
     @property
     def has_nullable_key(self) -> bool:
         return self.is_view or any(self.columns[name].sql.nullable for name in self.key)

@@ -304,6 +304,32 @@ def test_a_time_that_the_clocks_passed_over_is_told_and_does_not_stop_the_readin
     assert {str(m.reason) for page in pages for m in page.misfits} == {"does not exist in the time zone Europe/Vienna"}
 
 
+@pytest.mark.parametrize(("view", "since"), [(True, None), (False, None), (False, Cursor("5", ""))])
+def test_records_that_share_a_key_are_all_read_wherever_a_page_ends(view, since, there, connect):
+    there.run("CREATE TABLE visits (id integer PRIMARY KEY, customer varchar(5), version integer)")
+    there.run(*(f"INSERT INTO visits VALUES ({n}, 'c{n // 7:02}', 5)" for n in range(90)))
+    there.run("INSERT INTO visits VALUES (90, 'c30', 5)", "CREATE VIEW seen AS SELECT * FROM visits")
+    name = "seen" if view else "visits"
+    connector = connect(there, tables=[{"name": name, "key": ["customer"], "cursor_field": "version"}], connection={"page_rows": 3})
+    entity = entity_of(connector, name)
+    pages = list(connector.read(entity, since))
+
+    assert sorted(n for page in pages for n in page.frame["id"]) == list(range(91))
+    for number, page in enumerate(pages[:-1]):  # whoever goes on from there meets the rest
+        rest = [n for later in connector.read(entity, since, position=page.position) for n in later.frame["id"]]
+        assert sorted(rest) == sorted(n for later in pages[number + 1 :] for n in later.frame["id"])
+    assert len(pages) > 10
+
+
+def test_a_key_that_is_none_is_named(there, connect, monkeypatch):
+    monkeypatch.setattr("connectors.sql.reading.MOST_OF_A_KEY", 20)
+    there.run("CREATE TABLE visits (id integer PRIMARY KEY, customer varchar(5))", *(f"INSERT INTO visits VALUES ({n}, 'c')" for n in range(30)))
+    connector = connect(there, tables=[{"name": "visits", "key": ["customer"]}], connection={"page_rows": 2})
+
+    with pytest.raises(SettingsError, match="visits of Shop has more than 20 records with one key"):
+        list(connector.read(entity_of(connector, "visits")))
+
+
 def test_a_view_shows_records_without_a_key_as_such(there, connect):
     there.run("CREATE TABLE things (id integer PRIMARY KEY, code varchar(9))", "INSERT INTO things VALUES (1, 'x'), (2, NULL)")
     there.run("CREATE VIEW seen AS SELECT * FROM things")
