@@ -31,6 +31,7 @@ BUSY = {1040, 1203, 1205, 1206, 1213, 1226, 3572}
 RECORD = {
     1048, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1416, 1451, 1452, 1525, 1526, 1644, 1690, 3140, 3141, 3156, 3819,
     4025, 4038, 4042, 4079,
+    (TOO_LARGE := 1153),
 }  # fmt: skip
 OWN = 10_000  # from here on, numbers are those of triggers and procedures
 COLUMN = re.compile(r"column (?:`[^`]*`\.`[^`]*`\.)?[`'](?P<column>[^`']+)[`']")
@@ -116,14 +117,14 @@ class MySqlDatabase(Staged):
         text = plain.write_json()
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            parts = len(text.encode()) // self._most_bytes(connection) + 1
+            most = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+            few = most // 3  # bytes of a JSON text, in which quotes are doubled at worst
+            parts = len(text.encode()) // few + 1
             for part in plain.iter_slices(-(-plain.height // parts)):
-                cursor.execute(insert, (part.write_json() if parts > 1 else text,))
-
-    @staticmethod
-    def _most_bytes(connection: sa.Connection) -> int:
-        """Of a JSON text in one statement, in which quotes are doubled at worst."""
-        return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()) // 3
+                said = part.write_json() if parts > 1 else text
+                if parts > 1 and len(said.encode()) > few and len(cursor.mogrify(insert, (said,)).encode()) >= most:  # the server would hang up
+                    raise pymysql.err.DataError(TOO_LARGE, f"it is larger than max_allowed_packet, which is {most} bytes there")
+                cursor.execute(insert, (said,))
 
     def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
+import socket
 from decimal import Decimal
 
 import polars as pl
 import pytest
 
-from connectors.base import FreeHost, Result, SettingsError
+from connectors.base import FreeHost, Result, SettingsError, SystemDown
 from connectors.conformance.frames import by_key, by_row, changes
 from connectors.sql import SqlConnector
 from connectors.sql.databases import Database
@@ -255,6 +256,44 @@ def test_a_connection_that_dies_while_it_commits_leaves_the_outcome_unknown(kind
     assert [(o.result, o.sent) for o in outcomes] == [(Result.UNKNOWN, True)]
     assert "went away while the records were being committed" in str(outcomes[0].reason)
     connector.close()
+
+
+def test_a_record_that_is_too_large_for_the_server_is_refused_alone(sql_places):
+    there = sql_places("mariadb")
+    there.run("CREATE TABLE things (id integer PRIMARY KEY, note longtext)")
+    most = there.run("SELECT @@max_allowed_packet")[0][0]
+    notes = ["x", "y" * most, '"' * (most // 5), *['"' * (most // 9)] * 3, "z"]
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{"id": n, "note": note} for n, note in enumerate(notes)])), len(notes))
+
+    assert [o.row for o in outcomes if o.result == Result.REFUSED] == [1]
+    assert str(outcomes[1].reason) == f"Shop refused it: it is larger than max_allowed_packet, which is {most} bytes there"
+    assert there.run("SELECT id, LENGTH(note) FROM things ORDER BY id") == [(n, len(note)) for n, note in enumerate(notes) if n != 1]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_server_that_hangs_up_in_the_middle_of_a_portion_is_down(kind, sql_places, monkeypatch):
+    there = sql_places(kind)
+    there.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+        fill = type(connector._database).fill
+
+        def hung_up(self, connection, staging, frame):
+            with socket.socket(
+                fileno=os.dup(getattr(connection.connection.driver_connection, "_sock", connection.connection.driver_connection).fileno())
+            ) as line:
+                line.shutdown(socket.SHUT_RDWR)
+            fill(self, connection, staging, frame)
+
+        monkeypatch.setattr(type(connector._database), "fill", hung_up)
+        with pytest.raises(SystemDown, match="Shop does not answer"):
+            connector.write(entity, creates(entity, [{"id": 1}]))
+        monkeypatch.undo()
+
+        assert connector.write(entity, creates(entity, [{"id": 1}]))[0].result == Result.WRITTEN
 
 
 def test_a_view_is_read_and_not_written(orders):
