@@ -94,6 +94,13 @@ class Tables:
         """The tables and views that have a key, in the order of their names."""
         inspector = sa.inspect(connection)
         schemas = self._settings.schemas or (None,)
+        there = set(inspector.get_schema_names()) if self._settings.schemas else {None}
+        if unknown := next((s for s in schemas if s not in there), None):
+            raise SettingsError(
+                _("{system} has no schema {schema}, or does not show it to this user. Correct it under Schemas in the settings."),
+                system=self._system,
+                schema=unknown,
+            )
         found = [table for schema in schemas for table in self._of(inspector, schema) if table.key]
         return sorted(found, key=lambda table: table.name)
 

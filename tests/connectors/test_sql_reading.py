@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from connectors.base import AddressRefused, Cursor, FreeHost, SettingsError, Stopped, SystemDown
 from connectors.canonical import canonical_text
@@ -339,6 +340,29 @@ def test_a_view_shows_records_without_a_key_as_such(there, connect):
 
     assert [page.frame["code"].to_list() for page in pages] == [["x"], [None]]
     assert [str(m.reason) for m in pages[1].misfits] == ["is empty, so the record has no key"]
+
+
+def test_a_schema_that_is_not_there_is_named(there, connect):
+    there.run("CREATE TABLE people (id integer PRIMARY KEY)")
+
+    with pytest.raises(SettingsError, match="Shop has no schema sails, or does not show it to this user"):
+        connect(there, schemas=["sails"]).discover()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"schemas": ["sales", "sales"]}, r"\{name\} is set twice"),
+        ({"schemas": [""]}, "at least 1 character"),
+        ({"tables": [{"name": "people", "key": ["id", "id"]}]}, r"\{name\} is set twice"),
+        ({"tables": [{"name": "people", "key": [""]}]}, "at least 1 character"),
+    ],
+)
+def test_names_that_are_empty_or_there_twice_are_refused_in_the_settings(settings, said, postgres):
+    with pytest.raises(ValidationError, match=said) as refusal:
+        SqlConnector.Settings.model_validate(postgres.settings(**settings))
+
+    assert refusal.value.error_count() == 1
 
 
 def test_tables_of_other_schemas_go_by_both_names(postgres, connect):
