@@ -262,6 +262,10 @@ class Database(abc.ABC):
     def upper(self, column: Column, text: str) -> sa.ColumnElement[bool]:
         return column.sql <= self.bound(column.value(text), column)
 
+    def found(self, select: sa.Select[Any], among: sa.ColumnElement[bool], columns: Sequence[Column]) -> pl.DataFrame:
+        """As `fetch`: those of the records that are among the ones looked for."""
+        return self.fetch(select.where(among), columns)
+
     def fetch(self, select: sa.Select[Any], columns: Sequence[Column]) -> pl.DataFrame:
         """The result as a frame, a column for each in the order given, values as the database hands them over."""
         rows = self.rows(select)

@@ -17,6 +17,7 @@ import polars as pl
 import pymysql
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+from sqlalchemy.sql import visitors
 
 from connectors.base import FieldType, Host
 from connectors.sql.columns import Column
@@ -37,6 +38,7 @@ OWN = 10_000  # from here on, numbers are those of triggers and procedures
 COLUMN = re.compile(r"column (?:`[^`]*`\.`[^`]*`\.)?[`'](?P<column>[^`']+)[`']")
 VALUE = re.compile(r"value:? '(?P<value>.*?)' for column", re.DOTALL)
 TAKEN = re.compile(r"Duplicate entry '(?P<value>.*)' for key '(?:[^']*\.)?(?P<key>[^'.]+)'", re.DOTALL)
+MIXED = {(1267,), (1270,), (1271,), (3988,)}  # a text holds characters that the column's character set does not have
 TEXTS = {T.DATE, T.DATETIME, T.TIME, T.DECIMAL, T.JSON}  # parsed faster by columns than value by value in the driver
 
 
@@ -95,6 +97,14 @@ class MySqlDatabase(Staged):
         if column.is_bits:
             return sa.cast(column.sql, sa.Integer())
         return sa.cast(column.sql, sa.CHAR()) if column.field.type in TEXTS or column.is_uuid else column.sql
+
+    def found(self, select: sa.Select[Any], among: sa.ColumnElement[bool], columns: Sequence[Column]) -> pl.DataFrame:
+        try:
+            return super().found(select, among, columns)
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or error.orig.args[:1] not in MIXED:
+                raise
+        return super().found(select, _in_unicode(among), columns)
 
     # --- writing ---
 
@@ -155,6 +165,17 @@ class MySqlDatabase(Staged):
             return Failure(Verdict.UNIQUE, said, taken["key"], taken["value"][:200])
         if number in RECORD or number >= OWN:
             column, value = COLUMN.search(str(text)), VALUE.search(str(text))
-            return Failure(Verdict.RECORD, said, column["column"] if column else "", value["value"][:200] if value else "")
+            shown = value["value"][:200] if value and not value["value"].startswith("\\x") else ""  # not its bytes: the text that was sent says more
+            return Failure(Verdict.RECORD, said, column["column"] if column else "", shown)
         verdict = Verdict.BUSY if number in BUSY else Verdict.DOWN if number in LOST or number == 0 else Verdict.SETTINGS
         return Failure(verdict, said)
+
+
+def _in_unicode(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition with its columns converted, which no index serves: asked only where a text makes it necessary."""
+
+    def converted(element: Any, **_named: Any) -> Any:
+        is_text = isinstance(element, sa.Column) and isinstance(element.type, sa.String)
+        return sa.cast(element, mysql.CHAR(charset="utf8mb4")) if is_text else None
+
+    return visitors.replacement_traverse(condition, {}, converted)

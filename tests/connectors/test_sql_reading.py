@@ -342,6 +342,23 @@ def test_a_view_shows_records_without_a_key_as_such(there, connect):
     assert [str(m.reason) for m in pages[1].misfits] == ["is empty, so the record has no key"]
 
 
+@pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "gbk", "utf8mb4"])
+def test_a_text_that_the_column_has_no_characters_for_is_no_record(charset, sql_places, connect):
+    there = sql_places("mariadb")
+    there.run(
+        f"CREATE TABLE people (id integer, name varchar(20), PRIMARY KEY (id, name)) CHARACTER SET {charset}", "INSERT INTO people VALUES (1, 'Ana')"
+    )
+    there.run("CREATE VIEW seen AS SELECT * FROM people")
+    connector = connect(there, tables=[{"name": "seen", "key": ["name"]}])
+    people, seen = (entity_of(connector, name) for name in ("people", "seen"))
+
+    assert connector.lookup(people, "name", ["Ana", "安娜", "😀"]).rows() == [(1, "Ana")]
+    assert connector.lookup(people, "#key", ['["1","Ana"]', '["1","😀"]']).rows() == [(1, "Ana")]
+    assert connector.lookup(seen, "#key", ["Ana", "😀"]).rows() == [(1, "Ana")]
+    refused = [o for o in connector.write(people, changes(people, [("create", None, {"id": 2, "name": "😀"})])) if o.result == "refused"]
+    assert [str(o.reason).partition(":")[0] for o in refused] == (["Shop refused name = 😀"] if charset != "utf8mb4" else [])
+
+
 def test_a_schema_that_is_not_there_is_named(there, connect):
     there.run("CREATE TABLE people (id integer PRIMARY KEY)")
 
