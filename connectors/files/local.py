@@ -47,8 +47,7 @@ class LocalPlace(Place):
     def identity(self) -> dict[str, str]:
         with self._asked(""):
             folder = self._allowed("")
-            if not folder.is_dir():
-                raise self._no_folder()
+            self._need_folder()
             os.listdir(folder)
         return {"server": "the folder", "who": str(self._folder)}
 
@@ -56,6 +55,7 @@ class LocalPlace(Place):
         with self._asked(folder):
             resolved = self._allowed(folder)
             if not resolved.is_dir():
+                self._need_folder()
                 return []
             names = [e.name for e in os.scandir(resolved) if not e.name.startswith(".") and e.is_file()]
             found = (self._found(str(Path(folder, name))) for name in names)
@@ -70,6 +70,7 @@ class LocalPlace(Place):
         try:
             is_ = os.stat(resolved, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
+            self._need_folder()
             return None
         if not stat.S_ISREG(is_.st_mode):
             raise SettingsError(_("{path} of {system} is no file."), path=path, system=self.system)
@@ -115,15 +116,16 @@ class LocalPlace(Place):
 
     def _make(self, folder: Path) -> None:
         """The folder, and those above it inside of ours, which must be there: it may be a disk that is not mounted."""
+        self._need_folder()
         missing = [one for one in (folder, *folder.parents) if not one.exists()]
-        if missing and not self._folder.is_dir():
-            raise self._no_folder()
         folder.mkdir(parents=True, exist_ok=True)
         for one in missing:
             _sync(one.parent)
 
-    def _no_folder(self) -> SettingsError:
-        return SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
+    def _need_folder(self) -> None:
+        """Without it nothing is known of the files in it, not even that there are none. Raises SettingsError."""
+        if not self._folder.is_dir():
+            raise SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
 
     def remove(self, path: str) -> None:
         with self._asked(path):

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from decimal import Decimal
@@ -272,6 +273,19 @@ def test_a_folder_that_is_gone_is_named_and_not_made(there):
         connector.write(entity, changes(entity, [created(1)]))
 
     assert not there.folder.exists()
+
+
+@pytest.mark.parametrize("more", [{"path": "in-*.csv"}, {"path": "in/in-*.csv"}, {"path": "out.csv", "write": True, "fields": FIELDS}])
+def test_a_folder_that_is_gone_does_not_look_like_one_without_files(more, there):
+    for path in ("in-1.csv", "in/in-1.csv", "out.csv"):
+        there.put(path, "id,name,price,at\n1,a,,\n")
+    with FilesConnector(FilesConnector.Settings.model_validate(there.of(**more)), FreeHost("Shop")) as connector:
+        entity = connector.discover()[0]
+    shutil.rmtree(there.folder)
+
+    connector = FilesConnector(FilesConnector.Settings.model_validate(there.of(**more)), FreeHost("Shop"))
+    with connector, pytest.raises(SettingsError, match=f"Shop: there is no folder {there.folder}"):
+        list(connector.read(entity))
 
 
 @pytest.mark.parametrize("form", FORMATS)
