@@ -142,6 +142,26 @@ def test_a_record_that_a_trigger_passes_over_in_silence_is_refused(kind, sql_pla
     assert [str(o.reason or "") for o in updated] == ["", "", silent, "", "Shop no longer has this record of orders"]
 
 
+def test_a_record_that_a_trigger_puts_into_a_child_of_its_table_is_written(sql_places):
+    there = sql_places("postgresql")
+    there.run(
+        "CREATE TABLE orders (id integer PRIMARY KEY, name varchar(10))",
+        "CREATE TABLE orders_1 (PRIMARY KEY (id)) INHERITS (orders)",
+        "CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO orders_1 VALUES (NEW.*); RETURN NULL; END'",
+        "CREATE TRIGGER moves BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION moves()",
+    )
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        entity = next(e for e in connector.discover() if e.name == "orders")
+        records = [{"id": n, "name": f"Name {n}" if n != 3 else "longer than ten"} for n in range(6)]
+
+        for _again in range(2):
+            outcomes = by_row(connector.write(entity, creates(entity, records)), 6)
+
+            assert [(o.key, o.result) for o in outcomes if o.row != 3] == [(str(n), Result.WRITTEN) for n in range(6) if n != 3]
+            assert outcomes[3].result == Result.REFUSED
+            assert there.run("SELECT id FROM orders ORDER BY id") == [(n,) for n in range(6) if n != 3]
+
+
 OWN_RULES = {  # what the database refuses for a reason of its own, and what it says
     "postgresql, a trigger's code": ("U1234", "Shop refused it: not this one"),
     "postgresql, a policy": ("policy", 'Shop refused it: new row violates row-level security policy for table "orders"'),
