@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 from sqlalchemy.sql import visitors
 
-from connectors.base import FieldType, Host
+from connectors.base import FieldType, Host, SettingsError, _
 from connectors.sql.columns import Column
 from connectors.sql.databases import Failure, Verdict, one_sentence
 from connectors.sql.dialling import dial, tls_context
@@ -38,6 +38,7 @@ OWN = 10_000  # from here on, numbers are those of triggers and procedures
 COLUMN = re.compile(r"column (?:`[^`]*`\.`[^`]*`\.)?[`'](?P<column>[^`']+)[`']")
 VALUE = re.compile(r"value:? '(?P<value>.*?)' for column", re.DOTALL)
 TAKEN = re.compile(r"Duplicate entry '(?P<value>.*)' for key '(?:[^']*\.)?(?P<key>[^'.]+)'", re.DOTALL)
+NO_RIGHT = (1044,)  # to do anything of the kind in this database
 MIXED = {(1267,), (1270,), (1271,), (3988,)}  # a text holds characters that the column's character set does not have
 TEXTS = {T.DATE, T.DATETIME, T.TIME, T.DECIMAL, T.JSON}  # parsed faster by columns than value by value in the driver
 
@@ -114,7 +115,16 @@ class MySqlDatabase(Staged):
 
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:
         made = f"CREATE TEMPORARY TABLE {self.quoted(staging.sql.name)} AS {like.compile(connection, compile_kwargs={'literal_binds': True})} LIMIT 0"
-        connection.exec_driver_sql(made)
+        try:
+            connection.exec_driver_sql(made)
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or error.orig.args[:1] != NO_RIGHT:
+                raise
+            raise SettingsError(
+                _("{system} does not let {user} make temporary tables, by way of which records are written. Grant it CREATE TEMPORARY TABLES there."),
+                system=self.system,
+                user=self._server.user,
+            ) from None
 
     def fill(self, connection: sa.Connection, staging: Staging, frame: pl.DataFrame) -> None:
         binary = {name for name, dtype in frame.schema.items() if dtype == pl.Binary}

@@ -278,6 +278,19 @@ def test_a_connection_that_dies_while_it_commits_leaves_the_outcome_unknown(kind
     connector.close()
 
 
+def test_a_user_who_may_write_but_make_no_temporary_table_is_told(request, sql_places):
+    there, user = sql_places("mariadb"), f"hub_{os.getpid()}"
+    there.run("CREATE TABLE things (id integer PRIMARY KEY)", f"CREATE USER '{user}'@'%' IDENTIFIED BY 's3cret'")
+    request.addfinalizer(lambda: there.run(f"DROP USER '{user}'@'%'"))
+    there.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{there.database['database']}`.* TO '{user}'@'%'")
+    settings = there.settings() | {"database": there.database | {"user": user, "password": "s3cret"}}
+    with SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        with pytest.raises(SettingsError, match=f"Shop does not let {user} make temporary tables.* Grant it CREATE TEMPORARY TABLES"):
+            connector.write(entity, creates(entity, [{"id": 1}]))
+
+
 def test_a_record_that_is_too_large_for_the_server_is_refused_alone(sql_places):
     there = sql_places("mariadb")
     there.run("CREATE TABLE things (id integer PRIMARY KEY, note longtext)")
