@@ -26,6 +26,7 @@ CHANGE_NAMES = (  # columns that, by their name, rise with each change
 )  # fmt: skip
 COMPARABLE = {T.TEXT, T.INTEGER, T.DECIMAL, T.DATE, T.DATETIME, T.BOOLEAN}
 RISING = {T.INTEGER, T.DECIMAL, T.DATE, T.DATETIME}
+NEVER_RISING = {T.BOOLEAN, T.TIME, T.JSON, T.BINARY}
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,14 @@ class Tables:
                     system=self._system,
                     field=wanted,
                 )
+        if said.cursor_field and columns[said.cursor_field].field.type in NEVER_RISING:
+            raise SettingsError(
+                _("{field} in {entity} of {system} is of type {type}, by which no change can be told. Choose another cursor field, or none."),
+                field=said.cursor_field,
+                entity=name,
+                system=self._system,
+                type=str(columns[said.cursor_field].field.type),
+            )
         return Table(
             name=name,
             sql=sql,

@@ -359,6 +359,14 @@ def test_a_text_that_the_column_has_no_characters_for_is_no_record(charset, sql_
     assert [str(o.reason).partition(":")[0] for o in refused] == (["Shop refused name = 😀"] if charset != "utf8mb4" else [])
 
 
+@pytest.mark.parametrize(("column", "type_"), [("flag", "boolean"), ("at", "time")])
+def test_a_cursor_field_that_cannot_rise_is_refused(column, type_, there, connect):
+    there.run("CREATE TABLE people (id integer PRIMARY KEY, flag boolean, at time)")
+
+    with pytest.raises(SettingsError, match=f"{column} in people of Shop is of type {type_}, by which no change can be told"):
+        connect(there, tables=[{"name": "people", "cursor_field": column}]).discover()
+
+
 def test_a_schema_that_is_not_there_is_named(there, connect):
     there.run("CREATE TABLE people (id integer PRIMARY KEY)")
 
