@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from connectors.base import KEY, Capabilities, Changes, Connector, Cursor, Entity, Field, Host, Outcome, Page, Position, SettingsError, Text, _
 from connectors.files.kinds import place_of, reader_of
 from connectors.files.looking_up import looked_up
+from connectors.files.readers import declared_fields
 from connectors.files.reading import Reading, found_files, virtual
 from connectors.files.settings import MODIFIED, Csv, FileSettings, FilesSettings, Parquet, Sftp
 from connectors.files.tables import Table
@@ -93,7 +94,7 @@ class FilesConnector(Connector):
         """As the newest file has them."""
         newest = next(reversed(self._place.matching(declared.path)), None) if declared.is_pattern else self._place.find(declared.path)
         if newest is None and declared.write and declared.fields:
-            return [Field(name=f.name, type=f.type, label=f.label, scale=f.scale) for f in declared.fields]
+            return declared_fields(declared)
         if newest is None:
             raise self._place.missing(declared.path)
         with self._place.open(newest) as file:

@@ -27,7 +27,11 @@ from connectors.files.values import Column, inferred, shown
 LARGEST_INSIDE = 2048 * 1024 * 1024  # bytes of what is packed in a workbook,
 LARGEST_HELD = 128 * 1024 * 1024  # and of what is held in memory of it: all but the sheets
 SHEETS = "xl/worksheets/"
-BAD = (zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, KeyError, ValueError, EOFError)
+OLD = b"\xd0\xcf\x11\xe0"  # begins files of the older format, and what a password encrypts
+BAD = (  # what openpyxl raises over a damaged workbook
+    zipfile.BadZipFile, zlib.error, InvalidFileException, ParseError, LookupError, ValueError, EOFError, AttributeError, TypeError, ArithmeticError,
+    RuntimeError,
+)  # fmt: skip
 ERROR = "e"  # openpyxl's type of a cell that shows one
 
 Row = tuple[Any, ...]
@@ -54,9 +58,10 @@ class ExcelReader(Reader):
         """The sheet's rows behind those to be passed over, as openpyxl has them."""
         try:
             workbook = self._opened()
-            name = self._settings.sheet or (workbook.sheetnames[0] if workbook.sheetnames else "")
-            if name not in workbook.sheetnames:
-                reason = Text(_("it has no sheet {sheet}; there are: {sheets}"), {"sheet": name, "sheets": ", ".join(workbook.sheetnames[:20])})
+            names = [sheet.title for sheet in workbook.worksheets]  # without those that are a chart
+            name = self._settings.sheet or next(iter(names), "")
+            if name not in names:
+                reason = Text(_("it has no sheet {sheet}; there are: {sheets}"), {"sheet": name, "sheets": ", ".join(names[:20])})
                 raise self.not_what_it_claims(reason)
             sheet = workbook[name]
             sheet.reset_dimensions()  # what a sheet says of its size is often wrong
@@ -65,6 +70,8 @@ class ExcelReader(Reader):
             raise self.not_what_it_claims(Text(_("it is no workbook, or a damaged one ({reason})"), {"reason": str(error)[:200]})) from None
 
     def _opened(self) -> Any:
+        if self.file.read(0, len(OLD)) == OLD:
+            raise self.not_what_it_claims(Text(_("it is an .xls file, or protected by a password. Save it as .xlsx without one")))
         stream = io.BufferedReader(Seekable(self.file), READ_AHEAD)
         if not zipfile.is_zipfile(stream):
             raise self.not_what_it_claims(Text(_("it is no workbook, or a damaged one ({reason})"), {"reason": ".xlsx"}))

@@ -14,8 +14,8 @@ import msgspec
 import orjson
 import polars as pl
 
-from connectors.base import BadAnswer, Field, Misfit, Text, _
-from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader
+from connectors.base import BadAnswer, Field, FieldType, Misfit, Text, _
+from connectors.files.readers import SAMPLE_ROWS, Opened, Part, Reader, declared_fields
 from connectors.files.settings import FileSettings, JsonLines
 from connectors.files.values import LARGEST_VALUE, shown
 from connectors.rest.answers import Answer
@@ -112,7 +112,17 @@ class JsonLinesReader(Reader):
         records = [record for line in lines if _is_json(line) and isinstance(record := msgspec.json.decode(line), dict)]
         if lines and not records:
             raise self.not_what_it_claims(Text(_("none of its first lines is an object")))
-        return learnt(records, self._formats)
+        whole = [f.name for f in self.declared.fields if f.type is FieldType.JSON]  # objects of which the parts are no fields
+        found = {next((n for n in whole if f.name.startswith(f"{n}.")), f.name): f for f in learnt(records, self._formats)}
+        return [f.model_copy(update={"name": name}) for name, f in found.items()]
+
+    def fields(self) -> list[Field]:
+        """A file without a line, as the last deletion leaves it, has those that are declared."""
+        if next(self._blocks(self._mark, 1), None) is not None:
+            return super().fields()
+        if not self.declared.fields:
+            raise self.not_what_it_claims(Text(_("it is empty, so its fields have to be declared in the settings")))
+        return declared_fields(self.declared)
 
 
 def _is_json(line: bytes) -> bool:

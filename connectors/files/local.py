@@ -47,8 +47,7 @@ class LocalPlace(Place):
     def identity(self) -> dict[str, str]:
         with self._asked(""):
             folder = self._allowed("")
-            if not folder.is_dir():
-                raise SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
+            self._need_folder()
             os.listdir(folder)
         return {"server": "the folder", "who": str(self._folder)}
 
@@ -56,6 +55,7 @@ class LocalPlace(Place):
         with self._asked(folder):
             resolved = self._allowed(folder)
             if not resolved.is_dir():
+                self._need_folder()
                 return []
             names = [e.name for e in os.scandir(resolved) if not e.name.startswith(".") and e.is_file()]
             found = (self._found(str(Path(folder, name))) for name in names)
@@ -70,6 +70,7 @@ class LocalPlace(Place):
         try:
             is_ = os.stat(resolved, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
+            self._need_folder()
             return None
         if not stat.S_ISREG(is_.st_mode):
             raise SettingsError(_("{path} of {system} is no file."), path=path, system=self.system)
@@ -97,7 +98,7 @@ class LocalPlace(Place):
         with self._asked(path):
             target = self._allowed(path)
             folder = target.parent
-            folder.mkdir(exist_ok=True)
+            self._make(folder)
             draft = folder / f".{target.name}.draft"
             try:
                 with open(draft, "wb") as file:
@@ -111,8 +112,20 @@ class LocalPlace(Place):
                 os.replace(draft, target)
             finally:
                 draft.unlink(missing_ok=True)
-            for changed_folder in (folder, folder.parent):
-                _sync(changed_folder)
+            _sync(folder)
+
+    def _make(self, folder: Path) -> None:
+        """The folder, and those above it inside of ours, which must be there: it may be a disk that is not mounted."""
+        self._need_folder()
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        for one in missing:
+            _sync(one.parent)
+
+    def _need_folder(self) -> None:
+        """Without it nothing is known of the files in it, not even that there are none. Raises SettingsError."""
+        if not self._folder.is_dir():
+            raise SettingsError(_("{system}: there is no folder {path}."), system=self.system, path=str(self._folder))
 
     def remove(self, path: str) -> None:
         with self._asked(path):
@@ -122,6 +135,7 @@ class LocalPlace(Place):
     def alone(self, folder: str) -> Iterator[None]:
         with self._asked(folder):
             inside = self._allowed(folder)
+            self._make(inside)
             descriptor = os.open(inside / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             for draft in inside.glob(".*.draft"):  # of those who were killed over it
                 with contextlib.suppress(FileNotFoundError):  # it was finished just now

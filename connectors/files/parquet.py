@@ -56,6 +56,9 @@ class ParquetReader(Reader):
         with self._understood():
             self._parquet = pq.ParquetFile(io.BufferedReader(Seekable(file), READ_AHEAD))
             self._schema: pa.Schema = self._parquet.schema_arrow
+        names = self._schema.names
+        if twice := {n for n in names if names.count(n) > 1}:
+            raise self.not_what_it_claims(Text(_("two of its columns are called {name}"), {"name": min(twice)}))
 
     @contextlib.contextmanager
     def _understood(self) -> Iterator[None]:
@@ -102,7 +105,7 @@ class ParquetReader(Reader):
             return Part(pl.DataFrame({"": pl.Series([None] * batch.num_rows)}), [], at)
         made, misfits = [], []
         for f in fields:
-            series, wrong = self._fitted(f, pl.Series(f.name, pl.from_arrow(batch.column(f.name))))
+            series, wrong = self._fitted(f, pl.Series(f.name, pl.from_arrow(_known(batch.column(f.name)))))
             made.append(series)
             misfits += wrong
         return Part(pl.DataFrame(made), misfits, at)
@@ -112,6 +115,8 @@ class ParquetReader(Reader):
             raw = _as_json(raw)
         if raw.dtype in (pl.Categorical, pl.Enum):
             raw = raw.cast(pl.String)
+        if raw.dtype == pl.Duration:
+            raw = raw.dt.to_string("iso")
         if raw.dtype == pl.String and field.type is not T.TEXT:
             return Column(field, Csv(zone=self._zone)).fitted(raw)
         made = self._made(field, raw).alias(field.name)
@@ -146,8 +151,25 @@ class ParquetReader(Reader):
         )
 
 
+def _known(column: pa.Array) -> pa.Array:
+    """The column as Polars can take it: of some types it knows nothing, and of time zones those alone that it has in its list."""
+    if isinstance(column.type, pa.UuidType):
+        return pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+    if isinstance(column.type, pa.BaseExtensionType):
+        column = column.storage
+    if pa.types.is_timestamp(column.type) and column.type.tz:
+        return column.cast(pa.timestamp(column.type.unit, "UTC"))
+    if pa.types.is_decimal256(column.type):
+        return pa.array([None if value is None else format(value, "f") for value in column.to_pylist()], pa.string())
+    return column
+
+
 def _field(column: pa.Field) -> Field:
     type_ = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if isinstance(type_, pa.UuidType | pa.JsonType):
+        return Field(name=column.name, type=T.TEXT if isinstance(type_, pa.UuidType) else T.JSON)
+    type_ = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
+    types = pa.types
     kinds = {
         T.INTEGER: pa.types.is_integer,
         T.NUMBER: pa.types.is_floating,
@@ -157,7 +179,7 @@ def _field(column: pa.Field) -> Field:
         T.TIME: pa.types.is_time,
         T.DATETIME: pa.types.is_timestamp,
         T.JSON: pa.types.is_nested,
-        T.BINARY: lambda t: pa.types.is_binary(t) or pa.types.is_large_binary(t) or pa.types.is_fixed_size_binary(t),
+        T.BINARY: lambda t: any(one(t) for one in (types.is_binary, types.is_large_binary, types.is_fixed_size_binary, types.is_binary_view)),
     }
     found = next((kind for kind, is_one in kinds.items() if is_one(type_)), T.TEXT)
     return Field(name=column.name, type=found, scale=min(max(type_.scale, 0), 18) if found is T.DECIMAL else 9)

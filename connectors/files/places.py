@@ -54,7 +54,12 @@ class Place(abc.ABC):
     def matching(self, pattern: str) -> list[Found]:
         """The files whose path matches, in the order of their modification."""
         path = PurePosixPath(pattern)
-        return sorted(f for f in self.listed(str(path.parent)) if fnmatchcase(PurePosixPath(f.path).name, path.name))
+        found = sorted(f for f in self.listed(str(path.parent)) if fnmatchcase(PurePosixPath(f.path).name, path.name))
+        for one in found:
+            if not _is_text(one.path):
+                shown = one.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                raise SettingsError(_("{system}: the name of the file {path} is not in UTF-8. Rename it."), system=self.system, path=shown)
+        return found
 
     @abc.abstractmethod
     def listed(self, folder: str) -> list[Found]:
@@ -101,3 +106,12 @@ class Place(abc.ABC):
 
     def missing(self, path: str) -> SettingsError:
         return SettingsError(_("{system} has no file {path}."), system=self.system, path=path)
+
+
+def _is_text(path: str) -> bool:
+    """Bytes that are no UTF-8 come as characters that cannot be stored."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -42,6 +42,10 @@ class Part(NamedTuple):
     absent: pl.DataFrame | None = None
 
 
+def declared_fields(declared: FileSettings) -> list[Field]:
+    return [Field(name=f.name, type=f.type, label=f.label, scale=f.scale) for f in declared.fields]
+
+
 class Reader(abc.ABC):
     """Reads one file of one format."""
 
@@ -66,7 +70,7 @@ class Reader(abc.ABC):
 
     def fields(self) -> list[Field]:
         """Those learnt, each as the settings declare it where they do; and those that only the settings name."""
-        declared = {f.name: Field(name=f.name, type=f.type, label=f.label, scale=f.scale) for f in self.declared.fields}
+        declared = {f.name: f for f in declared_fields(self.declared)}
         learnt = [declared.pop(f.name, f) for f in self.learnt()]
         if declared:
             self.no_field(next(iter(declared)), [f.name for f in learnt])

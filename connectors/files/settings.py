@@ -15,6 +15,7 @@ from connectors.rest.settings import Formats, FullAddress, time_pattern
 
 MODIFIED = "file_modified"  # the field that every entity has besides those of its file
 WILD = "*?["
+MARKS = "\t\n\r \"',;|.-0123456789abcxyzABCXYZ"
 
 
 # --- where the files are -----------------------------------------------------------------------------------------------
@@ -74,7 +75,21 @@ def _known_encoding(value: str) -> str:
             raise LookupError
     except LookupError:
         raise refused(_("There is no encoding {value}; write it like utf-8, gb18030 or utf-16."), value=value) from None
+    if value and not _is_readable(codecs.lookup(value).name):
+        raise refused(
+            _("Files in the encoding {value} cannot be taken apart. Convert them to another, such as utf-8, or have them written in it."), value=value
+        )
     return value
+
+
+def _is_readable(encoding: str) -> bool:
+    """Whether line ends, separators and digits are the bytes that they are in ASCII, or pairs of bytes."""
+    if encoding.startswith("utf-16"):
+        return True
+    try:
+        return MARKS.encode(encoding).removeprefix(codecs.BOM_UTF8) == MARKS.encode() and MARKS.encode().decode(encoding, "surrogateescape") == MARKS
+    except UnicodeError:
+        return False
 
 
 def _known_zone(value: str) -> str:

@@ -148,7 +148,7 @@ class Table:
     def _refuse_others(self, reader: Reader) -> None:
         """Columns that the hub does not know would be lost."""
         there, known = {f.name for f in reader.learnt()}, {f.name for f in self._fields}
-        if there != known and (there or known):
+        if there and there != known:
             raise SettingsError(
                 _("{path} of {system} has other columns than were accepted: {fields}. Look again what the system holds."),
                 path=self._declared.path,

@@ -17,7 +17,7 @@ from connectors.files.delimited import CsvReader
 from connectors.files.dialects import found_out
 from connectors.files.readers import Reader
 from connectors.files.settings import Csv, FileSettings, JsonLines
-from connectors.files.values import Column, shown
+from connectors.files.values import LARGEST_VALUE, Column, fit_to_store, shown
 from connectors.formulas import RUN, harmless
 from connectors.rest.records import encoded, nested
 from connectors.rest.values import Form
@@ -38,8 +38,25 @@ class Writer(abc.ABC):
         return records
 
     def unwritable(self, rows: pl.DataFrame) -> dict[int, Text]:
-        """Row → why a file of this format cannot hold it. `rows` has a column “row”."""
-        return {}
+        """Row → why a file of this format cannot hold it: it would be read as something else, or the file not at all. `rows` has a column “row”."""
+        return {row: text for f in self.fields if f.name in rows.columns for row, text in self._told(f, rows["row"], rows[f.name])}
+
+    def _told(self, field: Field, numbers: pl.Series, values: pl.Series) -> Iterator[tuple[int, Text]]:
+        altered = self.altered(field, values)
+        for row, value in zip(numbers.filter(altered).to_list(), values.filter(altered).to_list(), strict=True):
+            reason = _("{field} = {value} cannot be written in the format and encoding of the file without being altered")
+            yield row, Text(reason, {"field": field.name, "value": shown(value)})
+
+    def altered(self, field: Field, values: pl.Series) -> pl.Series:
+        """Which of a field's values would not come back as they are."""
+        match field.type:
+            case FieldType.TEXT:
+                return fit_to_store(values).ne_missing(values)
+            case FieldType.NUMBER:
+                return ~values.is_finite().fill_null(value=True)
+            case FieldType.JSON:
+                return Column(field, Csv()).fitted(values)[0].ne_missing(values)
+        return pl.repeat(value=False, n=values.len(), eager=True)
 
 
 class CsvWriter(Writer):
@@ -88,19 +105,13 @@ class CsvWriter(Writer):
             return texts
         return pl.select(pl.when(texts.str.contains(RUN.pattern)).then("'" + texts).otherwise(texts).alias(name)).to_series()
 
-    def unwritable(self, rows: pl.DataFrame) -> dict[int, Text]:
-        """What would be read as something else than was written."""
-        return {row: text for name in rows.columns if name in self._columns for row, text in self._altered(rows["row"], rows[name])}
-
-    def _altered(self, numbers: pl.Series, values: pl.Series) -> Iterator[tuple[int, Text]]:
-        column = self._columns[values.name]
+    def altered(self, field: Field, values: pl.Series) -> pl.Series:
+        column = self._columns[field.name]
         texts = column.text(values).cast(pl.String)
         altered = column.fitted(texts)[0].ne_missing(values)
         if self._dialect.encoding != "utf-8":
             altered |= pl.Series([text is not None and not self._encodes(text) for text in texts.to_list()])
-        for row, value in zip(numbers.filter(altered).to_list(), values.filter(altered).to_list(), strict=True):
-            reason = _("{field} = {value} cannot be written in the format and encoding of the file without being altered")
-            yield row, Text(reason, {"field": values.name, "value": shown(value)})
+        return altered
 
     def _encodes(self, text: str) -> bool:
         try:
@@ -113,7 +124,7 @@ class CsvWriter(Writer):
 class JsonLinesWriter(Writer):
     def __init__(self, fields: Sequence[Field], style: JsonLines) -> None:
         super().__init__(fields)
-        self._forms = [Form.of(f, None, style.formats, 1024 * 1024) for f in fields]
+        self._forms = [Form.of(f, None, style.formats, LARGEST_VALUE) for f in fields]
 
     def write(self, records: pl.DataFrame, out: BinaryIO) -> None:
         for some in records.iter_slices(SLICE_ROWS):
@@ -126,6 +137,16 @@ class JsonLinesWriter(Writer):
         names = [f.field.name for f in self._forms]
         columns = [form.outgoing(records[form.field.name]) for form in self._forms]
         return (orjson.dumps(nested(dict(zip(names, row, strict=True)))) for row in zip(*columns, strict=True))
+
+    def altered(self, field: Field, values: pl.Series) -> pl.Series:
+        match field.type:
+            case FieldType.TEXT:  # which may hold a NUL here
+                return (values.str.len_bytes() > LARGEST_VALUE).fill_null(value=False)
+            case FieldType.JSON:
+                return super().altered(field, values) | (values.str.len_bytes() > LARGEST_VALUE).fill_null(value=False)
+            case FieldType.BINARY:
+                return (values.bin.encode("base64").str.len_bytes() > LARGEST_VALUE).fill_null(value=False)
+        return super().altered(field, values)
 
 
 class ParquetWriter(Writer):

@@ -44,6 +44,7 @@ class Column:
     zone: ZoneInfo | None = None  # of moments that are stored without one
     is_uuid: bool = False
     is_array: bool = False
+    is_bits: bool = False  # a number that MySQL keeps, and hands over, as bytes
     exact: bool = True  # no stored decimal has more digits than the field
     is_clean: bool = False  # the database itself allows no NUL in a text, and nothing but valid UTF-8
 
@@ -112,6 +113,12 @@ class Column:
         if self.zone.key == "UTC":
             return moments.dt.replace_time_zone("UTC")
         return moments.dt.replace_time_zone(self.zone.key, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+
+    def part(self, value: Any) -> Any:
+        """A driver's value of this column, a part of a key, as a frame would hold it."""
+        if isinstance(value, dt.datetime) and value.tzinfo is None:
+            return value.replace(tzinfo=self.zone or dt.UTC)
+        return bool(value) if self.field.type is T.BOOLEAN and value is not None else value
 
     def shown(self, raw: pl.Series, row: int) -> str:
         if raw.dtype in (pl.Date, pl.Datetime):

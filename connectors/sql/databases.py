@@ -6,6 +6,7 @@ Statements are built by SQLAlchemy: identifiers are quoted by the dialect, value
 from __future__ import annotations
 
 import abc
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -119,7 +120,8 @@ class Database(abc.ABC):
         try:
             connection.close()
         except self.errors:  # it is broken already, and nothing of it is wanted any more
-            connection.invalidate()
+            with contextlib.suppress(sa.exc.ResourceClosedError):  # which it may be by now
+                connection.invalidate()
 
     def definition(self, table: sa.Table) -> str:
         """What is another once the table's columns, constraints or indexes are; asked only of a database whose connections can be kept."""
@@ -259,6 +261,10 @@ class Database(abc.ABC):
 
     def upper(self, column: Column, text: str) -> sa.ColumnElement[bool]:
         return column.sql <= self.bound(column.value(text), column)
+
+    def found(self, select: sa.Select[Any], among: sa.ColumnElement[bool], columns: Sequence[Column]) -> pl.DataFrame:
+        """As `fetch`: those of the records that are among the ones looked for."""
+        return self.fetch(select.where(among), columns)
 
     def fetch(self, select: sa.Select[Any], columns: Sequence[Column]) -> pl.DataFrame:
         """The result as a frame, a column for each in the order given, values as the database hands them over."""

@@ -27,9 +27,9 @@ def looked_up(database: Database, table: Table, entity: Entity, by: str, values:
         some = list(_values(asked, texts[start : start + database.most_values]))
         if not some:
             continue
-        select = sa.select(*(database.shown(c).label(c.name) for c in columns)).select_from(table.sql).where(database.among(asked, some))
+        select = sa.select(*(database.shown(c).label(c.name) for c in columns)).select_from(table.sql)
         with database.request():
-            raw = database.fetch(select, columns)
+            raw = database.found(select, database.among(asked, some), columns)
         frame, misfits = fitted(raw, columns)
         if misfits:
             raise Unreadable(

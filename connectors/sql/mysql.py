@@ -17,8 +17,9 @@ import polars as pl
 import pymysql
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
+from sqlalchemy.sql import visitors
 
-from connectors.base import FieldType, Host
+from connectors.base import FieldType, Host, SettingsError, _
 from connectors.sql.columns import Column
 from connectors.sql.databases import Failure, Verdict, one_sentence
 from connectors.sql.dialling import dial, tls_context
@@ -31,10 +32,14 @@ BUSY = {1040, 1203, 1205, 1206, 1213, 1226, 3572}
 RECORD = {
     1048, 1263, 1264, 1265, 1292, 1364, 1366, 1369, 1406, 1416, 1451, 1452, 1525, 1526, 1644, 1690, 3140, 3141, 3156, 3819,
     4025, 4038, 4042, 4079,
+    (TOO_LARGE := 1153),
 }  # fmt: skip
+OWN = 10_000  # from here on, numbers are those of triggers and procedures
 COLUMN = re.compile(r"column (?:`[^`]*`\.`[^`]*`\.)?[`'](?P<column>[^`']+)[`']")
 VALUE = re.compile(r"value:? '(?P<value>.*?)' for column", re.DOTALL)
 TAKEN = re.compile(r"Duplicate entry '(?P<value>.*)' for key '(?:[^']*\.)?(?P<key>[^'.]+)'", re.DOTALL)
+NO_RIGHT = (1044,)  # to do anything of the kind in this database
+MIXED = {(1267,), (1270,), (1271,), (3988,)}  # a text holds characters that the column's character set does not have
 TEXTS = {T.DATE, T.DATETIME, T.TIME, T.DECIMAL, T.JSON}  # parsed faster by columns than value by value in the driver
 
 
@@ -70,7 +75,8 @@ class MySqlDatabase(Staged):
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         connection.connect(line)
         with connection.cursor() as cursor:
-            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE'), time_zone = '+00:00'")
+            modes = "STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,NO_AUTO_VALUE_ON_ZERO"  # the last, for a key of 0 is one
+            cursor.execute("SET SESSION sql_mode = CONCAT(@@sql_mode, ',', %s), time_zone = '+00:00'", (modes,))
             limit = "max_statement_time = %s" if "MariaDB" in connection.get_server_info() else "max_execution_time = %s * 1000"
             cursor.execute(f"SET SESSION {limit}", (way.total_seconds,))
             if read_only:
@@ -89,16 +95,36 @@ class MySqlDatabase(Staged):
                     line.shutdown(socket.SHUT_RDWR)
 
     def shown(self, column: Column) -> sa.ColumnElement[Any]:
+        if column.is_bits:
+            return sa.cast(column.sql, sa.Integer())
         return sa.cast(column.sql, sa.CHAR()) if column.field.type in TEXTS or column.is_uuid else column.sql
+
+    def found(self, select: sa.Select[Any], among: sa.ColumnElement[bool], columns: Sequence[Column]) -> pl.DataFrame:
+        try:
+            return super().found(select, among, columns)
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or error.orig.args[:1] not in MIXED:
+                raise
+        return super().found(select, _in_unicode(among), columns)
 
     # --- writing ---
 
     def staging_type(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.case((sa.true(), column.sql))  # as an expression it may be null, and has no default
+        plain = sa.cast(column.sql, sa.Integer()) if column.is_bits else column.sql  # bits would take the digit 1 for those of its character
+        return sa.case((sa.true(), plain))  # as an expression it may be null, and has no default
 
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:
         made = f"CREATE TEMPORARY TABLE {self.quoted(staging.sql.name)} AS {like.compile(connection, compile_kwargs={'literal_binds': True})} LIMIT 0"
-        connection.exec_driver_sql(made)
+        try:
+            connection.exec_driver_sql(made)
+        except sa.exc.DBAPIError as error:
+            if error.orig is None or error.orig.args[:1] != NO_RIGHT:
+                raise
+            raise SettingsError(
+                _("{system} does not let {user} make temporary tables, by way of which records are written. Grant it CREATE TEMPORARY TABLES there."),
+                system=self.system,
+                user=self._server.user,
+            ) from None
 
     def fill(self, connection: sa.Connection, staging: Staging, frame: pl.DataFrame) -> None:
         binary = {name for name, dtype in frame.schema.items() if dtype == pl.Binary}
@@ -111,14 +137,14 @@ class MySqlDatabase(Staged):
         text = plain.write_json()
         driver: Any = connection.connection.driver_connection
         with driver.cursor() as cursor:
-            parts = len(text.encode()) // self._most_bytes(connection) + 1
+            most = int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+            few = most // 3  # bytes of a JSON text, in which quotes are doubled at worst
+            parts = len(text.encode()) // few + 1
             for part in plain.iter_slices(-(-plain.height // parts)):
-                cursor.execute(insert, (part.write_json() if parts > 1 else text,))
-
-    @staticmethod
-    def _most_bytes(connection: sa.Connection) -> int:
-        """Of a JSON text in one statement, in which quotes are doubled at worst."""
-        return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one()) // 3
+                said = part.write_json() if parts > 1 else text
+                if parts > 1 and len(said.encode()) > few and len(cursor.mogrify(insert, (said,)).encode()) >= most:  # the server would hang up
+                    raise pymysql.err.DataError(TOO_LARGE, f"it is larger than max_allowed_packet, which is {most} bytes there")
+                cursor.execute(insert, (said,))
 
     def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
@@ -147,8 +173,19 @@ class MySqlDatabase(Staged):
         said = one_sentence(re.sub(r"`[^`]*`\.`hub_\d+`\.", "", str(text)))
         if number == 1062 and (taken := TAKEN.search(str(text))):
             return Failure(Verdict.UNIQUE, said, taken["key"], taken["value"][:200])
-        if number in RECORD:
+        if number in RECORD or number >= OWN:
             column, value = COLUMN.search(str(text)), VALUE.search(str(text))
-            return Failure(Verdict.RECORD, said, column["column"] if column else "", value["value"][:200] if value else "")
+            shown = value["value"][:200] if value and not value["value"].startswith("\\x") else ""  # not its bytes: the text that was sent says more
+            return Failure(Verdict.RECORD, said, column["column"] if column else "", shown)
         verdict = Verdict.BUSY if number in BUSY else Verdict.DOWN if number in LOST or number == 0 else Verdict.SETTINGS
         return Failure(verdict, said)
+
+
+def _in_unicode(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition with its columns converted, which no index serves: asked only where a text makes it necessary."""
+
+    def converted(element: Any, **_named: Any) -> Any:
+        is_text = isinstance(element, sa.Column) and isinstance(element.type, sa.String)
+        return sa.cast(element, mysql.CHAR(charset="utf8mb4")) if is_text else None
+
+    return visitors.replacement_traverse(condition, {}, converted)

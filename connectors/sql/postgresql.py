@@ -39,12 +39,18 @@ from connectors.sql.tables import Table
 T = FieldType
 VERDICTS = {  # by SQLSTATE, or its first two characters
     "23505": Verdict.UNIQUE,
-    "22": Verdict.RECORD, "23": Verdict.RECORD, "44": Verdict.RECORD, "P0": Verdict.RECORD, "38": Verdict.RECORD, "428C9": Verdict.RECORD,
+    **dict.fromkeys(("09", "21", "22", "23", "27", "38", "44", "54", "P0", "428C9"), Verdict.RECORD),
     "40": Verdict.BUSY, "53": Verdict.BUSY, "55P03": Verdict.BUSY, "55006": Verdict.BUSY,
     "08": Verdict.DOWN, "57": Verdict.DOWN, "58": Verdict.DOWN, "": Verdict.DOWN,
 }  # fmt: skip
+CLASSES = {  # the first two characters of every SQLSTATE that PostgreSQL itself raises; others are those of triggers and functions
+    "00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "10", "20", "21", "22", "23", "24", "25", "26", "27", "28", "2B", "2D",
+    "2F", "34", "38", "39", "3B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX",
+}  # fmt: skip
+ROW_POLICY = ("42501", "ExecWithCheckOptions")  # SQLSTATE and place of what row-level security refuses: a right that only this record lacks
 KEY_THERE = re.compile(r"\AKey \((?P<column>.*?)\)=\((?P<value>.*)\) already exists", re.DOTALL)
 COPIED = re.compile(r"\ACOPY [^,]*, line \d+, column (?P<column>.*?): (?:\"(?P<value>.*)\"|null input)", re.DOTALL)
+ANSWERED = re.compile(r"\[PGRES_FATAL_ERROR\]: ERROR:")  # what ADBC leaves of an error behind the first rows: no SQLSTATE, but the server is there
 DEFINITION = """
     SELECT concat(
         (SELECT string_agg(concat_ws(' ', attname, atttypid, atttypmod, attnotnull, atthasdef, attidentity, attgenerated), ',' ORDER BY attnum)
@@ -199,13 +205,14 @@ class PostgresDatabase(Staged):
         texts = [[_text(v) for v in row] for row in values]
         listed = orjson.dumps([row[0] for row in texts] if len(columns) == 1 else texts).decode()
         asked = sa.cast(sa.bindparam(None, listed, sa.Text(), unique=True), postgresql.JSONB)
+        compared = [_compared(column) for column in columns]
         if len(columns) == 1:
             element = sa.func.jsonb_array_elements_text(asked).column_valued("element")
-            wanted = sa.select(sa.cast(element, columns[0].sql.type)).scalar_subquery()
-            return columns[0].sql == sa.func.any(sa.func.array(wanted))
+            wanted = sa.select(sa.cast(element, compared[0].type)).scalar_subquery()
+            return compared[0] == sa.func.any(sa.func.array(wanted))
         row: Any = sa.func.jsonb_array_elements(asked).column_valued("element")
-        parts = sa.select(*(sa.cast(row.op("->>")(sa.literal_column(str(n))), c.sql.type) for n, c in enumerate(columns)))
-        return sa.tuple_(*(c.sql for c in columns)).in_(parts)
+        parts = sa.select(*(sa.cast(row.op("->>")(sa.literal_column(str(n))), one.type) for n, one in enumerate(compared)))
+        return sa.tuple_(*compared).in_(parts)
 
     def lower(self, column: Column, text: str) -> sa.ColumnElement[bool]:
         """Without infinite moments, which are no cursor: a full reading tells of them."""
@@ -240,10 +247,9 @@ class PostgresDatabase(Staged):
         return sa.case((staged.is_not(None), sa.cast(sa.func.array(elements), column.sql.type)))
 
     def equal(self, column: Column, staged: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
-        if column.is_array or column.field.type is T.JSON:
-            return sa.cast(column.sql, postgresql.JSONB if not column.is_array else sa.Text()).is_not_distinct_from(
-                sa.cast(self.stored(column, staged), postgresql.JSONB if not column.is_array else sa.Text())
-            )
+        if column.field.type is T.JSON or isinstance(column.sql.type, sa.types.NullType):  # such as a point, which knows no equality
+            type_ = postgresql.JSONB() if column.field.type is T.JSON and not column.is_array else sa.Text()
+            return sa.cast(column.sql, type_).is_not_distinct_from(sa.cast(self.stored(column, staged), type_))
         return column.sql.is_not_distinct_from(staged)
 
     def create_staging(self, connection: sa.Connection, staging: Staging, like: sa.Select[Any]) -> None:
@@ -256,8 +262,8 @@ class PostgresDatabase(Staged):
     def copy_straight(self, connection: sa.Connection, table: Table, frame: pl.DataFrame) -> bool:
         if any(table.columns[name].is_array for name in frame.columns):
             return False
-        _copy(connection, sql.Identifier(*filter(None, [table.sql.schema, table.sql.name])), frame)
-        return True
+        stored = _copy(connection, sql.Identifier(*filter(None, [table.sql.schema, table.sql.name])), frame)
+        return stored == frame.height  # a trigger may pass over some without a word
 
     def plain(self, column: Column, values: pl.Series) -> pl.Series:
         match column.field.type:
@@ -272,17 +278,28 @@ class PostgresDatabase(Staged):
         return postgresql.insert(table).from_select(list(names), rows).on_conflict_do_nothing()
 
     returns_keys = True
+    counts_matches = True
 
     # --- errors ---
 
     def failure(self, error: Exception) -> Failure:
         original = error.orig if isinstance(error, sa.exc.DBAPIError) else error
         state = getattr(original, "sqlstate", None) or _state_in(str(original))
-        verdict = VERDICTS.get(state) or VERDICTS.get(state[:2]) or Verdict.SETTINGS
+        verdict = VERDICTS.get(state) or VERDICTS.get(state[:2]) or (Verdict.SETTINGS if state[:2] in CLASSES else Verdict.RECORD)
+        if isinstance(original, psycopg.Error) and (state, original.diag.source_function) == ROW_POLICY:
+            verdict = Verdict.RECORD
         if isinstance(original, psycopg.Error) and original.diag.message_primary:
             return _told(verdict, original.diag)
+        if not state and ANSWERED.search(str(original)):
+            verdict = Verdict.SETTINGS
         said = one_sentence(re.sub(r"\A.*?(?:ERROR:|FATAL:|port \d+ failed:)\s*(?:FATAL:\s*)?", "", str(original), count=1, flags=re.DOTALL))
         return Failure(_of_connecting(verdict, state, str(original)), said)
+
+
+def _compared(column: Column) -> sa.ColumnElement[Any]:
+    """The column itself; where its texts have a syntax of their own, such as an address's, its text: what is none is no record's, and no error."""
+    is_free = column.field.type is not T.TEXT or column.is_uuid or isinstance(column.sql.type, sa.String | postgresql.CITEXT)
+    return column.sql if is_free else sa.cast(column.sql, sa.Text())
 
 
 def _of_connecting(verdict: Verdict, state: str, text: str) -> Verdict:
@@ -323,13 +340,15 @@ def _break_off(connection: psycopg.Connection) -> None:
             line.shutdown(socket.SHUT_RDWR)
 
 
-def _copy(connection: sa.Connection, place: sql.Identifier, frame: pl.DataFrame) -> None:
+def _copy(connection: sa.Connection, place: sql.Identifier, frame: pl.DataFrame) -> int:
+    """How many of the rows are there now."""
     names = sql.SQL(", ").join(map(sql.Identifier, frame.columns))
     text = io.BytesIO()
     frame.write_csv(text, include_header=False, quote_style="non_numeric")  # null: nothing; an empty text: ""
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(place, names)) as copy:
         copy.write(text.getbuffer())
+    return int(cursor.rowcount)
 
 
 def _has_infinity(column: Column) -> bool:

@@ -20,6 +20,7 @@ from connectors.sql.tables import Table
 
 UNINDEXED_PAGES = 10  # of one query, where no index gives its order and each has to sort what is left
 MOST_WITHOUT_KEY = 10_000
+MOST_OF_A_KEY = 10_000
 
 
 class Reading:
@@ -78,27 +79,65 @@ class Reading:
             if place.get("keyless"):
                 yield self._without_key()
                 return
-            raw = self._fetch(place)
-            is_last = raw.height < self._query_rows
+            raw, is_last = self._rows(place)
             after = None if is_last else {**place, "after": self._marks(raw, raw.height - 1)}
             if after is None and self._table.has_nullable_key and "upto" not in place and self._keyless_count():
                 after = {"keyless": True}
-            for start in range(0, max(raw.height, 1), self._page_rows):
-                part = raw.slice(start, self._page_rows)
-                ends = start + self._page_rows >= raw.height
-                yield self._page(part, after if ends else {**place, "after": self._marks(part, part.height - 1)})
+            start = 0
+            while not start or start < raw.height:
+                end = self._end(raw, start)
+                part = raw[start:end]
+                yield self._page(part, after if end >= raw.height else {**place, "after": self._marks(part, part.height - 1)})
+                start = max(end, 1)
             if after is None:
                 return
             place = after
 
-    def _fetch(self, place: dict[str, Any]) -> pl.DataFrame:
+    def _rows(self, place: dict[str, Any]) -> tuple[pl.DataFrame, bool]:
+        """(the rows of one query, whether they are the last). Those that share a key, which only a view or a key of one's own choice can have,
+        stay together: the next query begins behind the key."""
+        count = self._query_rows
+        if self._table.is_key_sure:
+            raw = self._fetch(place, count)
+            return raw, raw.height < count
+        raw = self._fetch(place, count + 1)
+        if raw.height <= count:
+            return raw, True
+        if self._marks(raw, count) != (edge := self._marks(raw, count - 1)):
+            return raw[:count], False
+        while count and self._marks(raw, count - 1) == edge:
+            count -= 1
+        return pl.concat([raw[:count], self._twins(edge)], how="vertical_relaxed"), False
+
+    def _twins(self, marks: Sequence[str]) -> pl.DataFrame:
+        values = self._unmarked(self._order, marks)
+        select = self._select().where(*self._bounds, self._database.among(self._order, [values])).limit(sa.literal_column(str(MOST_OF_A_KEY + 1)))
+        with self._database.request():
+            raw = self._database.fetch(select, self._columns)
+        if raw.height > MOST_OF_A_KEY:
+            raise SettingsError(
+                _("{entity} of {system} has more than {count} records with one key. Choose another key under Tables in the settings."),
+                entity=self._entity.name,
+                system=self._database.system,
+                count=MOST_OF_A_KEY,
+            )
+        return raw
+
+    def _end(self, raw: pl.DataFrame, start: int) -> int:
+        """Where the page that starts at this row ends."""
+        end = min(start + self._page_rows, raw.height)
+        while not self._table.is_key_sure and start < end < raw.height and self._marks(raw, end) == self._marks(raw, end - 1):
+            end += 1
+        return end
+
+    def _fetch(self, place: dict[str, Any], rows: int) -> pl.DataFrame:
         select = self._select().where(*self._bounds, *self._have_key())
         for name, columns in (("after", self._order), ("above", self._key)):
             if name in place:
                 select = select.where(self._database.after(columns, self._unmarked(columns, place[name])))
         if "upto" in place:
             select = select.where(sa.not_(self._database.after(self._key, self._unmarked(self._key, place["upto"]))))
-        select = select.order_by(*(c.sql for c in self._order)).limit(sa.literal_column(str(self._query_rows)))
+        select = select.order_by(*(c.sql for c in self._order)).limit(sa.literal_column(str(rows)))
         with self._database.request():
             return self._database.fetch(select, self._columns)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from connectors.base import _, refused
 from connectors.forms import Form, Secret
@@ -67,10 +67,19 @@ class Connection(Form):
     page_rows: int = Field(12_000, title="Page size", description="Records of a page.", ge=1, le=100_000)
 
 
+def _once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if twice := {n for n in names if names.count(n) > 1}:
+        raise refused(_("{name} is set twice."), name=min(twice))
+    return names
+
+
+Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], AfterValidator(_once)]
+
+
 class TableSettings(Form):
     name: str = Field(title="Name", description="Of the table or view as it is shown, such as orders or sales.orders.", min_length=1)
     label: str = Field("", title="Label", description="As people call it.")
-    key: tuple[str, ...] = Field((), title="Key", description="Columns that identify a record. Empty: its primary key. A view needs them.")
+    key: Names = Field((), title="Key", description="Columns that identify a record. Empty: its primary key. A view needs them.")
     cursor_field: str = Field(
         "", title="Cursor field", description="Column that rises whenever a record changes. Empty: one named like updated_at, if there is one."
     )
@@ -79,7 +88,7 @@ class TableSettings(Form):
 
 class SqlSettings(Form):
     database: Database = Field(title="Database", description="Which kind it is, and where.")
-    schemas: tuple[str, ...] = Field((), title="Schemas", description="Whose tables and views are offered. Empty: the default one.")
+    schemas: Names = Field((), title="Schemas", description="Whose tables and views are offered. Empty: the default one.")
     zone: str = Field("UTC", title="Time zone", description="Of times that are stored without one, such as Asia/Shanghai.")
     tables: tuple[TableSettings, ...] = Field((), title="Tables", description="Only those that need something said about them.")
     connection: Connection = Field(Connection(), title="Connection", description="Time-outs and page size.")

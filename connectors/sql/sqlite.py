@@ -140,6 +140,7 @@ class SqliteDatabase(Staged):
         return sqlite.insert(table).from_select(list(names), rows.where(sa.true())).on_conflict_do_nothing()
 
     returns_keys = True
+    counts_matches = True
 
     def delete(self, staging: Staging) -> Any:
         keys = sa.select(*(staging.sql.c[key_name(n)] for n in range(len(staging.keys))))

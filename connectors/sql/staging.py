@@ -47,6 +47,7 @@ class Staged(Database):
     """What a database that can do so has to say."""
 
     returns_keys: ClassVar[bool] = False  # an insert of many rows returns the keys it made, in the order of the rows
+    counts_matches: ClassVar[bool] = False  # an update counts the rows it met, and not only those that are another now
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

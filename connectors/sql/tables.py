@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.sql import sqltypes
 
@@ -26,6 +26,7 @@ CHANGE_NAMES = (  # columns that, by their name, rise with each change
 )  # fmt: skip
 COMPARABLE = {T.TEXT, T.INTEGER, T.DECIMAL, T.DATE, T.DATETIME, T.BOOLEAN}
 RISING = {T.INTEGER, T.DECIMAL, T.DATE, T.DATETIME}
+NEVER_RISING = {T.BOOLEAN, T.TIME, T.JSON, T.BINARY}
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Table:
     def sure_key(self) -> tuple[str, ...] | None:
         """Unique columns that every create has to bring along: by them a create that comes again is told."""
         return next((names for names in self.uniques if all(self.columns[n].field.required for n in names)), None)
+
+    @cached_property
+    def is_key_sure(self) -> bool:
+        """Whether the database itself sees to it that no two records share the key."""
+        return any(set(names) <= set(self.key) for names in self.uniques)
 
     @property
     def has_nullable_key(self) -> bool:
@@ -89,6 +95,13 @@ class Tables:
         """The tables and views that have a key, in the order of their names."""
         inspector = sa.inspect(connection)
         schemas = self._settings.schemas or (None,)
+        there = set(inspector.get_schema_names()) if self._settings.schemas else {None}
+        if unknown := next((s for s in schemas if s not in there), None):
+            raise SettingsError(
+                _("{system} has no schema {schema}, or does not show it to this user. Correct it under Schemas in the settings."),
+                system=self._system,
+                schema=unknown,
+            )
         found = [table for schema in schemas for table in self._of(inspector, schema) if table.key]
         return sorted(found, key=lambda table: table.name)
 
@@ -134,7 +147,7 @@ class Tables:
         sql = sa.Table(bare, sa.MetaData(), schema=schema)
         columns = {}
         for one in described:
-            column = sa.Column(one["name"], one["type"], nullable=one["nullable"])
+            column = sa.Column(one["name"], _bare(one["type"]), nullable=one["nullable"])
             sql.append_column(column)
             columns[one["name"]] = self._column(column, one, constraints.primary, is_view=is_view)
         key = said.key or constraints.key(columns)
@@ -146,6 +159,14 @@ class Tables:
                     system=self._system,
                     field=wanted,
                 )
+        if said.cursor_field and columns[said.cursor_field].field.type in NEVER_RISING:
+            raise SettingsError(
+                _("{field} in {entity} of {system} is of type {type}, by which no change can be told. Choose another cursor field, or none."),
+                field=said.cursor_field,
+                entity=name,
+                system=self._system,
+                type=str(columns[said.cursor_field].field.type),
+            )
         return Table(
             name=name,
             sql=sql,
@@ -169,6 +190,8 @@ class Tables:
             or (primary == (name,) and described.get("autoincrement") == "auto" and isinstance(type_, sa.Integer) and _is_rowid(type_))
         )
         found, more = _field_type(type_)
+        if more.get("is_bits"):
+            sql.type = sa.Integer()  # as which they are compared
         scale, exact = _scale_of(type_) if found is T.DECIMAL else (9, True)
         field = Field(
             name=name,
@@ -182,7 +205,7 @@ class Tables:
             choices=tuple(type_.enums) if isinstance(type_, sa.Enum) else (),
             description=described.get("comment") or "",
         )
-        zone = self._zone if found is T.DATETIME and not getattr(type_, "timezone", False) and not isinstance(type_, mysql.TIMESTAMP) else None
+        zone = _zone_of(type_, self._zone) if found is T.DATETIME else None
         return Column(sql, field, zone=zone, exact=exact, is_clean=self._is_clean, **more)
 
 
@@ -224,6 +247,20 @@ def _materialized(inspector: sa.Inspector, schema: str | None) -> set[str]:
     return set(inspector.get_materialized_view_names(schema)) if inspector.dialect.name == "postgresql" else set()
 
 
+def _bare(type_: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """What a domain of PostgreSQL is made of."""
+    while isinstance(type_, postgresql.DOMAIN):
+        type_ = type_.data_type
+    return type_
+
+
+def _zone_of(type_: sa.types.TypeEngine[Any], told: ZoneInfo) -> ZoneInfo | None:
+    """The zone of moments that come without one. MySQL hands its TIMESTAMP over in the time zone of the session, which is UTC."""
+    if isinstance(type_, mysql.TIMESTAMP):
+        return ZoneInfo("UTC")
+    return None if getattr(type_, "timezone", False) else told
+
+
 def _is_rowid(type_: sa.types.TypeEngine[Any]) -> bool:
     """SQLite numbers an INTEGER PRIMARY KEY by itself."""
     return type(type_) is sqltypes.INTEGER
@@ -241,6 +278,8 @@ def _field_type(type_: sa.types.TypeEngine[Any]) -> tuple[FieldType, dict[str, b
             return T.BOOLEAN, {}
         case mysql.TINYINT() if type_.display_width == 1:
             return T.BOOLEAN, {}
+        case mysql.BIT():
+            return (T.BOOLEAN if type_.length in (None, 1) else T.INTEGER), {"is_bits": True}
         case mysql.BIGINT() if type_.unsigned:
             return T.DECIMAL, {}
         case sqltypes.Integer():

@@ -210,6 +210,18 @@ class Writing(abc.ABC):
 
     # --- outcomes ---
 
+    def _brings_keys(self, batch: Batch) -> bool:
+        """Whether each of these new records has its whole key."""
+        return all(c.name in batch.names and not batch.frame[c.name].null_count() for c in self._key)
+
+    def _knows_keys(self, batch: Batch) -> bool:
+        """Whether, besides, each key will be stored just as it is sent."""
+        return self._brings_keys(batch) and all(c.field.type in EXACT and not c.is_uuid for c in self._key)
+
+    def _key_of(self, parts: Sequence[Any]) -> str:
+        """The key of a record as the driver handed it over."""
+        return canonical_key([column.part(value) for column, value in zip(self._key, parts, strict=True)])
+
     def _sent_keys(self, frame: pl.DataFrame) -> pl.Series:
         if len(self._key) == 1:
             return frame[self._key[0].name].cast(pl.String)

@@ -8,10 +8,9 @@ import polars as pl
 import sqlalchemy as sa
 
 from connectors.base import Outcome, Result
-from connectors.canonical import canonical_key
 from connectors.sql.databases import Verdict
 from connectors.sql.staging import ROW, key_name, sent_name
-from connectors.sql.writing import EXACT, Batch, Writing
+from connectors.sql.writing import Batch, Writing
 
 
 class WritingByRows(Writing):
@@ -31,18 +30,18 @@ class WritingByRows(Writing):
             there = connection.execute(sa.select(*(c.sql for c in self._key)).where(*same)).first()
             if there is None:
                 raise
-            self._written(batch.frame[ROW], pl.Series([canonical_key(there)]))  # just as it was sent: it came before
+            self._written(batch.frame[ROW], pl.Series([self._key_of(there)]))  # just as it was sent: it came before
             return
         inner.commit()
         self._written(batch.frame[ROW], keys)
 
     def _inserted_rows(self, connection: sa.Connection, batch: Batch, rows: list[dict[str, Any]]) -> pl.Series:
         insert = sa.insert(self._table.sql)
-        if all(c.name in batch.names and c.field.type in EXACT for c in self._key):
+        if self._knows_keys(batch):
             connection.execute(insert, rows)
             return self._sent_keys(batch.frame)
         told = insert.returning(*(c.sql for c in self._key))
-        return pl.Series([canonical_key(connection.execute(told, row).one()) for row in rows], dtype=pl.String)
+        return pl.Series([self._key_of(connection.execute(told, row).one()) for row in rows], dtype=pl.String)
 
     def _update(self, connection: sa.Connection, batch: Batch) -> None:
         for row in batch.frame.iter_rows(named=True):

@@ -7,12 +7,16 @@ import datetime as dt
 import io
 import json
 import os
+import uuid
 import zipfile
 from decimal import Decimal
 
 import openpyxl
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from openpyxl.chart import BarChart, Reference
 
 from connectors.base import AddressRefused, BadAnswer, Cursor, FreeHost, PositionExpired, SettingsError
 from connectors.canonical import canonical_text
@@ -322,6 +326,12 @@ def test_two_records_with_one_key_are_both_read(read):
     assert (frame.rows(), told) == ([(1, "a"), (1, "b")], {})
 
 
+def parquet(names, *columns):
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_arrays(list(columns), names=names.split()), out)
+    return out.getvalue()
+
+
 def zipped(**members):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -344,8 +354,10 @@ def zipped(**members):
         ("parquet", b"id,name\n", "is no parquet file"),
         ("parquet", b"", "is no parquet file"),
         ("parquet", b"PAR1" + b"x" * 100 + b"PAR1", "is no parquet file"),
+        ("parquet", parquet("id id", pa.array([1]), pa.array([2])), "two of its columns are called id"),
         ("excel", b"id,name\n", "is no excel file: it is no workbook, or a damaged one"),
         ("excel", b"", "is no excel file: it is no workbook, or a damaged one"),
+        ("excel", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "is no excel file: it is an .xls file, or protected by a password. Save it as .xlsx"),
         ("excel", zipped(a="b"), "is no excel file: it is no workbook, or a damaged one"),
     ],
 )
@@ -362,6 +374,32 @@ def test_a_workbook_that_would_fill_the_memory_is_not_opened(inside, limit, ther
     there.put("in.xlsx", zipped(**{"xl/workbook.xml": "<x/>", inside: b"0" * 20_000_000}))
 
     with pytest.raises(BadAnswer, match=r"holds more than 9 MiB unpacked\. It is not opened"):
+        connect(there.of("in.xlsx", format={"type": "excel"})).discover()
+
+
+def test_a_sheet_that_is_a_chart_is_passed_over(read):
+    workbook = openpyxl.Workbook()
+    workbook.active.append(["id"])
+    workbook.active.append([1])
+    chart = BarChart()
+    chart.add_data(Reference(workbook.active, min_col=1, min_row=1, max_row=2))
+    workbook.create_chartsheet("Chart", 0).add_chart(chart)
+    out = io.BytesIO()
+    workbook.save(out)
+
+    assert read(out.getvalue(), "in.xlsx", format={"type": "excel"})[0]["id"].to_list() == [1]
+    with pytest.raises(BadAnswer, match="it has no sheet Chart; there are: Sheet"):
+        read(out.getvalue(), "in.xlsx", format={"type": "excel", "sheet": "Chart"})
+
+
+def test_a_workbook_that_trips_its_reader_is_named(there, connect):
+    workbook = openpyxl.Workbook()
+    workbook.create_chartsheet("Chart")  # with nothing in it, over which openpyxl falls
+    out = io.BytesIO()
+    workbook.save(out)
+    there.put("in.xlsx", out.getvalue())
+
+    with pytest.raises(BadAnswer, match=r"in\.xlsx of Shop is no excel file: it is no workbook, or a damaged one"):
         connect(there.of("in.xlsx", format={"type": "excel"})).discover()
 
 
@@ -454,6 +492,41 @@ def test_nested_columns_of_parquet_are_json_and_what_does_not_fit_is_told(read):
     assert {(key, text) for key, (text, _reason) in told.items()} == {((0, "ratio"), "nan"), ((0, "big"), str(2**64 - 1))}
 
 
+NOON = dt.datetime.fromisoformat("2026-01-02T12:00:00")
+
+
+@pytest.mark.parametrize(
+    ("column", "type_", "value"),
+    [
+        (pa.array([dt.timedelta(hours=30, seconds=1), None]), "text", "P1DT6H1S"),
+        (pa.array([uuid.UUID(int=5).bytes, None], pa.uuid()), "text", "00000000-0000-0000-0000-000000000005"),
+        (pa.array(['{"b": 1, "a": 2}', None], pa.json_()), "json", '{"a":2,"b":1}'),
+        (pa.array([b"\xff", None], pa.binary_view()), "binary", b"\xff"),
+        (pa.array([Decimal("1.50"), None], pa.decimal256(50, 2)), "decimal", Decimal("1.5")),
+        (pa.array([NOON, None], pa.timestamp("us", tz="+02:00")), "datetime", NOON.replace(tzinfo=dt.UTC)),
+        (pa.array([NOON, None], pa.timestamp("ns", tz="Local/Unlisted")), "datetime", NOON.replace(tzinfo=dt.UTC)),
+    ],
+)
+def test_types_of_parquet_that_few_programs_write_are_read_as_what_they_are(column, type_, value, there, connect):
+    there.put("in.parquet", parquet("id it", pa.array([1, 2]), column))
+    connector = connect(there.of("in.parquet", format={"type": "parquet"}))
+    (entity,) = connector.discover()
+
+    (page,) = connector.read(entity, fields=["it"])
+
+    assert entity.field("it").type == type_
+    assert (page.frame["it"].to_list(), page.misfits) == ([value, None], [])
+
+
+def test_a_decimal_of_parquet_that_is_too_long_is_told(read):
+    wide = pa.array([Decimal(10) ** 45, Decimal("0.5")], pa.decimal256(60, 2))
+
+    frame, told = read(parquet("id it", pa.array([1, 2]), wide), "in.parquet", format={"type": "parquet"})
+
+    assert frame["it"].to_list() == [None, Decimal("0.5")]
+    assert told[0, "it"][0] == f"1{'0' * 45}.00"
+
+
 # --- what changes, and when --------------------------------------------------------------------------------------------
 
 
@@ -473,6 +546,16 @@ def test_only_files_that_are_new_or_changed_are_read_again(there, connect):
     since = keys_of(entity, connector.read(entity, Cursor(canonical_text(newest + dt.timedelta(microseconds=1)), "")))
 
     assert since == ["b", "b2", "d"]
+
+
+def test_a_file_whose_name_is_no_text_is_named_where_it_is_asked_for(there, connect):
+    there.put("orders-1.csv", "id\n1\n")
+    with open(os.fsencode(there.folder) + b"/orders-\xb6\xa9.csv", "wb") as file:  # as an archive from Windows may hold them
+        file.write(b"id\n2\n")
+
+    with pytest.raises(SettingsError, match=r"Shop: the name of the file orders-\\xb6\\xa9\.csv is not in UTF-8\. Rename it\."):
+        connect(there.of("orders-*.csv")).discover()
+    assert connect(there.of("orders-[0-9].csv")).discover()
 
 
 def test_a_file_that_is_moved_in_with_an_old_time_is_new(there, connect):

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from decimal import Decimal
@@ -254,6 +255,95 @@ def test_texts_come_back_as_they_were_sent(form, formulas, there):
     assert read == [*VALUES, None]
 
 
+def test_folders_on_the_way_to_the_file_are_made(anywhere):
+    path = "exports/2026/out.csv"
+    entity = entity_of(anywhere, path=path)
+
+    with target(anywhere, path=path) as connector:
+        assert connector.write(entity, changes(entity, [created(1)]))[0].result == Result.WRITTEN
+
+    assert anywhere.content(path).decode().splitlines()[1].startswith("1,")
+
+
+def test_a_folder_that_is_gone_is_named_and_not_made(there):
+    entity = entity_of(there, path="exports/out.csv")
+    os.rmdir(there.folder)
+
+    with pytest.raises(SettingsError, match=f"Shop: there is no folder {there.folder}"), target(there, path="exports/out.csv") as connector:
+        connector.write(entity, changes(entity, [created(1)]))
+
+    assert not there.folder.exists()
+
+
+@pytest.mark.parametrize("more", [{"path": "in-*.csv"}, {"path": "in/in-*.csv"}, {"path": "out.csv", "write": True, "fields": FIELDS}])
+def test_a_folder_that_is_gone_does_not_look_like_one_without_files(more, there):
+    for path in ("in-1.csv", "in/in-1.csv", "out.csv"):
+        there.put(path, "id,name,price,at\n1,a,,\n")
+    with FilesConnector(FilesConnector.Settings.model_validate(there.of(**more)), FreeHost("Shop")) as connector:
+        entity = connector.discover()[0]
+    shutil.rmtree(there.folder)
+
+    connector = FilesConnector(FilesConnector.Settings.model_validate(there.of(**more)), FreeHost("Shop"))
+    with connector, pytest.raises(SettingsError, match=f"Shop: there is no folder {there.folder}"):
+        list(connector.read(entity))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_is_written_on_whatever_its_json_is_and_after_its_last_record_is_gone(form, there):
+    settings = {"form": form, "path": f"out.{form}", "fields": [{"name": "id", "type": "integer"}, {"name": "tags", "type": "json"}]}
+    entity = entity_of(there, **settings)
+    stored: dict[str, str | None] = {}
+    for number, value in enumerate(['{"a":1}', '{"a":{"b":[]}}', "{}", "[1]", None]):
+        with target(there, **settings) as connector:
+            assert connector.discover() == [entity]
+            portion = changes(entity, [("create", None, {"id": number, "tags": value})])
+            assert [o.result for o in connector.write(entity, portion)] == [Result.WRITTEN]
+        stored[str(number)] = value
+
+        with target(there, **settings) as connector:
+            assert {key: row["tags"] for key, row in by_key(entity, connector.read(entity)).items()} == stored
+
+    with target(there, **settings) as connector:
+        connector.write(entity, changes(entity, [("delete", key, {}) for key in stored]))
+    with target(there, **settings) as connector:
+        assert connector.discover() == [entity]
+        connector.check()
+        assert connector.count(entity) == 0
+        assert [o.result for o in connector.write(entity, changes(entity, [("create", None, {"id": 9, "tags": "[]"})]))] == [Result.WRITTEN]
+    with target(there, **settings) as connector:
+        assert list(by_key(entity, connector.read(entity))) == ["9"]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_could_not_be_read_again_is_refused_and_the_file_stays_as_it_is(form, there):
+    settings = {"form": form, "path": f"out.{form}", "fields": [*FIELDS, {"name": "share", "type": "number"}, {"name": "tags", "type": "json"}]}
+    entity = entity_of(there, **settings)
+    values = [
+        {"name": "fine", "share": 0.5, "tags": "[1]"},
+        {"name": "x" * (1024 * 1024 + 1)},
+        {"share": float("nan")},
+        {"share": float("-inf")},
+        {"tags": "{no"},
+        {"name": "a\0b"},
+    ]
+    with target(there, **settings) as connector:
+        outcomes = connector.write(entity, changes(entity, [("create", None, {"id": n, **value}) for n, value in enumerate(values)]))
+
+    holds_nul = form == "jsonl"
+    assert {o.row for o in outcomes if o.result == Result.WRITTEN} == ({0, 5} if holds_nul else {0})
+    told = {o.row: str(o.reason) for o in outcomes if o.reason}
+    assert told[2] == "share = nan cannot be written in the format and encoding of the file without being altered"
+    with target(there, **settings) as connector:
+        assert [row["name"] for row in by_key(entity, connector.read(entity)).values()] == (["fine", "a\0b"] if holds_nul else ["fine"])
+
+
+def test_an_empty_file_of_lines_asks_for_its_fields(there):
+    there.put("out.jsonl", "")
+
+    with target(there, path="out.jsonl", form="jsonl", fields=[]) as connector, pytest.raises(BadAnswer, match="fields have to be declared"):
+        connector.discover()
+
+
 def test_no_text_and_no_name_in_a_csv_file_is_run_by_a_spreadsheet(there):
     fields = [*FIELDS, {"name": "=cmd"}, {"name": "'@x"}]
     entity = entity_of(there, fields=fields)
@@ -415,6 +505,10 @@ def test_a_file_that_is_only_read_is_not_written(there):
         ({"path": "out.csv", "fields": [{"name": "file_modified"}]}, r"Field \{field\} is declared twice, or is one that the hub adds itself"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "klingon"}}, r"There is no encoding \{value\}"),
         ({"path": "out.csv", "format": {"type": "csv", "encoding": "base64"}}, r"There is no encoding \{value\}"),
+        *(
+            ({"path": "out.csv", "format": {"type": "csv", "encoding": encoding}}, r"Files in the encoding \{value\} cannot be taken apart")
+            for encoding in ("utf-32", "cp037", "punycode", "unicode_escape")
+        ),
         ({"path": "out.csv", "format": {"type": "csv", "quote": "-"}}, "should match pattern"),
         ({"path": "out.csv", "format": {"type": "csv", "zone": "Mars/Base"}}, "There is no such time zone"),
     ],

@@ -8,7 +8,9 @@ import time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from connectors.base import AddressRefused, Cursor, FreeHost, SettingsError, Stopped, SystemDown
 from connectors.canonical import canonical_text
@@ -127,6 +129,100 @@ def test_types_of_postgresql(postgres, connect):
     assert both[0] == both[1]
 
 
+def test_domains_of_postgresql_are_what_they_are_made_of(postgres, connect):
+    postgres.run(
+        "CREATE DOMAIN whole AS integer CHECK (value > 0)",
+        "CREATE DOMAIN number AS whole NOT NULL",
+        "CREATE DOMAIN email AS varchar(20) CHECK (value LIKE '%@%')",
+        "CREATE DOMAIN moment AS timestamptz",
+        "CREATE TABLE people (id number PRIMARY KEY, email email, updated_at moment)",
+        "INSERT INTO people VALUES (1, 'a@b', '2026-01-02 03:04:05+00')",
+    )
+    connector = connect(postgres)
+    entity = entity_of(connector, "people")
+
+    assert [(f.name, f.type.value) for f in entity.fields] == [("id", "integer"), ("email", "text"), ("updated_at", "datetime")]
+    assert entity.cursor_field == "updated_at"
+    assert next(connector.read(entity, Cursor("2026-01-02T03:04:05Z", "1"))).frame.rows() == [
+        (1, "a@b", dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC))
+    ]
+    assert connector.lookup(entity, "#key", ["0", "1"]).height == 1
+    assert connector.lookup(entity, "email", ["none", "a@b"]).height == 1
+    made = connector.write(
+        entity, changes(entity, [("create", None, {"id": n, "email": email, "updated_at": None}) for n, email in ((2, "c@d"), (3, "none"))])
+    )
+    assert {o.row: str(o.reason or "").partition(":")[0] for o in made} == {0: "", 1: "Shop refused email = none"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "text"),
+    [
+        ("inet", "10.0.0.1/32"),
+        ("macaddr", "08:00:2b:01:02:03"),
+        ("interval", "1 day"),
+        ("bit(3)", "101"),
+        ("int4range", "[1,3)"),
+        ("oid", "5"),
+        ("xml", "<a/>"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Did not recognize type:sqlalchemy.exc.SAWarning")
+def test_a_text_that_is_no_value_of_its_column_is_no_record(type_, text, postgres, connect):
+    postgres.run(f"CREATE TABLE devices (id integer PRIMARY KEY, at {type_})")
+    connector = connect(postgres)
+    entity = entity_of(connector, "devices")
+    portion = changes(entity, [("create", None, {"id": n, "at": text}) for n in (1, 2)])
+    connector.write(entity, portion)
+
+    again = connector.write(entity, portion)
+
+    assert {o.result for o in again} == {"written"}
+    assert connector.lookup(entity, "at", [text, "garbage"])["id"].to_list() == [1, 2]
+    assert connector.lookup(entity, "at", ["garbage"]).height == 0
+
+
+def test_a_view_that_fails_behind_its_first_rows_is_no_server_that_is_down(postgres, connect):
+    postgres.run(
+        "CREATE TABLE parts (id integer PRIMARY KEY)",
+        "INSERT INTO parts VALUES (1), (0)",
+        "CREATE VIEW shares AS SELECT id, 10 / id AS share FROM parts",
+    )
+    connector = connect(postgres, tables=[{"name": "shares", "key": ["id"]}])
+
+    with pytest.raises(SettingsError, match="Shop refuses what it is asked: division by zero"):
+        list(connector.read(entity_of(connector, "shares")))
+
+
+def test_types_of_mariadb(sql_places, connect):
+    there = sql_places("mariadb")
+    there.run(
+        "CREATE TABLE things (id integer PRIMARY KEY, updated_at timestamp(6) NULL, local_at datetime, on_sale bit(1), flags bit(8), big bigint unsigned)",
+        "SET time_zone = '+00:00'",
+        "INSERT INTO things VALUES (1, '2026-07-02 03:04:05.5', '2026-07-02 03:04:05', b'0', b'101', 18446744073709551615)",
+        "INSERT INTO things VALUES (2, '2026-07-03 03:04:05', NULL, b'1', NULL, 5)",
+    )
+    connector = connect(there, zone="Europe/Vienna")
+    entity = entity_of(connector, "things")
+
+    page = next(connector.read(entity))
+
+    assert not page.misfits
+    assert [row[1:] for row in page.frame.rows()] == [
+        (dt.datetime(2026, 7, 2, 3, 4, 5, 500000, dt.UTC), dt.datetime(2026, 7, 2, 1, 4, 5, tzinfo=dt.UTC), False, 5, Decimal(2**64 - 1)),
+        (dt.datetime(2026, 7, 3, 3, 4, 5, tzinfo=dt.UTC), None, True, None, Decimal(5)),
+    ]
+    cursor = Cursor(canonical_text(page.frame["updated_at"][1]), "2")
+    assert (connector.newest(entity), keys_of(entity, connector.read(entity, cursor))) == (cursor.value, ["2"])
+    copied = dict(zip(page.frame.columns[1:], page.frame.row(0)[1:], strict=True))
+    portion = changes(entity, [("create", None, {"id": 3, **copied}), ("update", "2", copied)])
+    portion.send = pl.DataFrame({"id": [True, False], "on_sale": [True, True], "flags": [True, False]})
+    assert {outcome.result for outcome in connector.write(entity, portion)} == {"written"}
+    written = connector.lookup(entity, "#key", ["2", "3"]).sort("id").rows()
+    assert written == [(2, *page.frame.row(0)[1:4], None, Decimal(2**64 - 1)), (3, *page.frame.row(0)[1:])]
+    assert connector.lookup(entity, "on_sale", ["true"]).height == 0
+    assert connector.lookup(entity, "flags", ["5"])["id"].to_list() == [1, 3]
+
+
 def test_what_does_not_fit_is_told_with_its_value(postgres, connect):
     postgres.run(
         "CREATE TABLE things (id integer PRIMARY KEY, day date, at timestamptz, amount numeric, ratio double precision, local_at timestamp, wakes time)",
@@ -209,6 +305,32 @@ def test_a_time_that_the_clocks_passed_over_is_told_and_does_not_stop_the_readin
     assert {str(m.reason) for page in pages for m in page.misfits} == {"does not exist in the time zone Europe/Vienna"}
 
 
+@pytest.mark.parametrize(("view", "since"), [(True, None), (False, None), (False, Cursor("5", ""))])
+def test_records_that_share_a_key_are_all_read_wherever_a_page_ends(view, since, there, connect):
+    there.run("CREATE TABLE visits (id integer PRIMARY KEY, customer varchar(5), version integer)")
+    there.run(*(f"INSERT INTO visits VALUES ({n}, 'c{n // 7:02}', 5)" for n in range(90)))
+    there.run("INSERT INTO visits VALUES (90, 'c30', 5)", "CREATE VIEW seen AS SELECT * FROM visits")
+    name = "seen" if view else "visits"
+    connector = connect(there, tables=[{"name": name, "key": ["customer"], "cursor_field": "version"}], connection={"page_rows": 3})
+    entity = entity_of(connector, name)
+    pages = list(connector.read(entity, since))
+
+    assert sorted(n for page in pages for n in page.frame["id"]) == list(range(91))
+    for number, page in enumerate(pages[:-1]):  # whoever goes on from there meets the rest
+        rest = [n for later in connector.read(entity, since, position=page.position) for n in later.frame["id"]]
+        assert sorted(rest) == sorted(n for later in pages[number + 1 :] for n in later.frame["id"])
+    assert len(pages) > 10
+
+
+def test_a_key_that_is_none_is_named(there, connect, monkeypatch):
+    monkeypatch.setattr("connectors.sql.reading.MOST_OF_A_KEY", 20)
+    there.run("CREATE TABLE visits (id integer PRIMARY KEY, customer varchar(5))", *(f"INSERT INTO visits VALUES ({n}, 'c')" for n in range(30)))
+    connector = connect(there, tables=[{"name": "visits", "key": ["customer"]}], connection={"page_rows": 2})
+
+    with pytest.raises(SettingsError, match="visits of Shop has more than 20 records with one key"):
+        list(connector.read(entity_of(connector, "visits")))
+
+
 def test_a_view_shows_records_without_a_key_as_such(there, connect):
     there.run("CREATE TABLE things (id integer PRIMARY KEY, code varchar(9))", "INSERT INTO things VALUES (1, 'x'), (2, NULL)")
     there.run("CREATE VIEW seen AS SELECT * FROM things")
@@ -218,6 +340,54 @@ def test_a_view_shows_records_without_a_key_as_such(there, connect):
 
     assert [page.frame["code"].to_list() for page in pages] == [["x"], [None]]
     assert [str(m.reason) for m in pages[1].misfits] == ["is empty, so the record has no key"]
+
+
+@pytest.mark.parametrize("charset", ["latin1", "utf8mb3", "gbk", "utf8mb4"])
+def test_a_text_that_the_column_has_no_characters_for_is_no_record(charset, sql_places, connect):
+    there = sql_places("mariadb")
+    there.run(
+        f"CREATE TABLE people (id integer, name varchar(20), PRIMARY KEY (id, name)) CHARACTER SET {charset}", "INSERT INTO people VALUES (1, 'Ana')"
+    )
+    there.run("CREATE VIEW seen AS SELECT * FROM people")
+    connector = connect(there, tables=[{"name": "seen", "key": ["name"]}])
+    people, seen = (entity_of(connector, name) for name in ("people", "seen"))
+
+    assert connector.lookup(people, "name", ["Ana", "安娜", "😀"]).rows() == [(1, "Ana")]
+    assert connector.lookup(people, "#key", ['["1","Ana"]', '["1","😀"]']).rows() == [(1, "Ana")]
+    assert connector.lookup(seen, "#key", ["Ana", "😀"]).rows() == [(1, "Ana")]
+    refused = [o for o in connector.write(people, changes(people, [("create", None, {"id": 2, "name": "😀"})])) if o.result == "refused"]
+    assert [str(o.reason).partition(":")[0] for o in refused] == (["Shop refused name = 😀"] if charset != "utf8mb4" else [])
+
+
+@pytest.mark.parametrize(("column", "type_"), [("flag", "boolean"), ("at", "time")])
+def test_a_cursor_field_that_cannot_rise_is_refused(column, type_, there, connect):
+    there.run("CREATE TABLE people (id integer PRIMARY KEY, flag boolean, at time)")
+
+    with pytest.raises(SettingsError, match=f"{column} in people of Shop is of type {type_}, by which no change can be told"):
+        connect(there, tables=[{"name": "people", "cursor_field": column}]).discover()
+
+
+def test_a_schema_that_is_not_there_is_named(there, connect):
+    there.run("CREATE TABLE people (id integer PRIMARY KEY)")
+
+    with pytest.raises(SettingsError, match="Shop has no schema sails, or does not show it to this user"):
+        connect(there, schemas=["sails"]).discover()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"schemas": ["sales", "sales"]}, r"\{name\} is set twice"),
+        ({"schemas": [""]}, "at least 1 character"),
+        ({"tables": [{"name": "people", "key": ["id", "id"]}]}, r"\{name\} is set twice"),
+        ({"tables": [{"name": "people", "key": [""]}]}, "at least 1 character"),
+    ],
+)
+def test_names_that_are_empty_or_there_twice_are_refused_in_the_settings(settings, said, postgres):
+    with pytest.raises(ValidationError, match=said) as refusal:
+        SqlConnector.Settings.model_validate(postgres.settings(**settings))
+
+    assert refusal.value.error_count() == 1
 
 
 def test_tables_of_other_schemas_go_by_both_names(postgres, connect):

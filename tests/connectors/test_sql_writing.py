@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import os
+import random
+import socket
 from decimal import Decimal
 
 import polars as pl
 import pytest
 
-from connectors.base import FreeHost, Result, SettingsError
+from connectors.base import FreeHost, Result, SettingsError, SystemDown
 from connectors.conformance.frames import by_key, by_row, changes
 from connectors.sql import SqlConnector
 from connectors.sql.databases import Database
@@ -48,6 +52,53 @@ def test_generated_keys_come_back_in_the_order_of_the_records(orders):
     assert [outcome.key for outcome in outcomes] == [str(stored[f"A{n}"]) for n in range(50)]
 
 
+KEYS = {  # how the table has them, and records with some
+    "a day": ("shop integer, day date, PRIMARY KEY (shop, day)", [{"shop": n, "day": dt.date(2026, 1, n + 1)} for n in range(3)]),
+    "an amount": ("amount decimal(10, 2) PRIMARY KEY", [{"amount": Decimal(n) / 10} for n in range(3)]),
+    "a moment": ("at {moment} PRIMARY KEY", [{"at": dt.datetime(2026, 7, 1, n, tzinfo=dt.UTC)} for n in range(3)]),
+    "yes or no": ("code varchar(5), flag boolean, PRIMARY KEY (code, flag)", [{"code": "x", "flag": flag} for flag in (False, True)]),
+    "nought": ("{numbered}", [{"id": 0}, {"id": 5}]),
+    "none for some": ("{numbered}", [{"id": None}, {"id": 5}]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("columns", "records"), KEYS.values(), ids=KEYS)
+def test_the_keys_that_come_back_are_those_that_are_read(columns, records, kind, sql_places):
+    there = sql_places(kind)
+    moment = "timestamp" if kind == "postgresql" else "datetime"
+    there.run(f"CREATE TABLE things (note varchar(5), {columns.format(moment=moment, numbered=TABLES[kind])})")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings(zone="Asia/Shanghai")), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{**record, "note": str(n)} for n, record in enumerate(records)])), len(records))
+
+        stored = {row["note"]: key for key, row in by_key(entity, connector.read(entity)).items()}
+        written = {str(o.row): o.key for o in outcomes if o.result == Result.WRITTEN}
+        assert written == stored
+        assert len(written) == len(records) - (kind == "postgresql" and {"id": None} in records)  # which takes null for a value there, and refuses it
+
+
+def test_a_database_that_tells_no_more_than_a_number_is_asked_for_no_other_key(sql_places, monkeypatch):
+    there = sql_places("mariadb")
+    there.run(
+        "CREATE TABLE order_lines (shop date, id integer AUTO_INCREMENT, note varchar(5), PRIMARY KEY (shop, id), KEY (id))",
+        "CREATE TABLE things (id varchar(40) DEFAULT uuid() PRIMARY KEY, note varchar(5))",
+    )
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        lines, things = connector.discover()
+        dialect = connector._database.writer.dialect
+        told = connector.write(things, creates(things, [{"note": "x"}]))
+        assert [o.key for o in told] == [there.run("SELECT id FROM things")[0][0]]
+        monkeypatch.setattr(dialect, "insert_returning", False)  # as MySQL's is
+
+        told = connector.write(lines, creates(lines, [{"shop": dt.date(2026, 1, n), "note": "x"} for n in (1, 2)]))
+
+        assert [o.key for o in by_row(told, 2)] == ['["2026-01-01","1"]', '["2026-01-02","2"]']
+        with pytest.raises(SettingsError, match="Shop makes the key of things by itself and does not tell it"):
+            connector.write(things, creates(things, [{"note": "y"}]))
+
+
 def test_each_refused_record_says_why_and_the_others_are_written(orders):
     connector, entity, there = orders
     there.run("INSERT INTO orders (code, name) VALUES ('A7', 'taken')")
@@ -63,6 +114,92 @@ def test_each_refused_record_says_why_and_the_others_are_written(orders):
     assert refused[7] == "Shop already has a record whose code is A7"
     assert not any("\n" in reason for reason in refused.values())
     assert there.run("SELECT COUNT(*) FROM orders") == [(21 - len(refused),)]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "sqlite"])
+def test_a_record_that_a_trigger_passes_over_in_silence_is_refused(kind, sql_places):
+    there = sql_places(kind)
+    there.run("CREATE TABLE orders (id integer PRIMARY KEY, name varchar(10))")
+    if kind == "postgresql":
+        there.run(
+            "CREATE FUNCTION passes() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.name = ''no'' THEN RETURN NULL; END IF; RETURN NEW; END'",
+            "CREATE TRIGGER passes BEFORE INSERT OR UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION passes()",
+        )
+    else:
+        for event in ("INSERT", "UPDATE"):
+            there.run(f"CREATE TRIGGER passes_{event} BEFORE {event} ON orders WHEN NEW.name = 'no' BEGIN SELECT RAISE(IGNORE); END")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        made = by_row(connector.write(entity, creates(entity, [{"id": n, "name": "no" if n == 2 else "yes"} for n in range(5)])), 5)
+        portion = changes(entity, [("update", str(n), {"name": "no" if n == 3 else "new"}) for n in (0, 1, 3, 4, 9)])
+        portion.values = portion.values.select("name")
+        updated = by_row(connector.write(entity, portion), 5)
+
+    assert there.run("SELECT id, name FROM orders ORDER BY id") == [(0, "new"), (1, "new"), (3, "yes"), (4, "new")]
+    silent = "Shop refused it: it took the record without a word, but did not store it"
+    assert [str(o.reason or "") for o in made] == ["", "", silent, "", ""]
+    assert [str(o.reason or "") for o in updated] == ["", "", silent, "", "Shop no longer has this record of orders"]
+
+
+def test_a_record_that_a_trigger_puts_into_a_child_of_its_table_is_written(sql_places):
+    there = sql_places("postgresql")
+    there.run(
+        "CREATE TABLE orders (id integer PRIMARY KEY, name varchar(10))",
+        "CREATE TABLE orders_1 (PRIMARY KEY (id)) INHERITS (orders)",
+        "CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO orders_1 VALUES (NEW.*); RETURN NULL; END'",
+        "CREATE TRIGGER moves BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION moves()",
+    )
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        entity = next(e for e in connector.discover() if e.name == "orders")
+        records = [{"id": n, "name": f"Name {n}" if n != 3 else "longer than ten"} for n in range(6)]
+
+        for _again in range(2):
+            outcomes = by_row(connector.write(entity, creates(entity, records)), 6)
+
+            assert [(o.key, o.result) for o in outcomes if o.row != 3] == [(str(n), Result.WRITTEN) for n in range(6) if n != 3]
+            assert outcomes[3].result == Result.REFUSED
+            assert there.run("SELECT id FROM orders ORDER BY id") == [(n,) for n in range(6) if n != 3]
+
+
+OWN_RULES = {  # what the database refuses for a reason of its own, and what it says
+    "postgresql, a trigger's code": ("U1234", "Shop refused it: not this one"),
+    "postgresql, a policy": ("policy", 'Shop refused it: new row violates row-level security policy for table "orders"'),
+    "postgresql, an index": ("index", "Shop refused it: index row"),
+    "mariadb, a trigger's number": ("30001", "Shop refused it: not this one"),
+}
+
+
+@pytest.mark.parametrize(("rule", "said"), OWN_RULES.values(), ids=OWN_RULES)
+def test_a_rule_of_the_database_refuses_its_record_and_not_the_run(rule, said, request, sql_places):
+    there = sql_places("mariadb" if rule == "30001" else "postgresql")
+    there.run("CREATE TABLE orders (id integer PRIMARY KEY, name text)")
+    settings = there.settings()
+    if rule == "30001":
+        refusal = "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not this one', MYSQL_ERRNO = 30001"
+        there.run(f"CREATE TRIGGER rule BEFORE INSERT ON orders FOR EACH ROW BEGIN IF NEW.name LIKE 'no%' THEN {refusal}; END IF; END")
+    elif rule == "index":
+        there.run("CREATE INDEX by_name ON orders (name)")
+    elif rule == "policy":
+        user = f"hub_test_{os.getpid()}"
+        there.run("ALTER TABLE orders ENABLE ROW LEVEL SECURITY", "CREATE POLICY rule ON orders WITH CHECK (name NOT LIKE 'no%')")
+        there.run(f"CREATE ROLE {user} LOGIN", f"GRANT ALL ON orders TO {user}", f"GRANT USAGE ON SCHEMA public TO {user}")
+        request.addfinalizer(lambda: there.run(f"DROP OWNED BY {user}", f"DROP ROLE {user}"))
+        settings["database"] = there.database | {"user": user, "password": ""}
+    else:
+        refusal = "RAISE EXCEPTION ''not this one'' USING ERRCODE = ''U1234''"
+        there.run(
+            f"CREATE FUNCTION rule() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.name LIKE ''no%'' THEN {refusal}; END IF; RETURN NEW; END'",
+            "CREATE TRIGGER rule BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION rule()",
+        )
+    with SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+        name = "no" + random.Random(1).randbytes(5000).hex()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{"id": n, "name": name if n == 2 else "yes"} for n in range(4)])), 4)
+
+    assert [o.result for o in outcomes] == [Result.WRITTEN, Result.WRITTEN, Result.REFUSED, Result.WRITTEN]
+    assert str(outcomes[2].reason).startswith(said)
 
 
 def test_a_portion_that_came_before_is_written_once_and_told_its_keys_again(orders):
@@ -139,6 +276,57 @@ def test_a_connection_that_dies_while_it_commits_leaves_the_outcome_unknown(kind
     assert [(o.result, o.sent) for o in outcomes] == [(Result.UNKNOWN, True)]
     assert "went away while the records were being committed" in str(outcomes[0].reason)
     connector.close()
+
+
+def test_a_user_who_may_write_but_make_no_temporary_table_is_told(request, sql_places):
+    there, user = sql_places("mariadb"), f"hub_{os.getpid()}"
+    there.run("CREATE TABLE things (id integer PRIMARY KEY)", f"CREATE USER '{user}'@'%' IDENTIFIED BY 's3cret'")
+    request.addfinalizer(lambda: there.run(f"DROP USER '{user}'@'%'"))
+    there.run(f"GRANT SELECT, INSERT, UPDATE, DELETE ON `{there.database['database']}`.* TO '{user}'@'%'")
+    settings = there.settings() | {"database": there.database | {"user": user, "password": "s3cret"}}
+    with SqlConnector(SqlConnector.Settings.model_validate(settings), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        with pytest.raises(SettingsError, match=f"Shop does not let {user} make temporary tables.* Grant it CREATE TEMPORARY TABLES"):
+            connector.write(entity, creates(entity, [{"id": 1}]))
+
+
+def test_a_record_that_is_too_large_for_the_server_is_refused_alone(sql_places):
+    there = sql_places("mariadb")
+    there.run("CREATE TABLE things (id integer PRIMARY KEY, note longtext)")
+    most = there.run("SELECT @@max_allowed_packet")[0][0]
+    notes = ["x", "y" * most, '"' * (most // 5), *['"' * (most // 9)] * 3, "z"]
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+
+        outcomes = by_row(connector.write(entity, creates(entity, [{"id": n, "note": note} for n, note in enumerate(notes)])), len(notes))
+
+    assert [o.row for o in outcomes if o.result == Result.REFUSED] == [1]
+    assert str(outcomes[1].reason) == f"Shop refused it: it is larger than max_allowed_packet, which is {most} bytes there"
+    assert there.run("SELECT id, LENGTH(note) FROM things ORDER BY id") == [(n, len(note)) for n, note in enumerate(notes) if n != 1]
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_server_that_hangs_up_in_the_middle_of_a_portion_is_down(kind, sql_places, monkeypatch):
+    there = sql_places(kind)
+    there.run("CREATE TABLE things (id integer PRIMARY KEY)")
+    with SqlConnector(SqlConnector.Settings.model_validate(there.settings()), FreeHost("Shop")) as connector:
+        (entity,) = connector.discover()
+        fill = type(connector._database).fill
+
+        def hung_up(self, connection, staging, frame):
+            with socket.socket(
+                fileno=os.dup(getattr(connection.connection.driver_connection, "_sock", connection.connection.driver_connection).fileno())
+            ) as line:
+                line.shutdown(socket.SHUT_RDWR)
+            fill(self, connection, staging, frame)
+
+        monkeypatch.setattr(type(connector._database), "fill", hung_up)
+        with pytest.raises(SystemDown, match="Shop does not answer"):
+            connector.write(entity, creates(entity, [{"id": 1}]))
+        monkeypatch.undo()
+
+        assert connector.write(entity, creates(entity, [{"id": 1}]))[0].result == Result.WRITTEN
 
 
 def test_a_view_is_read_and_not_written(orders):
