@@ -64,9 +64,12 @@ class _Sqlite:
 def _dumped_sqlite(path: Path) -> Iterator[Moment]:
     """In one step: readers of a WAL keep nobody waiting, and a copy in several steps begins anew with each commit of others."""
     with closing(sqlite3.connect(path)) as copy:
-        with closing(sqlite3.connect(connection.settings_dict["NAME"])) as live:
-            live.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        try:
+            with closing(sqlite3.connect(connection.settings_dict["NAME"])) as live:
+                live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        except sqlite3.Error as error:  # no room, or a database that is damaged
+            raise CannotDump(f"The database could not be copied to {path.parent}: {error}.") from None
         yield _Sqlite(copy)
 
 

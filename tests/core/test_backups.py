@@ -142,6 +142,59 @@ def test_a_database_that_holds_something_is_not_replaced_unasked(file):
     assert refusal(file, replace=False) == "The database is not empty, it holds 1 system. Say --replace to give that up for the backup."
 
 
+def test_tables_of_another_program_are_not_replaced_unasked(file, tmp_path):
+    """Also where the hub was never set up: DATABASE_URL may name the database of something else."""
+    if connection.vendor == "sqlite":
+        own = os.environ | {"DATA_DIR": str(tmp_path / "new"), "DATABASE_URL": f"sqlite:///{tmp_path / 'erp.sqlite3'}"}
+        with closing(sqlite3.connect(tmp_path / "erp.sqlite3")) as erp:
+            erp.execute("CREATE TABLE invoices (number integer)")
+
+        ended = subprocess.run([sys.executable, ROOT / "manage.py", "restore", file], env=own, check=False, capture_output=True, text=True)
+
+        with closing(sqlite3.connect(tmp_path / "erp.sqlite3")) as erp:
+            assert erp.execute("SELECT name FROM sqlite_master").fetchall() == [("invoices",)]
+        said = ended.stderr.strip()
+    else:
+        System.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE invoices (number integer)")
+        try:
+            with pytest.raises(CannotRestore) as refused:
+                restore_backup(file, replace=False)
+            assert "invoices" in connection.introspection.table_names()
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE IF EXISTS invoices")
+        said = str(refused.value)
+
+    assert said.endswith(
+        "The database is not empty, it holds tables that this release of the hub does not have (invoices). "
+        "Say --replace to give that up for the backup."
+    )
+
+
+def test_a_disk_without_room_for_the_database_is_told_and_nothing_stays(tmp_path, make_system, monkeypatch):
+    """As SQLite itself says it: the page that a file has no room for."""
+    if connection.vendor != "sqlite":
+        pytest.skip("pg_dump says in its own words what it cannot do.")
+    make_system("CRM")
+    connect = sqlite3.connect
+
+    def of_few_pages(path, *args, **kwargs):
+        opened = connect(path, *args, **kwargs)
+        if tmp_path in Path(path).parents:
+            opened.execute("PRAGMA max_page_count=10")
+        return opened
+
+    monkeypatch.setattr(dumps.sqlite3, "connect", of_few_pages)
+
+    with pytest.raises(CannotBackUp, match=r"^The database could not be copied to .*: database or disk is full[.]$"):
+        make_backup(tmp_path / "hub.zip")
+
+    assert list(tmp_path.iterdir()) == []
+    assert not Backup.objects.exists()
+
+
 def test_a_running_hub_is_refused(file):
     Heartbeat.objects.create(name="bulk@one", kind="worker", host=socket.gethostname(), queues=["bulk"], version="1", seen_at=Now())
 
