@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from integration_hub.accounts.actor import Forbidden
+from integration_hub.core import texts
 from integration_hub.mappings.models import Mapping
 from integration_hub.syncs import groups, order, services, together
 from integration_hub.syncs.due import start_due_syncs
@@ -150,7 +151,7 @@ def test_a_group_runs_in_order(group, ordered, company, by):
     company.accounts(42)
     company.contacts(c1=42)
 
-    assert [run.sync for run in groups.run_group(group, by=by)] == [ordered[0]]
+    assert [run.sync for run in groups.run_group(group, by=by).runs] == [ordered[0]]
 
     for run in Run.objects.live():
         finish(run)
@@ -220,6 +221,29 @@ def test_the_list_shows_a_group_with_what_can_be_done_to_all_of_it(group, browse
     assert answer.status_code == 200
     assert not Sync.objects.filter(paused_at=None).exists()
     assert "Resume all" in browser.get(reverse("syncs:list"), {"group": "Customers"}).content.decode()
+
+
+def test_of_a_group_what_cannot_start_is_told_and_keeps_why(group, ordered, browser, by, capsys):
+    """Such as one whose suggested mapping nobody has looked through yet."""
+    employees = ordered[2]
+    services.change_sync(employees, by=by, after=[])
+    employees.mapping.versions.all().delete()
+    why = f"The mapping {employees.mapping.name} has no published version yet. Publish it first."
+
+    answer = browser.post(reverse("syncs:group_run"), {"name": "Customers"}, follow=True)
+
+    said = [str(message) for message in answer.context["messages"]]
+    assert said == [f"employees: {why}", "1 run is started; what runs after others follows by itself."]
+    assert going() == {"accounts → customers"}
+    employees.refresh_from_db()
+    assert texts.render(employees.refusal) == why
+    assert why in browser.get(employees.get_absolute_url()).content.decode()
+
+    for run in Run.objects.live():
+        finish(run)
+    with pytest.raises(SystemExit) as ended:
+        call_command("sync", "group", "run", "Customers")
+    assert (ended.value.code, capsys.readouterr().err.strip()) == (1, f"employees: {why}")
 
 
 def test_the_form_of_a_sync_has_its_group_and_what_it_runs_after(ordered, browser):
@@ -303,17 +327,16 @@ def test_the_page_makes_a_group_of_two_systems(company, ends, browser):
     assert shown.context["group"]["group"].value() == "CRM → ERP"
     taken = {row["offer"].source.name for row in shown.context["rows"] if row["taken"]}
     assert {"accounts", "employees"} <= taken
-    told = {**systems, "group": "All", "take": [ends["accounts"].pk, ends["contacts"].pk], f"target-{ends['accounts'].pk}": ends["customers"].pk}
+    told = {**systems, "group": "R&D #1", "take": [ends["accounts"].pk, ends["contacts"].pk], f"target-{ends['accounts'].pk}": ends["customers"].pk}
 
     refused = browser.post(reverse("syncs:together"), told).content.decode()
     made = browser.post(reverse("syncs:together"), {**told, f"target-{ends['contacts'].pk}": ends["people"].pk})
 
     assert "Choose what contacts goes into." in refused
     assert made.status_code == 302
-    assert list(Sync.objects.filter(group="All").order_by("pk").values_list("name", flat=True)) == [
-        "CRM · accounts → ERP · customers",
-        "CRM · contacts → ERP · people",
-    ]
+    names = ["CRM · accounts → ERP · customers", "CRM · contacts → ERP · people"]
+    assert list(Sync.objects.filter(group="R&D #1").order_by("pk").values_list("name", flat=True)) == names
+    assert "Run all" in browser.get(made.url).content.decode()  # that of the group
 
 
 def test_the_page_says_where_no_entity_is_picked_yet(company, browser):
