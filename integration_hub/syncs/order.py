@@ -53,8 +53,9 @@ def free_of(due: Sequence[Sync]) -> list[Sync]:
     order = order_now()
     if not order:
         return list(due)
-    live = Run.objects.live().exclude(state=RunState.PAUSED).filter(dry=False, sync__isnull=False)
-    busy = {sync.pk for sync in due} | set(live.values_list("sync_id", flat=True))
+    live = Run.objects.live().filter(dry=False).values_list("sync_id", "pair_id", "state")
+    held = {pair for __, pair, state in live if state == RunState.PAUSED}  # no sync of these can start
+    busy = {sync.pk for sync in due if sync.pair_id not in held} | {sync for sync, __, state in live if sync and state != RunState.PAUSED}
     return [sync for sync in due if not any(_holds_up(other, sync) for other in all_before(sync.pk, order) & busy)]
 
 
