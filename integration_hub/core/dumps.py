@@ -106,9 +106,11 @@ def _dumped_postgresql(path: Path) -> Iterator[Moment]:
         own.inc_thread_sharing()
         with own.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute("SELECT pg_export_snapshot()")
-            (snapshot,) = cursor.fetchone()
-            _run([program, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={path}"])
+            cursor.execute("SELECT pg_export_snapshot(), quote_ident(current_schema())")
+            snapshot, schema = cursor.fetchone()
+            # What stands in other schemas is not the hub's: it may not be read by its user, and would be in its own way when put back.
+            chosen = [f"--table={schema}.*", f"--snapshot={snapshot}", f"--file={path}"]
+            _run([program, "--format=custom", "--no-owner", "--no-privileges", *chosen])
             yield _Postgresql(cursor)
     finally:
         own.close()

@@ -173,6 +173,27 @@ def test_tables_of_another_program_are_not_replaced_unasked(file, tmp_path):
     )
 
 
+def test_what_else_the_database_holds_in_another_schema_is_neither_in_the_backup_nor_in_its_way(tmp_path, make_system):
+    if connection.vendor != "postgresql":
+        pytest.skip("Only PostgreSQL has schemas.")
+    make_system("CRM")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA monitoring")
+        cursor.execute("CREATE TABLE monitoring.samples AS SELECT 7 AS load")
+    try:
+        make_backup(tmp_path / "hub.zip")
+        restore_backup(tmp_path / "hub.zip", replace=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT load FROM monitoring.samples")
+            assert cursor.fetchall() == [(7,)]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP SCHEMA monitoring CASCADE")
+
+    assert System.objects.get().name == "CRM"
+    make_system("ERP")  # whose number the sequences know
+
+
 def test_a_disk_without_room_for_the_database_is_told_and_nothing_stays(tmp_path, make_system, monkeypatch):
     """As SQLite itself says it: the page that a file has no room for."""
     if connection.vendor != "sqlite":
