@@ -70,6 +70,21 @@ def test_a_sync_waits_for_one_that_is_running_before_it(ordered):
     assert sweep_and_finish() == {contacts.name}
 
 
+def test_a_late_sync_says_what_it_waits_for(ordered, browser, by):
+    accounts, contacts, __ = ordered
+    services.change_sync(contacts, by=by, objective_seconds=60)
+    Sync.objects.update(last_success_at=timezone.now() - timedelta(hours=1))
+    due(accounts, contacts, seconds=600)
+    start_due_syncs()
+    told = "It was due 10 min ago and waits for accounts → customers, which it runs after."
+
+    assert told in browser.get(contacts.get_absolute_url()).content.decode()
+    assert told in browser.get(reverse("admin:index")).content.decode()
+
+    finish(Run.objects.live().get())
+    assert "which it runs after" not in browser.get(contacts.get_absolute_url()).content.decode()
+
+
 def test_a_sync_waits_for_what_is_before_those_before_it(ordered):
     accounts, __, employees = ordered
     due(accounts, employees)
