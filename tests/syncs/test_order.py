@@ -238,7 +238,7 @@ def test_the_list_shows_a_group_with_what_can_be_done_to_all_of_it(group, browse
     assert "Resume all" in browser.get(reverse("syncs:list"), {"group": "Customers"}).content.decode()
 
 
-def test_of_a_group_what_cannot_start_is_told_and_keeps_why(group, ordered, browser, by, capsys):
+def test_of_a_group_what_cannot_start_is_told_and_keeps_why(group, ordered, browser, by, capsys, api, operator):
     """Such as one whose suggested mapping nobody has looked through yet."""
     employees = ordered[2]
     services.change_sync(employees, by=by, after=[])
@@ -254,6 +254,10 @@ def test_of_a_group_what_cannot_start_is_told_and_keeps_why(group, ordered, brow
     assert texts.render(employees.refusal) == why
     assert why in browser.get(employees.get_absolute_url()).content.decode()
 
+    for run in Run.objects.live():
+        finish(run)
+    answer = api(operator).post("/api/v1/sync-groups/run/", {"name": "Customers"}, content_type="application/json").json()
+    assert {sync["name"]: sync["refusal"] for sync in answer["syncs"]} == {"accounts → customers": None, "contacts → people": None, "employees": why}
     for run in Run.objects.live():
         finish(run)
     with pytest.raises(SystemExit) as ended:

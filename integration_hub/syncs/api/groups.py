@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from integration_hub.core import texts
 from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
@@ -18,9 +19,14 @@ from integration_hub.syncs.models import Sync
 
 
 class MemberSerializer(serializers.ModelSerializer[Sync]):
+    refusal = serializers.SerializerMethodField(help_text="Why it could not start when it was to the last time; null where it could.")
+
     class Meta:
         model = Sync
-        fields = ("id", "name", "next_due_at", "paused_at")
+        fields = ("id", "name", "next_due_at", "paused_at", "refusal")
+
+    def get_refusal(self, sync: Sync) -> str | None:
+        return texts.render(sync.refusal) if sync.refusal else None
 
 
 class GroupSerializer(serializers.Serializer[Any]):
