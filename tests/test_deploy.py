@@ -78,6 +78,15 @@ def test_the_page_links_to_what_is_there_and_sets_what_the_hub_reads():
     assert set(compose["x-hub"]["environment"]) <= known
 
 
+def test_no_command_of_the_page_shows_a_password():
+    """To other users, and to the log of the machine, in which sudo writes each command."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+
+    shown = [line for line in lines if "PASSWORD" in line]
+    assert [re.sub("=.*", "", line) for line in shown] == ["DATABASE_URL", "BROKER_URL"]  # lines of the settings file
+
+
 def test_the_page_installs_the_release_that_it_comes_with():
     page = (ROOT / "docs" / "deploy.md").read_text()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
