@@ -325,6 +325,17 @@ def test_what_makes_no_group_is_refused(ends, by, group, taken, problem):
         together.create_together([(ends["accounts"], ends["customers"])][:taken], by=by, group=group)
 
 
+def test_no_entity_is_offered_or_synced_onto_itself(company, ends, by, browser):
+    accounts = ends["accounts"]
+    told = {"source": company.crm.pk, "target": company.crm.pk, "group": "G", "take": accounts.pk, f"target-{accounts.pk}": accounts.pk}
+
+    refused = browser.post(reverse("syncs:together"), told).content.decode()
+
+    assert not any(offer.target == offer.source for offer in together.offers(company.crm, company.crm, by=by))
+    assert "CRM · accounts is source and target here, but a sync goes between two. Choose a mapping from one entity to another." in refused
+    assert not Sync.objects.exists()
+
+
 def test_making_together_is_all_or_nothing(ends, by):
     with pytest.raises(ValidationError, match=r"The shortest interval is 5 seconds\."):
         together.create_together([(ends["accounts"], ends["customers"])], by=by, group="G", interval_seconds=1)
