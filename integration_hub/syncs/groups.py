@@ -11,7 +11,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from integration_hub.accounts.actor import Actor
-from integration_hub.core import texts
 from integration_hub.syncs import order, schedule, services
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.services import NotPossible, PairBusy
@@ -52,7 +51,7 @@ class Started:
 def run_group(group: Group, *, by: Actor) -> Started:
     """Run what is not paused, in order: the syncs that wait for none start now, the others are due and start behind those that they run after.
 
-    One that cannot run keeps why, as when it is due by schedule. Raises NotPossible where nothing can be run at all.
+    Raises NotPossible where nothing can be run at all.
     """
     by.require("syncs.run")
     syncs = [sync for sync in group.syncs if sync.paused_at is None]
@@ -71,7 +70,6 @@ def run_group(group: Group, *, by: Actor) -> Started:
                 due.add(sync.pk)
             except NotPossible as refusal:
                 refused.append((sync, refusal))
-                Sync.objects.filter(pk=sync.pk).update(refusal=texts.stored(refusal.text))
         Sync.objects.filter(pk__in=due).update(next_due_at=now)
     if not runs and not due:
         raise refused[0][1] if refused else NotPossible(gettext_noop("Every sync of {group} is paused. Resume it first."), group=group.name)

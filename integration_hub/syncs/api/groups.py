@@ -74,8 +74,12 @@ class GroupViewSet(HubApi, viewsets.GenericViewSet[Sync]):
     def _after(self, act: Any) -> Response:
         given = ChosenGroupSerializer(data=self.request.data)
         given.is_valid(raise_exception=True)
-        act(self._group(given.validated_data["name"]), by=self.by)
-        return Response(GroupSerializer(self._group(given.validated_data["name"])).data)
+        done = act(self._group(given.validated_data["name"]), by=self.by)
+        group = self._group(given.validated_data["name"])
+        refused = {sync.pk: texts.stored(refusal.text) for sync, refusal in done.refused} if done else {}
+        for sync in group.syncs:
+            sync.refusal = refused.get(sync.pk, sync.refusal)
+        return Response(GroupSerializer(group).data)
 
     def _group(self, name: str) -> groups.Group:
         group = groups.group_named(name, self.by)
