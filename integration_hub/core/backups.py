@@ -93,6 +93,8 @@ def make_backup(path: Path) -> Made:
     except FileExistsError:
         raise CannotBackUp(f"{path} exists already. Choose another name, or remove it.") from None
     except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(default_storage.path("")):
+            raise CannotBackUp(f"{error.filename} could not be read: {error.strerror}. Make the backup as the user that the hub runs as.") from None
         raise CannotBackUp(f"{path} could not be written: {error.strerror or error}.") from None
     except CannotDump as error:
         raise CannotBackUp(str(error)) from None

@@ -19,7 +19,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from integration_hub.audit.models import Entry
-from integration_hub.core import dumps, health, installation, storage
+from integration_hub.core import backups, dumps, health, installation, storage
 from integration_hub.core.backups import CannotBackUp, CannotRestore, make_backup, restore_backup
 from integration_hub.core.models import Backup, Heartbeat
 from integration_hub.systems.models import System
@@ -192,6 +192,19 @@ def test_what_else_the_database_holds_in_another_schema_is_neither_in_the_backup
 
     assert System.objects.get().name == "CRM"
     make_system("ERP")  # whose number the sequences know
+
+
+def test_a_file_of_the_storage_that_cannot_be_read_is_named(tmp_path, make_system, monkeypatch):
+    make_system("CRM")
+    default_storage.save("runs/1/changes.parquet/x", ContentFile(b""))  # a folder, which root may not read as a file either
+    monkeypatch.setattr(backups, "_files_named", lambda moment: iter(["runs/1/changes.parquet"]))
+
+    with pytest.raises(CannotBackUp) as refused:
+        make_backup(tmp_path / "hub.zip")
+
+    place = default_storage.path("runs/1/changes.parquet")
+    assert str(refused.value) == f"{place} could not be read: Is a directory. Make the backup as the user that the hub runs as."
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_without_room_for_the_database_is_told_and_nothing_stays(tmp_path, make_system, monkeypatch):
