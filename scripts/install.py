@@ -46,16 +46,19 @@ def keep_secrets():
     values = {name: os.environ[name] for name in KEPT if os.environ.get(name)}
     values["SECRET_KEY"] = os.environ.get("SECRET_KEY") or secrets.token_urlsafe(50)
     values["CREDENTIAL_KEYS"] = os.environ.get("CREDENTIAL_KEYS") or "k1:" + secrets.token_urlsafe(32)
-    with open(os.open(str(ENV), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600), "r+") as file:
-        there = file.read()
+    try:
+        there = ENV.read_text() if ENV.exists() else ""
         added = [name for name in values if not re.search("^(export )?{}=".format(name), there, re.MULTILINE)]
         wrong = [name for name in added if re.search("['\n]", values[name])]
         if wrong:
             sys.exit("{} holds a quotation mark or a line break, which {} cannot hold.".format(wrong[0], ENV))
         if added:
-            file.write("" if there.endswith("\n") or not there else "\n")
-            file.writelines("{}='{}'\n".format(name, values[name]) for name in added)
+            with open(os.open(str(ENV), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
+                file.write("" if there.endswith("\n") or not there else "\n")
+                file.writelines("{}='{}'\n".format(name, values[name]) for name in added)
             environment.tell("Wrote {} into {}".format(", ".join(added), ENV))
+    except OSError as error:
+        sys.exit("{} cannot be read and written by this user: {}. Nothing was changed.".format(os.path.realpath(str(ENV)), error.strerror))
 
 
 def set_up():

@@ -56,6 +56,17 @@ def test_systemd_accepts_the_units(tmp_path):
     assert said.returncode == 0
 
 
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
+def test_what_the_page_says_to_leave_a_service_out_keeps_it_from_starting():
+    """A drop-in of the target could not: dependencies are never reset (systemd.unit, on drop-in files)."""
+    for text in ((ROOT / "docs" / "deploy.md").read_text(), (UNITS / "integration-hub.target").read_text()):
+        [condition] = re.findall(r"Condition\w+=[^\s`]+", text)
+        said = subprocess.run(["systemd-analyze", "condition", condition], capture_output=True, text=True, timeout=60)
+        assert "Conditions failed." in said.stdout + said.stderr
+
+    assert "empty Wants=" not in (UNITS / "integration-hub.target").read_text()
+
+
 def test_the_page_links_to_what_is_there_and_sets_what_the_hub_reads():
     page = (ROOT / "docs" / "deploy.md").read_text()
     known = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE))
@@ -65,6 +76,15 @@ def test_the_page_links_to_what_is_there_and_sets_what_the_hub_reads():
         assert (ROOT / "docs" / link).exists(), link
     assert set(re.findall(r"\b([A-Z_]{4,})=", page)) - {"RELEASE", "CONCURRENCY"} <= known
     assert set(compose["x-hub"]["environment"]) <= known
+
+
+def test_no_command_of_the_page_shows_a_password():
+    """To other users, and to the log of the machine, in which sudo writes each command."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "docs" / "deploy.md").read_text(), re.MULTILINE | re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+
+    shown = [line for line in lines if "PASSWORD" in line]
+    assert [re.sub("=.*", "", line) for line in shown] == ["DATABASE_URL", "BROKER_URL"]  # lines of the settings file
 
 
 def test_the_page_installs_the_release_that_it_comes_with():

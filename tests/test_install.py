@@ -114,3 +114,22 @@ def test_what_cannot_be_done_is_one_sentence_and_changes_nothing(copy, parts, en
 
     assert (ended.returncode, ended.stderr) == (1, sentence)
     assert not (copy.folder / ".env").exists() or (copy.folder / ".env").read_text() == ""
+
+
+def test_a_settings_file_that_cannot_be_made_is_named_by_where_it_really_lies(copy):
+    (copy.folder / ".env").symlink_to("/etc/there-is-no-hub/env")
+
+    ended = copy.install("secrets")
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "/etc/there-is-no-hub/env cannot be read and written by this user: No such file or directory. Nothing was changed.\n"
+
+
+def test_a_settings_file_that_lacks_nothing_need_not_be_written_to(copy):
+    """Such as one that belongs to root."""
+    (copy.folder / ".env").write_text("SECRET_KEY=mine\nCREDENTIAL_KEYS=k1:mine\n")
+    (copy.folder / ".env").chmod(0o444)
+
+    ended = copy.install("secrets")
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

@@ -135,7 +135,8 @@ class _Reading:
                 self._aliases[alias] = element.get("Namespace", "")
         if not edmx:
             return None
-        self._service.version = (data_version or "2.0") if edmx == "1.0" else edmx
+        # 1.0 says only that nothing newer is needed to read the description: services of OData 2 say so ([MC-CSDL] 2.1.1), and answer as such.
+        self._service.version = ("2.0" if data_version in ("", "1.0") else data_version) if edmx == "1.0" else edmx
         for kind, namespace, element in _pieces(body):
             self._take(kind, f"{namespace}.{element.get('Name', '')}", element)
         return self._service

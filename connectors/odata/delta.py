@@ -88,17 +88,26 @@ class Following(Reading):
         return rows, deleted
 
     def _key_of(self, entry: Mapping[str, Any], answer: Answer) -> str:
-        """Of a deleted entity: told by its key's properties, or by its address (OData JSON Format 4.01, section 15.3)."""
-        forms = self._place.forms(self._entity, self._entity.key)
-        try:
-            if all(entry.get(name) is not None for name in forms):
-                return canonical_key([form.parse(entry[name]) for name, form in forms.items()])
-        except Unfit:
-            pass
+        """Of a deleted entity: told by its key's properties, or by its address (OData JSON Format 4.01, section 15.3). In version 4.0 the address alone
+        is told, as `id`, whatever the key is called; Dataverse tells the bare key there."""
         address = entry.get("@id") or entry.get("@odata.id") or entry.get("id")
-        if isinstance(address, str) and (key := self._place.key_in(address, self._entity)) is not None:
-            return key
-        raise BadAnswer(_("{system} told in {place} of a record that is gone, but not which."), system=self._place.system, place=answer.place)
+        found = self._place.key_in(address, self._entity) if isinstance(address, str) else None
+        is_removed = "@removed" in entry or "@odata.removed" in entry
+        key = (self._told_key(entry) or found) if is_removed else (found or self._told_key(entry))
+        if key is None and isinstance(address, str) and len(self._entity.key) == 1 and not set("/()") & set(address):
+            key = self._told_key({self._entity.key[0]: address})
+        if key is None:
+            raise BadAnswer(_("{system} told in {place} of a record that is gone, but not which."), system=self._place.system, place=answer.place)
+        return key
+
+    def _told_key(self, entry: Mapping[str, Any]) -> str | None:
+        forms = self._place.forms(self._entity, self._entity.key)
+        if any(entry.get(name) is None for name in forms):
+            return None
+        try:
+            return canonical_key([form.parse(entry[name]) for name, form in forms.items()])
+        except Unfit:
+            return None
 
     async def _completed(self, page: Page) -> Page:
         """A service may tell only what changed of a record, and its key: such records are read whole."""

@@ -33,6 +33,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 
 from integration_hub import __version__
@@ -92,6 +93,8 @@ def make_backup(path: Path) -> Made:
     except FileExistsError:
         raise CannotBackUp(f"{path} exists already. Choose another name, or remove it.") from None
     except OSError as error:
+        if error.filename and Path(error.filename).is_relative_to(default_storage.path("")):
+            raise CannotBackUp(f"{error.filename} could not be read: {error.strerror}. Make the backup as the user that the hub runs as.") from None
         raise CannotBackUp(f"{path} could not be written: {error.strerror or error}.") from None
     except CannotDump as error:
         raise CannotBackUp(str(error)) from None
@@ -230,17 +233,19 @@ def _digest(file: IO[bytes]) -> str:
 
 def _refuse_in_use(*, replace: bool) -> None:
     there = connection.introspection.table_names()
-    if Heartbeat._meta.db_table not in there:
-        return  # nobody has set it up
-    if alive := Heartbeat.objects.alive().order_by("name").values_list("name", flat=True).first():
+    is_set_up = Heartbeat._meta.db_table in there
+    if is_set_up and (alive := Heartbeat.objects.alive().order_by("name").values_list("name", flat=True).first()):
         raise CannotRestore(f"The hub is running, or was within the last 20 seconds ({alive}). Stop it everywhere first.")
     if not replace and (held := _held(there)):
         raise CannotRestore(f"The database is not empty, it holds {held}. Say --replace to give that up for the backup.")
 
 
 def _held(there: list[str]) -> str:
-    """What the database, with these tables, holds beside what `manage.py setup` puts there; "" where that is all."""
-    told = []
+    """What the database, with these tables, holds beside what `manage.py setup` puts there; "" where that is all. All of it goes when a backup is put
+    back, so tables of another program in the same database are told first."""
+    own = {model._meta.db_table for model in apps.get_models(include_auto_created=True)} | {MigrationRecorder.Migration._meta.db_table}
+    foreign = sorted(set(there) - own)
+    told = [f"tables that this release of the hub does not have ({', '.join(foreign[:3])})"] if foreign else []
     for model in apps.get_models():
         if not model.__module__.startswith("integration_hub.") or model._meta.app_label in IN_EVERY_HUB or model._meta.db_table not in there:
             continue

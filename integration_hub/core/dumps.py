@@ -64,9 +64,12 @@ class _Sqlite:
 def _dumped_sqlite(path: Path) -> Iterator[Moment]:
     """In one step: readers of a WAL keep nobody waiting, and a copy in several steps begins anew with each commit of others."""
     with closing(sqlite3.connect(path)) as copy:
-        with closing(sqlite3.connect(connection.settings_dict["NAME"])) as live:
-            live.backup(copy)
-        copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        try:
+            with closing(sqlite3.connect(connection.settings_dict["NAME"])) as live:
+                live.backup(copy)
+            copy.execute("PRAGMA journal_mode=DELETE")  # one file, without a log beside it
+        except sqlite3.Error as error:  # no room, or a database that is damaged
+            raise CannotDump(f"The database could not be copied to {path.parent}: {error}.") from None
         yield _Sqlite(copy)
 
 
@@ -103,9 +106,11 @@ def _dumped_postgresql(path: Path) -> Iterator[Moment]:
         own.inc_thread_sharing()
         with own.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            cursor.execute("SELECT pg_export_snapshot()")
-            (snapshot,) = cursor.fetchone()
-            _run([program, "--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}", f"--file={path}"])
+            cursor.execute("SELECT pg_export_snapshot(), quote_ident(current_schema())")
+            snapshot, schema = cursor.fetchone()
+            # What stands in other schemas is not the hub's: it may not be read by its user, and would be in its own way when put back.
+            chosen = [f"--table={schema}.*", f"--snapshot={snapshot}", f"--file={path}"]
+            _run([program, "--format=custom", "--no-owner", "--no-privileges", *chosen])
             yield _Postgresql(cursor)
     finally:
         own.close()

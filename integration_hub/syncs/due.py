@@ -6,14 +6,12 @@ import logging
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Q
 
 from integration_hub.accounts.actor import Actor
 from integration_hub.core import texts
 from integration_hub.syncs import order, schedule
 from integration_hub.syncs.models import Sync
 from integration_hub.syncs.services import NotPossible, PairBusy, start_run
-from integration_hub.systems.models import System
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +40,7 @@ def start_due_reconciles() -> None:
 
 def _due_syncs(prefix: str) -> list[Sync]:
     """Those that are due by this schedule, the longest first, unless one of their systems rests."""
-    resting = Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE)
-    due = Sync.objects.due(schedule.SCHEDULES[prefix]).exclude(resting)
+    due = Sync.objects.due(schedule.SCHEDULES[prefix]).awake()
     return list(due.select_related("pair__a__system", "pair__b__system", "mapping").order_by(schedule.SCHEDULES[prefix]))
 
 

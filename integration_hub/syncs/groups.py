@@ -40,17 +40,25 @@ def group_named(name: str, by: Actor) -> Group | None:
     return next((group for group in groups(by) if group.name == name), None)
 
 
-def run_group(group: Group, *, by: Actor) -> list[Run]:
+@dataclass(frozen=True)
+class Started:
+    """What became of a group that was to run: the runs that were started, and why some of its syncs could not."""
+
+    runs: list[Run]
+    refused: list[tuple[Sync, NotPossible]]
+
+
+def run_group(group: Group, *, by: Actor) -> Started:
     """Run what is not paused, in order: the syncs that wait for none start now, the others are due and start behind those that they run after.
 
-    Returns the runs that were started. Raises NotPossible where nothing can be run at all.
+    Raises NotPossible where nothing can be run at all.
     """
     by.require("syncs.run")
     syncs = [sync for sync in group.syncs if sync.paused_at is None]
     now = timezone.now()
     for sync in syncs:
         sync.next_due_at = now
-    runs, refused = [], list[NotPossible]()
+    runs, refused = [], list[tuple[Sync, NotPossible]]()
     with transaction.atomic():  # at once: the sweep must not start one before those that it runs after
         first = order.free_of(syncs)
         due = {sync.pk for sync in syncs if sync not in first}
@@ -61,11 +69,11 @@ def run_group(group: Group, *, by: Actor) -> list[Run]:
             except PairBusy:
                 due.add(sync.pk)
             except NotPossible as refusal:
-                refused.append(refusal)
+                refused.append((sync, refusal))
         Sync.objects.filter(pk__in=due).update(next_due_at=now)
     if not runs and not due:
-        raise refused[0] if refused else NotPossible(gettext_noop("Every sync of {group} is paused. Resume it first."), group=group.name)
-    return runs
+        raise refused[0][1] if refused else NotPossible(gettext_noop("Every sync of {group} is paused. Resume it first."), group=group.name)
+    return Started(runs, refused)
 
 
 def pause_group(group: Group, *, by: Actor) -> None:

@@ -53,9 +53,25 @@ def free_of(due: Sequence[Sync]) -> list[Sync]:
     order = order_now()
     if not order:
         return list(due)
-    live = Run.objects.live().exclude(state=RunState.PAUSED).filter(dry=False, sync__isnull=False)
-    busy = {sync.pk for sync in due} | set(live.values_list("sync_id", flat=True))
+    busy = _busy((sync.pk, sync.pair_id) for sync in due)
     return [sync for sync in due if not any(_holds_up(other, sync) for other in all_before(sync.pk, order) & busy)]
+
+
+def held_up_by(sync: Sync) -> list[str]:
+    """The names of those that a sync which is due waits for."""
+    before = all_before(sync.pk, order_now())
+    if not before:
+        return []
+    busy = _busy(Sync.objects.due().awake().values_list("pk", "pair_id"))
+    others = Sync.objects.filter(pk__in=before & busy).order_by("name").values_list("pk", "name")
+    return [name for other, name in others if _holds_up(other, sync)]
+
+
+def _busy(due: Iterable[tuple[int, int]]) -> set[int]:
+    """The syncs that are going, and of those that are due (sync, pair) those that can start."""
+    live = Run.objects.live().filter(dry=False).values_list("sync_id", "pair_id", "state")
+    held = {pair for __, pair, state in live if state == RunState.PAUSED}
+    return {sync for sync, pair in due if pair not in held} | {sync for sync, __, state in live if sync and state != RunState.PAUSED}
 
 
 def _holds_up(other: int, sync: Sync) -> bool:

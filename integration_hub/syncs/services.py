@@ -240,6 +240,9 @@ _CHANGEABLE = (
 def create_sync(*, by: Actor, source: Entity, target: Entity, after: Sequence[Sync] = (), **settings: Any) -> Sync:
     """Create a sync from `source` to `target`; the pair is shared with every sync between the two, in either direction. Raises ValidationError."""
     by.require("syncs.change")
+    if source.pk == target.pk:  # it would read what it has written: without match keys each run creates everything once more
+        said = _("{entity} is source and target here, but a sync goes between two. Choose a mapping from one entity to another.")
+        raise ValidationError({"mapping": said.format(entity=source)})
     with transaction.atomic():
         pair = Pair.objects.filter(a=target, b=source).first()
         direction = Direction.B_TO_A if pair is not None else Direction.A_TO_B

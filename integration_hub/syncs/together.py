@@ -42,6 +42,7 @@ def offers(source: System, target: System, *, by: Actor) -> list[Offer]:
     offered = []
     for entity in sources:
         other = by_name.get(found.get(entity.name, ""))
+        other = other if other != entity else None  # of one system to itself
         known = next((sync for sync in there if sync.source == entity and (other is None or sync.target == other)), None)
         count = len(suggest_definition(entity.as_schema(), other.as_schema())["fields"]) if other else 0
         refers_to = suggest_references(entity.as_schema(), [each.as_schema() for each in sources])

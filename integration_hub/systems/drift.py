@@ -63,8 +63,19 @@ def _entity_changes(old: Entity, new: Entity) -> Iterator[SchemaChange]:
     if old.cursor_field != new.cursor_field:
         values = {"before": old.cursor_field or "—", "after": new.cursor_field or "—"}
         yield SchemaChange("changed", "", Text(_("the cursor field was {before} and is now {after}"), values))
+    yield from _lookup_changes(old, new)
     for name in Capabilities.model_fields:
         before, after = getattr(old.capabilities, name), getattr(new.capabilities, name)
-        if before != after:
+        if before != after and name != "lookup_by":
             values = {"capability": name, "before": str(before), "after": str(after)}
             yield SchemaChange("changed", "", Text(_("what it can do changed: {capability} was {before} and is now {after}"), values))
+
+
+def _lookup_changes(old: Entity, new: Entity) -> Iterator[SchemaChange]:
+    """Of the fields that both have, by which records can be looked up only in one: that a new field can be is nothing by itself."""
+    both = {f.name for f in old.fields} & {f.name for f in new.fields}
+    could, can = both & set(old.capabilities.lookup_by), both & set(new.capabilities.lookup_by)
+    if lost := sorted(could - can):
+        yield SchemaChange("changed", "", Text(_("records can no longer be looked up by {fields}"), {"fields": ", ".join(lost)}))
+    if come := sorted(can - could):
+        yield SchemaChange("changed", "", Text(_("records can now be looked up by {fields}"), {"fields": ", ".join(come)}))

@@ -101,6 +101,7 @@ def test_a_record_of_which_only_a_part_is_told_is_read_whole(service: ODataServi
         ({"@odata.removed": {}, "@odata.id": "http://elsewhere/v4/Customers(5)"}, ["5"]),
         ({"@odata.context": "#Customers/$deletedEntity", "id": "Customers(5)", "reason": "deleted"}, ["5"]),
         ({"@context": "http://x/$metadata#Customers/$deletedEntity", "id": "http://x/v4/Customers(ID=5)"}, ["5"]),
+        ({"@odata.context": "http://x/$metadata#Customers/$deletedEntity", "id": "5", "reason": "deleted"}, ["5"]),
         ({"@odata.context": "#Customers/$link", "source": "Customers(5)", "relationship": "Items", "target": "Items(1)"}, []),
         ({"@context": "#Customers/$deletedLink", "source": "Customers(5)", "relationship": "Items", "target": "Items(1)"}, []),
     ],
@@ -114,8 +115,41 @@ def test_each_way_to_say_that_a_record_is_gone_is_understood(service: ODataServi
     assert (keys(pages), deleted(pages)) == ([1, 2], key)
 
 
+KEY_IS_ID = """<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+ <Schema Namespace="Shop" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+  <EntityType Name="Customer"><Key><PropertyRef Name="id"/></Key><Property Name="id" Type="Edm.String" Nullable="false"/></EntityType>
+  <EntityContainer Name="Container"><EntitySet Name="Customers" EntityType="Shop.Customer"/></EntityContainer>
+ </Schema></edmx:DataServices></edmx:Edmx>"""
+
+
 @pytest.mark.parametrize(
-    "entry", [{"@removed": {}}, {"@removed": {}, "@id": "Customers(five)"}, {"@removed": {}, "ID": "x"}, {"@removed": {}, "@id": 5}]
+    "entry",
+    [
+        {"@odata.context": "#Customers/$deletedEntity", "id": "Customers('A-5')", "reason": "deleted"},
+        {"@odata.context": "#Customers/$deletedEntity", "id": "A-5", "reason": "deleted"},
+        {"@removed": {"reason": "deleted"}, "id": "A-5"},
+        {"@removed": {"reason": "deleted"}, "@id": "Customers('A-5')", "id": "A-5"},
+    ],
+)
+def test_where_the_key_is_called_id_too_its_address_is_no_key(service: ODataService, odata, entry):
+    service.metadata = KEY_IS_ID
+    connector = odata(entities=[{"name": "Customers", "delta": True}])
+    [entity] = connector.discover()
+    cursor = f"{service.url}/v4/Customers?$deltatoken=1"
+    answered(service, cursor, entry)
+
+    assert deleted(connector.read(entity, Cursor(cursor, ""))) == ["A-5"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"@removed": {}},
+        {"@removed": {}, "@id": "Customers(five)"},
+        {"@removed": {}, "ID": "x"},
+        {"@removed": {}, "@id": 5},
+        {"@odata.context": "#Customers/$deletedEntity", "id": "five"},
+    ],
 )
 def test_a_record_that_is_gone_but_not_which_is_an_error(service: ODataService, follow, entry):
     cursor = follow()[-1].cursor

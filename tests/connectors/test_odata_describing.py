@@ -61,6 +61,18 @@ def test_version_2_is_described_with_its_labels_and_only_read(service: ODataServ
     assert "Color" not in can.lookup_by
 
 
+@pytest.mark.parametrize("said", ["1.0", "", "2.0"])
+def test_a_description_that_asks_for_no_more_than_version_1_is_of_a_service_of_version_2(service: ODataService, odata, said):
+    service.has(3)
+    service.metadata = V2.format(version=said, more="")
+    connector = odata("v2")
+
+    found = entity(connector)
+    [page] = connector.read(found)
+
+    assert (found.capabilities.create, page.frame["ID"].to_list()) == (False, [1, 2, 3])
+
+
 def restricted(target: str, **records: str) -> str:
     terms = "".join(f'<Annotation Term="Capabilities.{term}"><Record>{values}</Record></Annotation>' for term, values in records.items())
     return f'<Annotations Target="{target}">{terms}</Annotations>'

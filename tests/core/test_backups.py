@@ -19,7 +19,7 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from integration_hub.audit.models import Entry
-from integration_hub.core import dumps, health, installation, storage
+from integration_hub.core import backups, dumps, health, installation, storage
 from integration_hub.core.backups import CannotBackUp, CannotRestore, make_backup, restore_backup
 from integration_hub.core.models import Backup, Heartbeat
 from integration_hub.systems.models import System
@@ -140,6 +140,93 @@ def test_more_keys_than_then_do_no_harm(file, settings):
 
 def test_a_database_that_holds_something_is_not_replaced_unasked(file):
     assert refusal(file, replace=False) == "The database is not empty, it holds 1 system. Say --replace to give that up for the backup."
+
+
+def test_tables_of_another_program_are_not_replaced_unasked(file, tmp_path):
+    """Also where the hub was never set up: DATABASE_URL may name the database of something else."""
+    if connection.vendor == "sqlite":
+        own = os.environ | {"DATA_DIR": str(tmp_path / "new"), "DATABASE_URL": f"sqlite:///{tmp_path / 'erp.sqlite3'}"}
+        with closing(sqlite3.connect(tmp_path / "erp.sqlite3")) as erp:
+            erp.execute("CREATE TABLE invoices (number integer)")
+
+        ended = subprocess.run([sys.executable, ROOT / "manage.py", "restore", file], env=own, check=False, capture_output=True, text=True)
+
+        with closing(sqlite3.connect(tmp_path / "erp.sqlite3")) as erp:
+            assert erp.execute("SELECT name FROM sqlite_master").fetchall() == [("invoices",)]
+        said = ended.stderr.strip()
+    else:
+        System.objects.all().delete()
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE invoices (number integer)")
+        try:
+            with pytest.raises(CannotRestore) as refused:
+                restore_backup(file, replace=False)
+            assert "invoices" in connection.introspection.table_names()
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TABLE IF EXISTS invoices")
+        said = str(refused.value)
+
+    assert said.endswith(
+        "The database is not empty, it holds tables that this release of the hub does not have (invoices). "
+        "Say --replace to give that up for the backup."
+    )
+
+
+def test_what_else_the_database_holds_in_another_schema_is_neither_in_the_backup_nor_in_its_way(tmp_path, make_system):
+    if connection.vendor != "postgresql":
+        pytest.skip("Only PostgreSQL has schemas.")
+    make_system("CRM")
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA monitoring")
+        cursor.execute("CREATE TABLE monitoring.samples AS SELECT 7 AS load")
+    try:
+        make_backup(tmp_path / "hub.zip")
+        restore_backup(tmp_path / "hub.zip", replace=True)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT load FROM monitoring.samples")
+            assert cursor.fetchall() == [(7,)]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP SCHEMA monitoring CASCADE")
+
+    assert System.objects.get().name == "CRM"
+    make_system("ERP")  # whose number the sequences know
+
+
+def test_a_file_of_the_storage_that_cannot_be_read_is_named(tmp_path, make_system, monkeypatch):
+    make_system("CRM")
+    default_storage.save("runs/1/changes.parquet/x", ContentFile(b""))  # a folder, which root may not read as a file either
+    monkeypatch.setattr(backups, "_files_named", lambda moment: iter(["runs/1/changes.parquet"]))
+
+    with pytest.raises(CannotBackUp) as refused:
+        make_backup(tmp_path / "hub.zip")
+
+    place = default_storage.path("runs/1/changes.parquet")
+    assert str(refused.value) == f"{place} could not be read: Is a directory. Make the backup as the user that the hub runs as."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_for_the_database_is_told_and_nothing_stays(tmp_path, make_system, monkeypatch):
+    """As SQLite itself says it: the page that a file has no room for."""
+    if connection.vendor != "sqlite":
+        pytest.skip("pg_dump says in its own words what it cannot do.")
+    make_system("CRM")
+    connect = sqlite3.connect
+
+    def of_few_pages(path, *args, **kwargs):
+        opened = connect(path, *args, **kwargs)
+        if tmp_path in Path(path).parents:
+            opened.execute("PRAGMA max_page_count=10")
+        return opened
+
+    monkeypatch.setattr(dumps.sqlite3, "connect", of_few_pages)
+
+    with pytest.raises(CannotBackUp, match=r"^The database could not be copied to .*: database or disk is full[.]$"):
+        make_backup(tmp_path / "hub.zip")
+
+    assert list(tmp_path.iterdir()) == []
+    assert not Backup.objects.exists()
 
 
 def test_a_running_hub_is_refused(file):

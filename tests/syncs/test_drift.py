@@ -11,6 +11,7 @@ from integration_hub.syncs import due, services
 from integration_hub.syncs.models import Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from integration_hub.systems import services as systems
+from integration_hub.systems.drift import schema_changes
 from tests.syncs.linked import company
 from tests.syncs.shops import DEFINITION, add, shop, shops
 
@@ -50,6 +51,17 @@ def test_what_nobody_uses_breaks_nothing(shop, shops):
     entity = find(shop, "CRM", "ALTER TABLE shops ADD COLUMN fax TEXT")
 
     assert told(entity) == {"Mapping": ([], ["All 4 mapped fields still fit."]), "Sync": ([], ["It runs on.", "Links stay."])}
+    assert [texts.render(change.text) for change in systems.changes_found(entity)] == ["fax is new, text"]
+
+
+def test_fields_by_which_records_can_be_looked_up_are_told_by_their_names(shops):
+    old = shops.target.as_schema()
+    fewer = old.model_copy(update={"capabilities": old.capabilities.model_copy(update={"lookup_by": ("no", "name")})})
+
+    assert [str(change.text) for change in schema_changes(old, fewer)] == ["records can no longer be looked up by country, crm_id, staff"]
+    assert [str(change.text) for change in schema_changes(fewer, old)] == ["records can now be looked up by country, crm_id, staff"]
+    turned = old.model_copy(update={"capabilities": old.capabilities.model_copy(update={"lookup_by": old.capabilities.lookup_by[::-1]})})
+    assert schema_changes(old, turned) == []
 
 
 def test_a_new_required_field_of_the_target_is_told(shop, shops):

@@ -69,6 +69,21 @@ def test_a_sync_waits_for_one_that_is_running_before_it(ordered):
     assert sweep_and_finish() == {contacts.name}
 
 
+def test_a_late_sync_says_what_it_waits_for(ordered, browser, by):
+    accounts, contacts, __ = ordered
+    services.change_sync(contacts, by=by, objective_seconds=60)
+    Sync.objects.update(last_success_at=timezone.now() - timedelta(hours=1))
+    due(accounts, contacts, seconds=600)
+    start_due_syncs()
+    told = "ago and waits for accounts → customers, which it runs after."
+
+    assert told in browser.get(contacts.get_absolute_url()).content.decode()
+    assert told in browser.get(reverse("admin:index")).content.decode()
+
+    finish(Run.objects.live().get())
+    assert "which it runs after" not in browser.get(contacts.get_absolute_url()).content.decode()
+
+
 def test_a_sync_waits_for_what_is_before_those_before_it(ordered):
     accounts, __, employees = ordered
     due(accounts, employees)
@@ -87,12 +102,12 @@ def test_a_sync_that_is_always_due_does_not_keep_the_next_from_its_turn(ordered)
     assert contacts.name in sweep_and_finish()
 
 
-@pytest.mark.parametrize("state", ["paused", "paused run", "not published"])
+@pytest.mark.parametrize("state", ["paused", "paused run", "due behind a paused run", "not published"])
 def test_what_cannot_run_holds_up_nothing(ordered, company, by, state):
     accounts, contacts, __ = ordered
     if state == "paused":
         services.pause_sync(accounts, by=by)
-    elif state == "paused run":
+    elif state.endswith("paused run"):
         services.pause_run(services.start_run(accounts, by=by), by=by)
     else:
         accounts.mapping.versions.all().delete()
@@ -150,7 +165,7 @@ def test_a_group_runs_in_order(group, ordered, company, by):
     company.accounts(42)
     company.contacts(c1=42)
 
-    assert [run.sync for run in groups.run_group(group, by=by)] == [ordered[0]]
+    assert [run.sync for run in groups.run_group(group, by=by).runs] == [ordered[0]]
 
     for run in Run.objects.live():
         finish(run)
@@ -222,6 +237,30 @@ def test_the_list_shows_a_group_with_what_can_be_done_to_all_of_it(group, browse
     assert "Resume all" in browser.get(reverse("syncs:list"), {"group": "Customers"}).content.decode()
 
 
+def test_of_a_group_what_cannot_start_is_told_at_every_door(group, ordered, browser, by, capsys, api, operator):
+    """Such as one whose suggested mapping nobody has looked through yet."""
+    employees = ordered[2]
+    services.change_sync(employees, by=by, after=[])
+    employees.mapping.versions.all().delete()
+    why = f"The mapping {employees.mapping.name} has no published version yet. Publish it first."
+
+    answer = browser.post(reverse("syncs:group_run"), {"name": "Customers"}, follow=True)
+
+    said = [str(message) for message in answer.context["messages"]]
+    assert said == [f"employees: {why}", "1 run is started; what runs after others follows by itself."]
+    assert going() == {"accounts → customers"}
+
+    for run in Run.objects.live():
+        finish(run)
+    answer = api(operator).post("/api/v1/sync-groups/run/", {"name": "Customers"}, content_type="application/json").json()
+    assert {sync["name"]: sync["refusal"] for sync in answer["syncs"]} == {"accounts → customers": None, "contacts → people": None, "employees": why}
+    for run in Run.objects.live():
+        finish(run)
+    with pytest.raises(SystemExit) as ended:
+        call_command("sync", "group", "run", "Customers")
+    assert (ended.value.code, capsys.readouterr().err.strip()) == (1, f"employees: {why}")
+
+
 def test_the_form_of_a_sync_has_its_group_and_what_it_runs_after(ordered, browser):
     accounts, contacts, employees = ordered
     form = browser.get(reverse("syncs:edit", args=[employees.pk])).context["form"]
@@ -282,6 +321,17 @@ def test_what_makes_no_group_is_refused(ends, by, group, taken, problem):
         together.create_together([(ends["accounts"], ends["customers"])][:taken], by=by, group=group)
 
 
+def test_no_entity_is_offered_or_synced_onto_itself(company, ends, by, browser):
+    accounts = ends["accounts"]
+    told = {"source": company.crm.pk, "target": company.crm.pk, "group": "G", "take": accounts.pk, f"target-{accounts.pk}": accounts.pk}
+
+    refused = browser.post(reverse("syncs:together"), told).content.decode()
+
+    assert not any(offer.target == offer.source for offer in together.offers(company.crm, company.crm, by=by))
+    assert "CRM · accounts is source and target here, but a sync goes between two. Choose a mapping from one entity to another." in refused
+    assert not Sync.objects.exists()
+
+
 def test_making_together_is_all_or_nothing(ends, by):
     with pytest.raises(ValidationError, match=r"The shortest interval is 5 seconds\."):
         together.create_together([(ends["accounts"], ends["customers"])], by=by, group="G", interval_seconds=1)
@@ -303,17 +353,16 @@ def test_the_page_makes_a_group_of_two_systems(company, ends, browser):
     assert shown.context["group"]["group"].value() == "CRM → ERP"
     taken = {row["offer"].source.name for row in shown.context["rows"] if row["taken"]}
     assert {"accounts", "employees"} <= taken
-    told = {**systems, "group": "All", "take": [ends["accounts"].pk, ends["contacts"].pk], f"target-{ends['accounts'].pk}": ends["customers"].pk}
+    told = {**systems, "group": "R&D #1", "take": [ends["accounts"].pk, ends["contacts"].pk], f"target-{ends['accounts'].pk}": ends["customers"].pk}
 
     refused = browser.post(reverse("syncs:together"), told).content.decode()
     made = browser.post(reverse("syncs:together"), {**told, f"target-{ends['contacts'].pk}": ends["people"].pk})
 
     assert "Choose what contacts goes into." in refused
     assert made.status_code == 302
-    assert list(Sync.objects.filter(group="All").order_by("pk").values_list("name", flat=True)) == [
-        "CRM · accounts → ERP · customers",
-        "CRM · contacts → ERP · people",
-    ]
+    names = ["CRM · accounts → ERP · customers", "CRM · contacts → ERP · people"]
+    assert list(Sync.objects.filter(group="R&D #1").order_by("pk").values_list("name", flat=True)) == names
+    assert "Run all" in browser.get(made.url).content.decode()  # that of the group
 
 
 def test_the_page_says_where_no_entity_is_picked_yet(company, browser):

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from integration_hub.core import texts
 from integration_hub.core.rest.idempotency import idempotent
 from integration_hub.core.rest.input import KnownNames
 from integration_hub.core.rest.views import HubApi
@@ -18,9 +19,14 @@ from integration_hub.syncs.models import Sync
 
 
 class MemberSerializer(serializers.ModelSerializer[Sync]):
+    refusal = serializers.SerializerMethodField(help_text="Why it could not start when it was to the last time; null where it could.")
+
     class Meta:
         model = Sync
-        fields = ("id", "name", "next_due_at", "paused_at")
+        fields = ("id", "name", "next_due_at", "paused_at", "refusal")
+
+    def get_refusal(self, sync: Sync) -> str | None:
+        return texts.render(sync.refusal) if sync.refusal else None
 
 
 class GroupSerializer(serializers.Serializer[Any]):
@@ -68,8 +74,12 @@ class GroupViewSet(HubApi, viewsets.GenericViewSet[Sync]):
     def _after(self, act: Any) -> Response:
         given = ChosenGroupSerializer(data=self.request.data)
         given.is_valid(raise_exception=True)
-        act(self._group(given.validated_data["name"]), by=self.by)
-        return Response(GroupSerializer(self._group(given.validated_data["name"])).data)
+        done = act(self._group(given.validated_data["name"]), by=self.by)
+        group = self._group(given.validated_data["name"])
+        refused = {sync.pk: texts.stored(refusal.text) for sync, refusal in done.refused} if done else {}
+        for sync in group.syncs:
+            sync.refusal = refused.get(sync.pk, sync.refusal)
+        return Response(GroupSerializer(group).data)
 
     def _group(self, name: str) -> groups.Group:
         group = groups.group_named(name, self.by)

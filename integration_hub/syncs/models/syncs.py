@@ -17,12 +17,17 @@ from integration_hub.mappings.models import Mapping
 from integration_hub.syncs.models.pairs import Directed, Pair
 from integration_hub.syncs.models.visible import VisibleQuerySet
 from integration_hub.syncs.states import SYNC_MODES, DeletePolicy, Direction, LeftFilter, Mode, RunState, Side
+from integration_hub.systems.models import System
 
 
 class SyncQuerySet(VisibleQuerySet):
     def due(self, by: str = "next_due_at") -> Self:
         """Those whose time has come, by this column; see `schedule.SCHEDULES`."""
         return self.filter(paused_at=None, **{f"{by}__lte": Now()})
+
+    def awake(self) -> Self:
+        """Those of which neither system rests."""
+        return self.exclude(Q(pair__a__system__state=System.State.MAINTENANCE) | Q(pair__b__system__state=System.State.MAINTENANCE))
 
     def with_names(self) -> SyncQuerySet:
         """With all that a sentence about a sync names, in one query."""

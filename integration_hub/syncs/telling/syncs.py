@@ -14,7 +14,7 @@ from integration_hub.approvals.models import Decision
 from integration_hub.core import texts
 from integration_hub.core.parts import Bar, Bars, Fact, Link, Verdict
 from integration_hub.core.templatetags.hub import ago_text, capped, clock, duration, number
-from integration_hub.syncs import guards, schedule
+from integration_hub.syncs import guards, order, schedule
 from integration_hub.syncs.freshness import Standing
 from integration_hub.syncs.models import Run, Sync
 from integration_hub.syncs.policies import sees_deletes
@@ -116,6 +116,10 @@ def late_because(standing: Standing) -> str:
     if sync.next_due_at is None:
         return _("It runs by hand only.")
     if sync.next_due_at < timezone.now():
+        if names := order.held_up_by(sync):
+            return _("It was due {when} and waits for {names}, which it runs after.").format(
+                when=ago_text(sync.next_due_at), names=texts.listed(names)
+            )
         return _("It was due {when} and has not started: another run of the pair holds it up, or the scheduler is not running.").format(
             when=ago_text(sync.next_due_at)
         )

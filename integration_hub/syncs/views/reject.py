@@ -109,7 +109,7 @@ class RejectPage(HubPage):
         if row.replay_at:
             following = [_("A replay was asked for {when}; the next run takes it up.").format(when=clock(row.replay_at))]
         acts = [
-            Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?key={row.key}"),
+            Act(_("Trace"), href=f"{reverse('syncs:trace', args=[row.sync_id])}?{urlencode({'key': row.key})}"),
             Act(_("Its story"), href=f"{reverse('syncs:story', args=[row.sync_id])}?{urlencode({'key': row.key})}"),
         ]
         if row.state == OpenState.WITHHELD:

@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from django.contrib import messages
 from django.db.models import Exists, OuterRef, Q
 from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
@@ -451,8 +452,10 @@ class RunGroup(OnGroup):
     permission = "syncs.run"
 
     def act(self, request: HttpRequest) -> str | None:
-        started = len(groups.run_group(self.group, by=self.by))
-        said = ngettext("{n} run is started", "{n} runs are started", started).format(n=started)
+        started = groups.run_group(self.group, by=self.by)
+        for sync, refusal in started.refused:
+            messages.warning(request, _("{name}: {problem}").format(name=sync.name, problem=refusal))
+        said = ngettext("{n} run is started", "{n} runs are started", len(started.runs)).format(n=len(started.runs))
         return _("{runs}; what runs after others follows by itself.").format(runs=said)
 
 

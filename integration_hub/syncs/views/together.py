@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import messages
@@ -85,7 +86,7 @@ class TogetherPage(HubPage):
             group.add_error(None, sentence_of(refusal))
             return self.render_to_response(self.get_context_data(group=group))
         messages.success(request, ngettext("{n} sync is made.", "{n} syncs are made.", len(made)).format(n=len(made)))
-        return HttpResponseRedirect(f"{reverse('syncs:list')}?group={made[0].group}")
+        return HttpResponseRedirect(f"{reverse('syncs:list')}?{urlencode({'group': made[0].group})}")
 
     def _chosen(self) -> list[tuple[Entity, Entity]]:
         """The ticked entities with the targets chosen for them; one without a target is told of."""

@@ -171,18 +171,21 @@ class Command(BaseCommand):
         if group is None:
             raise CommandError(_("There is no group called {name}.").format(name=options["name"]), returncode=WRONG)
         try:
-            GROUP_ACTS[options["act"]](group, by=self.by)
+            done = GROUP_ACTS[options["act"]](group, by=self.by)
         except services.NotPossible as error:
             raise CommandError(str(error), returncode=FAILED) from None
+        refused = done.refused if done else []
+        for sync, refusal in refused:
+            self.stderr.write(_("{name}: {problem}").format(name=sync.name, problem=refusal))
         group = groups.group_named(group.name, self.by) or group
         if self.as_json:
             from integration_hub.syncs.api.groups import GroupSerializer
 
             self._print_json(GroupSerializer(group).data)
-            return SUCCEEDED
+            return FAILED if refused else SUCCEEDED
         for sync in group.syncs:
             self.stdout.write(f"{sync.name}  {_('next {at}').format(at=_moment(sync))}")
-        return SUCCEEDED
+        return FAILED if refused else SUCCEEDED
 
     def _status(self, options: dict[str, Any]) -> int:
         run = self._find(options["run"])
