@@ -386,6 +386,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
             if some.height:
                 look(work, target, some, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
+        moved |= otherwise_now(work, target, rows.filter(rows["operation"].is_in(changesets.WRITE_NOTHING)))
     if "create" in planned and (old or compared_first or claims.others_wrote(work, change_set)):
         creates = rows.filter(rows["operation"] == "create")
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
@@ -397,6 +398,21 @@ def came_back(work: Work, rows: pl.DataFrame) -> set[int]:
     with work.open("source") as source:
         there = second_look(work, source, dict(rows.select("source_key", "found_by").iter_rows()))
     return set(rows.filter(rows["source_key"].is_in(sorted(there)))["row"])
+
+
+def otherwise_now(work: Work, target: Connector, rows: pl.DataFrame) -> set[int]:
+    """Of rows for which only a link is made or ended, because the target was as it should be: those whose record there is another by now."""
+    if not rows.height or not work.target.capabilities.lookup_by_key:
+        return set()
+    fields = [f.name for f in rows.schema["before"].fields]  # type: ignore[attr-defined]
+    found = by_key(work, target, rows["target_key"].to_list(), fields)
+    moved = set()
+    told = rows.select("row", "operation", "target_key", "before_known").iter_rows()
+    for was, (row, operation, key, known) in zip(field_hashes(rows["before"].struct.unnest(), fields), told, strict=True):
+        now = found.get(key)
+        if (operation == "adopt") if now is None else (not known or (now != was).any()):  # not known: it was not there
+            moved.add(row)
+    return moved
 
 
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:
