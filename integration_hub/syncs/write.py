@@ -110,14 +110,14 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
     if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
         last = change_set.sending_to - 1
         rows = planned.changes.slice(first, last - first + 1)
-        withheld, moved = guards.withheld_rows(work.run, rows, sent_at=change_set.sent_at), set(change_set.moved_rows)
+        withheld, moved = guards.withheld_rows(work.run, change_set, rows, sent_at=change_set.sent_at), set(change_set.moved_rows)
         done = read_back(work, target, rows, settled_again(work, target, change_set, without(rows, withheld | moved)))
         yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
         rows = planned.changes.slice(first, last - first + 1)
-        withheld = guards.withheld_rows(work.run, rows)
+        withheld = guards.withheld_rows(work.run, change_set, rows)
         rows = without(rows, withheld)
         claimed = claims.claim(work, lease, change_set, rows)
         rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))

@@ -14,7 +14,9 @@ from integration_hub.systems.models import System
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, users_of_crm
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
+from tests.syncs.linked import accounts_sync, company, contacts_sync
 
+__all__ = ["accounts_sync", "company", "contacts_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -315,6 +317,69 @@ def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_s
     assert (run.state, run.balanced, run.counts["withheld"], run.counts["updated"], run.counts["created"]) == ("awaiting_decision", True, 5, 0, 30)
     names = {user["employee_id"]: user["full_name"] for user in sandbox.records("crm", "users")}
     assert [names[user["userId"]] for user in users[:5]] == [user["name"] for user in users[:5]]
+
+
+@pytest.fixture
+def staff_sync(company, run_now, by):
+    """Employees with their managers: one is there already, and six more go without asking."""
+    sync = company.sync("employees", "staff", "boss_no", "manager_id", entity="employees")
+    company.employees((1, None))
+    assert run_now(sync).balanced
+    return services.change_sync(sync, by=by, most_creates=6)
+
+
+def test_what_goes_on_once_its_reference_is_written_counts_for_the_guard_too(company, staff_sync, run_now, by):
+    company.employees((50, None), *((pk, 50) for pk in range(2, 12)))
+
+    run = run_now(staff_sync)
+
+    assert (run.state, run.balanced, run.counts["created"], run.counts["withheld"]) == ("awaiting_decision", True, 1, 10)
+    assert company.bosses() == {"1": None, "50": None}
+    decision = Decision.objects.open().get()
+    assert (decision.part, decision.count) == ("create", 10)
+
+    approvals.decide(decision, "accept", by=by, reason="The team has grown")
+    applied = the_run_of(decision)
+
+    assert (applied.state, applied.balanced, applied.counts["created"]) == ("succeeded", True, 10)
+    assert company.bosses() == {"1": None, "50": None} | {str(pk): "50" for pk in range(2, 12)}
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("point", SOME_POINTS)
+def test_a_worker_killed_between_what_goes_through_and_what_is_then_too_much_is_taken_over(company, staff_sync, by, point, at):
+    company.employees((50, None), *((pk, 50) for pk in range(2, 7)), *((pk, 2) for pk in range(10, 30)))
+    run = services.start_run(staff_sync, by=by)
+    partition = run.partitions.get()
+    while run.state != "writing":
+        carrying.carry_partition(partition.pk)
+        run.refresh_from_db()
+
+    carry_until_killed(partition, point, at=at)
+    let_the_lease_run_out(partition)
+    run = finish(run)
+
+    assert (run.state, run.balanced, run.counts["created"], run.counts["withheld"]) == ("awaiting_decision", True, 6, 20)
+    assert company.bosses() == {"1": None, "50": None} | {str(pk): "50" for pk in range(2, 7)}
+    assert Decision.objects.open().get().count == 20
+
+
+def test_what_waited_for_another_sync_s_records_is_guarded_when_it_goes_on(company, accounts_sync, contacts_sync, run_now, by):
+    company.contacts(c1=None)
+    run_now(contacts_sync)
+    sync = services.change_sync(contacts_sync, by=by, most_creates=3)
+    company.contacts(**{f"c{number}": 42 for number in range(2, 12)})
+    assert run_now(sync).counts["parked"] == 10
+    company.accounts(42)
+    run_now(accounts_sync)
+
+    services.start_waiting_replays()  # by the sweep
+    replay = finish(Run.objects.get(trigger="replay"))
+
+    assert (replay.state, replay.balanced, replay.counts["created"], replay.counts["withheld"]) == ("awaiting_decision", True, 0, 10)
+    approvals.decide(Decision.objects.open().get(), "accept", by=by, reason="These belong to the new branch")
+    finish(Run.objects.latest("pk"))
+    assert len(company.customers_of_people()) == 11
 
 
 @pytest.fixture
