@@ -159,7 +159,7 @@ def measure(run: Run, open: Any) -> None:
     if target.capabilities.count and not run.keys_only and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
-        if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target
+        if found["first_load"] and run.sync is not None and not run.dry:  # no guard counts what fills an empty target
             settings["compare_first"] = run.sync.compare_first
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None:

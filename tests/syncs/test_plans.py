@@ -15,7 +15,9 @@ from integration_hub.syncs.services import NotPossible
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, mapped, told
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
+from tests.syncs.linked import accounts_sync, company
 
+__all__ = ["accounts_sync", "company"]
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = "Checked with sales"
 
@@ -158,6 +160,18 @@ def test_a_plan_goes_with_the_settings_and_the_mapping_it_was_made_with(few, use
     approval.refresh_from_db()
 
     assert "settings of" in refusal_of(plans.apply_plan, approval, by=by)
+
+
+def test_the_plan_of_a_first_load_is_good_although_its_sync_has_limits(company, accounts_sync, run_now, apply, by):
+    company.run("ERP", "DELETE FROM customers")
+    company.accounts(*range(1, 21))
+    sync = services.change_sync(accounts_sync, by=by, most_creates=5)
+    plan = run_now(sync, dry=True)
+    assert plan.first_load
+
+    run = apply(plan)
+
+    assert (run.state, run.balanced, run.counts["created"]) == ("succeeded", True, 20)
 
 
 def test_what_is_applied_is_what_was_approved(few, users_sync, run_now, by):
