@@ -65,7 +65,7 @@ def raised(sync: Sync, decision: Decision) -> dict[str, int]:
         found[most] = decision.count
     if (limit := getattr(sync, percent)) is not None and share is not None and share > limit:
         found[percent] = share
-    return found
+    return found if found.get(percent, 0) <= guards.MOST_PERCENT else {}
 
 
 def accept(decision: Decision, by: Actor, reason: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KIND = "withheld"  # of decisions
 OPERATIONS = {"create": ("create",), "update": ("update",), "delete": DELETES}  # what is guarded → as it stands in change sets
 FIELDS = tuple(f"most_{operation}s{unit}" for operation in OPERATIONS for unit in ("", "_percent"))  # of a sync
+MOST_PERCENT = 32_767  # that a limit can be
 _REASONS = {
     "create": _("The run would create more records than the sync may without asking."),
     "update": _("The run would update more records than the sync may without asking."),

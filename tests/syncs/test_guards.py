@@ -147,6 +147,19 @@ def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_n
     assert full.most_deletes_percent == 50
 
 
+def test_no_limit_is_raised_beyond_what_one_can_be(company, accounts_sync, run_now, by):
+    company.accounts(1)
+    run_now(accounts_sync)
+    sync = services.change_sync(accounts_sync, by=by, most_creates_percent=50)
+    company.accounts(*range(2, 400))
+    run = run_now(sync)
+    assert (run.state, run.links_at_start, run.counts["withheld"]) == ("awaiting_decision", 1, 398)
+
+    decision = Decision.objects.open().get()
+
+    assert list(decisions.answers(decision)) == ["accept", "refuse"]
+
+
 def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="status <> 3", left_filter="delete")
     users = [user["userId"] for user in sandbox.records("oa", "user")]
