@@ -120,7 +120,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         log.warning("stopped: the lease is over")
         give_back(partition, lease)
     except DefinitionError as error:
-        fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text}))
+        fail(run, lease, _unfit(run, error))
     except ExpressionError as error:
         fail(run, lease, Text(_("The filter no longer fits: {problem} Change it in the settings of the sync."), {"problem": error.text}))
     except SettingsError as error:
@@ -141,6 +141,14 @@ def carry(partition: Partition, lease: Lease) -> None:
             lease,
             SystemDown(_("The hub itself failed: {error}. The log of the worker has the details."), error=logs.mask(repr(error))[:300]),
         )
+
+
+def _unfit(run: Run, error: DefinitionError) -> Text:
+    """That the version of the mapping no longer fits the entities. An undo is bound to the version that wrote, so that no other one helps it."""
+    if run.undoes is None and not run.is_undo:
+        return Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text})
+    said = _("The version of the mapping that wrote this no longer fits, so the hub cannot undo it: {problem} Correct the records in {system}.")
+    return Text(said, {"problem": error.text, "system": run.target.system.name})
 
 
 def measure(run: Run, open: Any) -> None:

@@ -67,6 +67,21 @@ def test_what_was_created_is_deleted(few, users_sync, run_now, by, apply):
     assert Link.objects.filter(ended_at=None).count() == 5
 
 
+def test_what_a_version_wrote_that_no_longer_fits_is_not_undone_and_no_new_version_is_asked_for(few, users_sync, run_now, by):
+    run = run_now(users_sync)
+    target = users_sync.target
+    target.schema["fields"] = [field for field in target.schema["fields"] if field["name"] != "employee_id"]
+    target.save()
+
+    plan = finish(undo.plan_undo(run, by=by))
+
+    assert plan.state == "failed"
+    assert texts.render(plan.error) == (
+        "The version of the mapping that wrote this no longer fits, so the hub cannot undo it: employee_id: The target has no field employee_id. "
+        "Correct the records in CRM."
+    )
+
+
 def test_some_of_its_records_are_undone(few, users_sync, run_now, by, apply):
     one, *others = renamed(few, run_now, users_sync)
     run = run_now(users_sync, full=True)
