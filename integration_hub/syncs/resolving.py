@@ -45,6 +45,8 @@ def why_not_mended(row: OpenRow) -> Text | None:
         return Text(gettext_noop("It is not open any more."))
     if re.match(NO_KEY, row.key):
         return Text(gettext_noop("The record has no key by which it could be known again. Correct it in the source."))
+    if row.state == OpenState.WITHHELD:
+        return Text(gettext_noop("It waits for a decision. Accept or refuse that first."))
     if row.state == OpenState.UNKNOWN:
         return Text(gettext_noop("Nobody can tell whether it was written. See in the target, then replay or dismiss it."))
     if row.step == "read" and not row.field:

@@ -177,7 +177,7 @@ class ChangeDetail(OfRun):
         if run.sync_id:
             if undo.may_undo(run) and change.result == "written" and self.by.allows("plans.undo"):
                 acts.append(Act(_("Undo…"), href=f"{reverse('runs:undo', args=[run.pk])}?{urlencode({'key': change.source_key})}"))
-            acts.append(Act(_("Trace"), href=f"{reverse('syncs:trace', args=[run.sync_id])}?key={change.source_key}"))
+            acts.append(Act(_("Trace"), href=f"{reverse('syncs:trace', args=[run.sync_id])}?{urlencode({'key': change.source_key})}"))
         following: list[str | Link] = [linked] if change.target_key and change.result in ("written", "linked") else []
         if change.earlier and (earlier := ChangeSet.objects.filter(pk=change.earlier[0]).first()) is not None:
             place = reverse("runs:change", args=[earlier.run_id, *change.earlier])
