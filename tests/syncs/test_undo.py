@@ -93,6 +93,15 @@ def test_some_of_its_records_are_undone(few, users_sync, run_now, by, apply):
     assert all(names[key] == f"Renamed {key}" for key in others)
 
 
+def test_a_key_that_the_run_has_not_written_is_named(few, users_sync, run_now, by):
+    one, *__ = renamed(few, run_now, users_sync)
+
+    plan = finish(undo.plan_undo(run_now(users_sync, full=True), by=by, keys=[one, "U9", "U8"]))
+
+    assert plan.counts["not_sent"] == 1
+    assert "2 of the named records are not among those that were written: U8, U9" in [texts.render(line.text) for line in plan.log.all()]
+
+
 def test_what_has_changed_since_is_kept_and_named(few, users_sync, run_now, by, apply):
     changed, *__ = renamed(few, run_now, users_sync)
     run = run_now(users_sync, full=True)
