@@ -83,16 +83,20 @@ class Work:
         return {name for each in (self.filter, *self.filters_beside) if each is not None for name in each.fields}
 
     @cached_property
+    def syncs_beside(self) -> list[Sync]:
+        """The pair's other syncs in this direction: they write the same links."""
+        return list(Sync.objects.filter(pair=self.run.pair_id, direction=self.run.direction).exclude(pk=self.sync.pk).order_by("pk"))
+
+    @cached_property
     def filters_beside(self) -> list[Expression | None]:
         """The filters of the pair's other syncs in this direction, where what leaves this sync's is taken for deleted: what one of them takes is not gone.
         None: it takes everything, or cannot be read."""
         if self.filter is None or self.run.settings.get("deletes", {}).get("left_filter") != LeftFilter.DELETE:
             return []
-        others = Sync.objects.filter(pair=self.run.pair_id, direction=self.run.direction).exclude(pk=self.sync.pk).order_by("pk")
         found: list[Expression | None] = []
-        for text in others.values_list("filter", flat=True):
+        for sync in self.syncs_beside:
             try:
-                found.append(filter_of(text, self.source))
+                found.append(filter_of(sync.filter, self.source))
             except ExpressionError:
                 found.append(None)
         return found
