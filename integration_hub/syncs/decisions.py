@@ -77,6 +77,14 @@ def accept(decision: Decision, by: Actor, reason: str) -> None:
         raise NotPossible(
             gettext_noop("A backup was put back after these changes were planned, so they may be written already. Run {name} first."), name=sync.name
         )
+    others = guards.withheld_of(sync, decision.part).exclude(mapping_version=sync.mapping.latest)
+    if decision.part != "delete" and others.exists():  # what is gone is gone by any version
+        raise NotPossible(
+            gettext_noop(
+                "These changes were planned by another version of the mapping than the present one. Run {name} in full, which compares the records anew."
+            ),
+            name=sync.name,
+        )
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
     approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)
     run = plans.write_approved(approval, sync, planned_by=planned_by, by=by, trigger=Trigger.DECISION)

@@ -8,10 +8,11 @@ from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
 from integration_hub.core import texts
+from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import carrying, decisions, guards, services
-from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs.models import Link, OpenRow, Run, Sync
 from integration_hub.systems.models import System
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import USERS_TO_USERS, finish
 from tests.syncs.equal import assert_equal, users_of_crm
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
 from tests.syncs.linked import accounts_sync, company, contacts_sync
@@ -214,6 +215,26 @@ def test_an_accepted_update_whose_record_has_changed_in_the_source_since_is_left
 
     assert (run.state, run.balanced, run.counts["updated"], run.counts["moved"]) == ("with_rejects", True, 2, 1)
     assert [(row.key, row.state) for row in OpenRow.objects.open()] == [(users[0]["userId"], "moved")]
+
+
+def test_what_an_earlier_version_of_the_mapping_would_write_is_compared_anew(few, users_sync, sandbox, run_now, by):
+    run_now(users_sync)
+    sync = services.change_sync(users_sync, by=by, most_updates=2)
+    keys = [user["userId"] for user in sandbox.records("oa", "user")[:5]]
+    for key in keys:
+        sandbox.oa.change("user", key, name=f"Renamed {key}")
+    assert run_now(sync).state == "awaiting_decision"
+    mapping, fields = sync.mapping, [field for field in USERS_TO_USERS["fields"] if field["target"] != "full_name"]
+    schemas = {"source_schema": mapping.source.schema, "target_schema": mapping.target.schema}
+    MappingVersion.objects.create(mapping=mapping, number=2, definition={**USERS_TO_USERS, "fields": fields}, published_by="test", **schemas)
+    sync = Sync.objects.get(pk=sync.pk)
+
+    with pytest.raises(services.NotPossible, match="in full"):
+        approvals.decide(Decision.objects.open().get(), "accept", by=by, reason="Seen")
+    run_now(sync, full=True)
+
+    assert not Decision.objects.open().exists()
+    assert not any(user["full_name"].startswith("Renamed") for user in sandbox.records("crm", "users"))
 
 
 def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):
