@@ -237,6 +237,23 @@ def test_what_an_earlier_version_of_the_mapping_would_write_is_compared_anew(few
     assert not any(user["full_name"].startswith("Renamed") for user in sandbox.records("crm", "users"))
 
 
+@pytest.mark.parametrize("settings", [{"deletes": "ignore"}, {"deletes": "mark", "mark_field": "full_name", "mark_value": "(left)"}])
+def test_deletes_that_the_sync_treats_otherwise_by_now_are_not_accepted(full, sandbox, run_now, by, settings):
+    lose(sandbox, 0.6)
+    run_now(full)
+    before = users_of_crm(sandbox)
+    services.change_sync(full, by=by, **settings)
+    decision = Decision.objects.open().get()
+
+    with pytest.raises(services.NotPossible) as refused:
+        approvals.decide(decision, "accept", by=by, reason="Seen")
+
+    assert "have changed since. Run it in full" in texts.render(refused.value.text)
+    assert (users_of_crm(sandbox), Decision.objects.open().get()) == (before, decision)
+    approvals.decide(decision, "refuse", by=by, reason="Not any more")
+    assert not OpenRow.objects.open().exists()
+
+
 def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):
     lose(sandbox, 0.5)
     run_now(full)
