@@ -144,7 +144,13 @@ class Added:
 def missing_entry(row: OpenRow) -> MissingEntry | None:
     """What entry would clear this rejected record's group, by the mapping as it is published now; None where none would."""
     version = row.sync.mapping.latest
-    if version is None or row.step not in VALUE_IS_THE_CAUSE or row.state != OpenState.REJECTED or len(row.value) >= mends.LONGEST:
+    if (
+        version is None
+        or row.closed_at is not None
+        or row.step not in VALUE_IS_THE_CAUSE
+        or row.state != OpenState.REJECTED
+        or len(row.value) >= mends.LONGEST
+    ):
         return None
     rejected = _rejected_by(row, version)
     if rejected is None or (rejected["field"], rejected["transform"], rejected["value"]) != (row.field, row.step, row.value):
