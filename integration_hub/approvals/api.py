@@ -36,6 +36,9 @@ class DecisionSerializer(serializers.ModelSerializer[Decision]):
 
 class AnswerSerializer(KnownNames, serializers.Serializer[Any]):
     answer = serializers.CharField(help_text="One of its answers: accept, refuse, raise.")
+    count = serializers.IntegerField(
+        required=False, min_value=0, help_text="Of records, as it was told: refused (409) where it is another by now, for a later run has been there."
+    )
     reason = serializers.CharField(max_length=2_000, help_text="Why; it is kept with the decision and in the audit log.")
 
 
@@ -56,9 +59,10 @@ class DecisionViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, 
     @extend_schema(request=AnswerSerializer, responses=DecisionSerializer)
     @action(detail=True, methods=["post"])
     def decide(self, request: Request, pk: str) -> Response:
-        """Answer it. Refused (409) where it was decided already, or while another run of the pair is writing."""
+        """Answer it. Refused (409) where it was decided already, is about another `count` by now, or while another run of the pair is writing."""
         given = AnswerSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         decision = self.get_object()
-        services.decide(decision, given.validated_data["answer"], by=self.by, reason=given.validated_data["reason"])
+        told = given.validated_data
+        services.decide(decision, told["answer"], by=self.by, reason=told["reason"], seen=told.get("count"))
         return Response(DecisionSerializer(self.get_object()).data)

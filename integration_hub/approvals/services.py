@@ -25,6 +25,17 @@ class NotOpen(Exception):
         super().__init__(_("This was decided already: {state}.").format(state=decision.get_state_display()))
 
 
+class Otherwise(Exception):
+    """A later run has brought it up to date: it is about other records than whoever answers has seen."""
+
+    http_status = 409
+
+    def __init__(self, decision: Decision, seen: int) -> None:
+        self.decision = decision
+        told = _("Records that wait for this: {n} by now, {seen} when you looked. Look at them again, then answer.")
+        super().__init__(told.format(n=f"{decision.count:,}", seen=f"{seen:,}"))
+
+
 def ask(kind: str, subject: models.Model, *, question: Text, part: str = "", count: int = 0, about: dict[str, Any] | None = None) -> Decision:
     """Open a decision, or bring the one that is open up to date, in the caller's transaction. `about` None: as it was when this was asked last."""
     now = timezone.now()
@@ -53,8 +64,11 @@ def withdraw(kind: str, subject: models.Model, *, part: str | None = None) -> No
     found.update(state=DecisionState.LAPSED, decided_at=timezone.now())
 
 
-def decide(decision: Decision, answer: str, *, by: Actor, reason: str) -> None:
-    """Answer a decision; what follows is done in the same transaction. Raises NotOpen, ValidationError, and what the kind refuses with."""
+def decide(decision: Decision, answer: str, *, by: Actor, reason: str, seen: int | None = None) -> None:
+    """Answer a decision; what follows is done in the same transaction. `seen`: how many records it was about when it was looked at.
+
+    Raises NotOpen, Otherwise where it is about another number by now, ValidationError, and what the kind refuses with.
+    """
     by.require("decisions.decide", decision)
     said = kinds[decision.kind].answers(decision).get(answer)
     if said is None:
@@ -69,6 +83,8 @@ def decide(decision: Decision, answer: str, *, by: Actor, reason: str) -> None:
             decision.refresh_from_db()
             raise NotOpen(decision)
         decision.refresh_from_db()
+        if seen is not None and decision.count != seen:
+            raise Otherwise(decision, seen)
         audit.record(f"decision.{said.state}", decision, by=by, changes={"records": [None, decision.count]}, note=decision.reason)
         said.act(decision, by, decision.reason)
         outbox.emit(f"decision.{said.state}", f"decisions/{decision.pk}", kind=decision.kind, about=decision.subject_name)

@@ -141,7 +141,7 @@ class DecisionPage(HubPage):
             Act(
                 str(answer.label),
                 post=reverse("decisions:answer", args=[decision.pk]),
-                values={"answer": name},
+                values={"answer": name, "seen": str(decision.count)},
                 primary=answer.primary,
                 danger=answer.danger,
                 confirm=decision.sentence if answer.state == DecisionState.ACCEPTED else _("Refuse: {question}").format(question=decision.sentence),
@@ -158,10 +158,12 @@ class AnswerDecision(HubAction):
 
     @property
     def refusals(self) -> tuple[type[Exception], ...]:  # type: ignore[override]
-        return (services.NotOpen, *(refusal for kind in kinds.values() for refusal in kind.refusals))
+        return (services.NotOpen, services.Otherwise, *(refusal for kind in kinds.values() for refusal in kind.refusals))
 
     def act(self, request: HttpRequest, pk: int) -> str | None:
         decision = get_object_or_404(Decision.objects.visible_to(self.by), pk=pk)
-        services.decide(decision, request.POST.get("answer", ""), by=self.by, reason=request.POST.get("reason", ""))
+        answer, seen, reason = (request.POST.get(name, "") for name in ("answer", "seen", "reason"))
+        is_told = seen.isascii() and seen.isdecimal() and len(seen) < 19
+        services.decide(decision, answer, by=self.by, reason=reason, seen=int(seen) if is_told else None)
         decision.refresh_from_db()
         return str(decision.get_state_display())

@@ -120,7 +120,7 @@ def carry(partition: Partition, lease: Lease) -> None:
         log.warning("stopped: the lease is over")
         give_back(partition, lease)
     except DefinitionError as error:
-        fail(run, lease, Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text}))
+        fail(run, lease, _unfit(run, error))
     except ExpressionError as error:
         fail(run, lease, Text(_("The filter no longer fits: {problem} Change it in the settings of the sync."), {"problem": error.text}))
     except SettingsError as error:
@@ -143,6 +143,14 @@ def carry(partition: Partition, lease: Lease) -> None:
         )
 
 
+def _unfit(run: Run, error: DefinitionError) -> Text:
+    """That the version of the mapping no longer fits the entities. An undo is bound to the version that wrote, so that no other one helps it."""
+    if run.undoes is None and not run.is_undo:
+        return Text(_("The mapping no longer fits: {problem} Publish a version that does."), {"problem": error.text})
+    said = _("The version of the mapping that wrote this no longer fits, so the hub cannot undo it: {problem} Correct the records in {system}.")
+    return Text(said, {"problem": error.text, "system": run.target.system.name})
+
+
 def measure(run: Run, open: Any) -> None:
     """What is fixed when a run starts: how many records to expect, up to where it reads, and whether it is a first load into an empty target."""
     source, target = run.source.as_schema(), run.target.as_schema()
@@ -159,7 +167,7 @@ def measure(run: Run, open: Any) -> None:
     if target.capabilities.count and not run.keys_only and not shared and not restored and not Link.objects.live(run.pair_id).exists():
         with open("target") as connector:
             found["first_load"] = is_empty(connector, target)
-        if found["first_load"] and run.sync is not None:  # no guard counts what fills an empty target
+        if found["first_load"] and run.sync is not None and not run.dry:  # no guard counts what fills an empty target
             settings["compare_first"] = run.sync.compare_first
     cursor = source.field(source.cursor_field or "")
     if run.keys is None and source.capabilities.upper_bound and cursor is not None:

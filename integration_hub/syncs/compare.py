@@ -295,6 +295,7 @@ class _Draft:
         blindly = self.work.sync.restored_at is not None and not self.work.target.capabilities.upsert  # what was created since would be a twin
         unasked = {self.page.keys[row] for row in rows if row not in found and not self.work.target.capabilities.upsert} - looked_for
         settled = openrows.settled_unknowns(self.work, sorted(unasked))
+        beside = openrows.unknowns_beside(self.work, sorted(unasked))
         for row in rows:
             matches = found.get(row, [])
             if len(matches) > 1:
@@ -322,6 +323,19 @@ class _Draft:
                     ),
                     field=", ".join(json.loads(fields)),
                     step="match",
+                )
+            elif self.page.keys[row] in beside:
+                self._leave(
+                    row,
+                    OpenState.MOVED,
+                    Text(
+                        _(
+                            "The sync {name} has sent it to {system}, and nobody can tell whether it arrived. Once it is linked, replayed or dismissed "
+                            "there, it goes on here."
+                        ),
+                        self._named(name=beside[self.page.keys[row]].sync.name),
+                    ),
+                    again=True,
                 )
             elif self.page.keys[row] in settled:  # a person has dismissed it, and so it may be there
                 known = settled[self.page.keys[row]]

@@ -16,7 +16,7 @@ from integration_hub.approvals.models import Decision, DecisionState
 from integration_hub.core import texts
 from integration_hub.syncs import guards, journal, plans
 from integration_hub.syncs.models import ChangeSet, OpenRow, PlanApproval, Run, Sync
-from integration_hub.syncs.services import NotPossible, PairBusy, change_sync
+from integration_hub.syncs.services import NotPossible, PairBusy, change_sync, settings_of
 from integration_hub.syncs.states import Closed, Trigger
 
 EXAMPLES = 20
@@ -65,7 +65,7 @@ def raised(sync: Sync, decision: Decision) -> dict[str, int]:
         found[most] = decision.count
     if (limit := getattr(sync, percent)) is not None and share is not None and share > limit:
         found[percent] = share
-    return found
+    return found if found.get(percent, 0) <= guards.MOST_PERCENT else {}
 
 
 def accept(decision: Decision, by: Actor, reason: str) -> None:
@@ -76,6 +76,20 @@ def accept(decision: Decision, by: Actor, reason: str) -> None:
     if sync.restored_at is not None and planned_by.made_at < sync.restored_at:
         raise NotPossible(
             gettext_noop("A backup was put back after these changes were planned, so they may be written already. Run {name} first."), name=sync.name
+        )
+    rules = settings_of(sync)
+    if planned_by.direction != sync.direction or any(planned_by.settings.get(name) != rules[name] for name in ("filter", "deletes")):
+        raise NotPossible(
+            gettext_noop("The settings of {name} have changed since. Run it in full, which compares these records anew, or refuse them."),
+            name=sync.name,
+        )
+    others = guards.withheld_of(sync, decision.part).exclude(mapping_version=sync.mapping.latest)
+    if decision.part != "delete" and others.exists():  # what is gone is gone by any version
+        raise NotPossible(
+            gettext_noop(
+                "These changes were planned by another version of the mapping than the present one. Run {name} in full, which compares the records anew."
+            ),
+            name=sync.name,
         )
     who = {"actor_kind": by.kind, "actor_name": by.name, "actor_id": by.user_id}
     approval = PlanApproval.objects.create(decision=decision, approved_count=decision.count, reason=reason, **who)

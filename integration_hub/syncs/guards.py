@@ -20,7 +20,7 @@ from integration_hub.syncs import refused
 from integration_hub.syncs.changesets import DELETES
 from integration_hub.syncs.models import ChangeSet, OpenRow, OpenRowQuerySet, Run, Sync
 from integration_hub.syncs.roster import read_nothing
-from integration_hub.syncs.states import ENDED_WHOLE, DeletePolicy, OpenState
+from integration_hub.syncs.states import ENDED_WHOLE, DeletePolicy, OpenState, RunState
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KIND = "withheld"  # of decisions
 OPERATIONS = {"create": ("create",), "update": ("update",), "delete": DELETES}  # what is guarded → as it stands in change sets
 FIELDS = tuple(f"most_{operation}s{unit}" for operation in OPERATIONS for unit in ("", "_percent"))  # of a sync
+MOST_PERCENT = 32_767  # that a limit can be
 _REASONS = {
     "create": _("The run would create more records than the sync may without asking."),
     "update": _("The run would update more records than the sync may without asking."),
@@ -91,6 +92,21 @@ def withhold(run: Run, *operations: str) -> None:
     suspect = [op for op in operations if planned[op] and is_beyond(run, op, planned[op])]
     run.withheld = sorted({*run.withheld, *suspect})
     Run.objects.filter(pk=run.pk).update(withheld=run.withheld)
+
+
+def count_again(run: Run, change_set: ChangeSet) -> None:
+    """Behind what was counted before anything was written more is planned, for what waits for a record goes on once that is written: with what was let
+    through it must not be too much either. In the caller's transaction.
+
+    From this change set on the rest is held back, and the run knows which that is: what was planned before may be on its way.
+    """
+    kinds = [op for op in ("create", "update") if op in run.settings.get("guards", {}) and op not in run.withheld]
+    if not kinds or run.state != RunState.WRITING:
+        return
+    withhold(run, *kinds)
+    if begins := {op: change_set.pk for op in kinds if op in run.withheld}:
+        run.settings = {**run.settings, "withheld_from": {**run.settings.get("withheld_from", {}), **begins}}
+        Run.objects.filter(pk=run.pk).update(settings=run.settings)
 
 
 def _planned(operation: str) -> Sum:
@@ -161,10 +177,11 @@ def _beyond(run: Run, planned: dict[str, int]) -> list[Beyond]:
     return found
 
 
-def withheld_rows(run: Run, rows: pl.DataFrame, *, sent_at: datetime | None = None) -> set[int]:
+def withheld_rows(run: Run, change_set: ChangeSet, rows: pl.DataFrame, *, sent_at: datetime | None = None) -> set[int]:
     """Which of these rows of a change set are held back: those of which there are too many, and those that were refused. `sent_at`: since when they are
     on their way."""
-    held = [name for operation in run.withheld for name in OPERATIONS[operation]]
+    begins = run.settings.get("withheld_from", {})
+    held = [name for operation in run.withheld if change_set.pk >= begins.get(operation, 0) for name in OPERATIONS[operation]]
     too_many = set(rows.filter(rows["operation"].is_in(held))["row"]) if held else set()
     return too_many | refused.rows_of(run, rows, sent_at=sent_at)
 

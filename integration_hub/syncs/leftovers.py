@@ -66,7 +66,7 @@ def settle_leftover(work: Work, lease: Lease, change_set: ChangeSet, *, may_send
     wait_for_arrival(work, change_set)
     first, last = change_set.settled, change_set.sending_to - 1
     rows = changesets.frame_of(change_set).slice(first, last - first + 1)
-    rows = without(rows, guards.withheld_rows(change_set.run, rows, sent_at=change_set.sent_at) | set(change_set.moved_rows))
+    rows = without(rows, guards.withheld_rows(change_set.run, change_set, rows, sent_at=change_set.sent_at) | set(change_set.moved_rows))
     with work.open("target") as target:
         known = answers(change_set, rows)
         unknown = without(rows, set(known))

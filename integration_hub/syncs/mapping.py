@@ -17,6 +17,8 @@ from integration_hub.syncs.work import Counts, Left, Wait, Work
 if TYPE_CHECKING:
     import polars as pl
 
+    from integration_hub.core.expressions.language import Expression
+
 KEY_LENGTH = 500  # of the columns that hold keys
 WAITS = _("Waits for {entity} {key} of {system}, which has no record in {target} yet.")
 IN_CIRCLE = _(
@@ -57,6 +59,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
     rows = outcome.frame["row"]
     value, key = (page.cursor, "") if work.source.capabilities.own_cursor else greatest(work, page.frame)
     left_out = page_keys.filter(readable & ~chosen).to_list() if counts.filtered else []
+    nobodys = page_keys.filter(readable & ~chosen & ~taken_beside(work, page.frame, page.misfits)).to_list() if counts.filtered else []
     return MappedPage(
         number=number,
         position=page.position,
@@ -72,7 +75,7 @@ def map_page(work: Work, page: Page, *, number: int, asked: int | None = None) -
         last_key="" if wanted else key,
         wanted=wanted,
         filtered_keys=left_out,
-        roster=roster.of_page(work, page_keys, left_out, page.deleted, wanted=wanted),
+        roster=roster.of_page(work, page_keys, nobodys, page.deleted, wanted=wanted),
     )
 
 
@@ -170,11 +173,26 @@ def last_of_each(keys: pl.Series, chosen: pl.Series) -> pl.Series:
 
 def passes(work: Work, frame: pl.DataFrame) -> pl.Series:
     """Which records the sync's filter is true for."""
+    return _true_of(work.filter, frame)
+
+
+def taken_beside(work: Work, frame: pl.DataFrame, misfits: Iterable[Misfit] = ()) -> pl.Series:
+    """Which records another sync of the pair takes, or may take: a value that its filter asks for could not be read."""
     import polars as pl
 
-    if work.filter is None:
+    taken = pl.repeat(value=False, n=frame.height, eager=True)
+    for beside in work.filters_beside:
+        doubtful = [misfit.row for misfit in misfits if beside is not None and misfit.field in beside.fields]
+        taken |= _true_of(beside, frame) | pl.int_range(frame.height, eager=True).is_in(doubtful)
+    return taken
+
+
+def _true_of(condition: Expression | None, frame: pl.DataFrame) -> pl.Series:
+    import polars as pl
+
+    if condition is None:
         return pl.repeat(value=True, n=frame.height, eager=True)
-    return frame.select(work.filter.to_polars().fill_null(False).alias("passes")).to_series()
+    return frame.select(condition.to_polars().fill_null(False).alias("passes")).to_series()
 
 
 def only(page: Page, kept: pl.Series) -> Page:

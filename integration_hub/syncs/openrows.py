@@ -107,16 +107,29 @@ def dismissed(sync: Sync, side: str, lefts: Sequence[Left]) -> dict[tuple[str, s
 
 
 def settled_unknowns(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
-    """Of these records without a link those that nobody could tell of and that a person has dismissed: who looks, and does not replay it, has found it
-    there, so it is never created by itself. Not where it has had a link since."""
+    """Of these records without a link those that nobody could tell of and that a person has dismissed, in any sync of the pair in this direction: who
+    looks, and does not replay it, has found it there, so it is never created by itself. Not where it has had a link since."""
     if not keys or work.run.first_load:
         return {}
-    columns, still = ("key", "id"), "closed_as = 'dismissed' AND state = 'unknown'"
-    newest = dict(sorted(bulk.fetch(OpenRow, columns, key="key", values=keys, where=still, sync=work.sync.pk, side=work.run.source_side)))
-    rows = {row.key: row for row in OpenRow.objects.filter(pk__in=newest.values())}
+    rows = _unknowns(work, keys, [work.sync, *work.syncs_beside], "closed_as = 'dismissed'")
     links = Link.objects.filter(pair=work.run.pair_id, ended_at__isnull=False, **{f"{work.source_key}__in": list(rows)})
     linked_at = dict(links.order_by("made_at").values_list(work.source_key, "made_at"))
     return {key: row for key, row in rows.items() if key not in linked_at or row.closed_at is None or linked_at[key] < row.closed_at}
+
+
+def unknowns_beside(work: Work, keys: Sequence[str]) -> dict[str, OpenRow]:
+    """Of these records without a link those that another sync of the pair has sent, and nobody can tell whether they arrived."""
+    if not keys or work.run.first_load or not work.syncs_beside:
+        return {}
+    return _unknowns(work, keys, work.syncs_beside, "closed_at IS NULL")
+
+
+def _unknowns(work: Work, keys: Sequence[str], syncs: Sequence[Sync], still: str) -> dict[str, OpenRow]:
+    """The newest such row of each of these records."""
+    where, side = f"{still} AND state = 'unknown'", work.run.source_side
+    found = [row for sync in syncs for row in bulk.fetch(OpenRow, ("id", "key"), key="key", values=keys, where=where, sync=sync.pk, side=side)]
+    newest = {key: pk for pk, key in sorted(found)}
+    return {row.key: row for row in OpenRow.objects.filter(pk__in=newest.values()).select_related("sync")}
 
 
 def _may_replace(row: OpenRow, left: Left, *, dry: bool) -> bool:

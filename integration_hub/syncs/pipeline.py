@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from integration_hub.core.ahead import ahead
 from integration_hub.core.leases import Lease
-from integration_hub.syncs import applying, changesets, keysonly, openrows, refused, roster, undoing, waiting
+from integration_hub.syncs import applying, changesets, guards, keysonly, openrows, refused, roster, undoing, waiting
 from integration_hub.syncs.compare import Compared, MappedPage, compare
 from integration_hub.syncs.gathering import gathered
 from integration_hub.syncs.mapping import map_page
@@ -85,8 +85,14 @@ def to_write(work: Work, lease: Lease) -> Generator[PlannedSet]:
     if work.run.applies is not None:
         if not work.partition.read_done:
             yield from ahead(applying.approved(work, lease, plan))
-    elif not work.partition.read_done or work.in_circle or waiting.released(work).exists():
+    elif not work.partition.read_done or goes_on(work):
         yield from ahead(compared(work, lease, ahead(gathered(work, mapped(work, read(work))))))
+
+
+def goes_on(work: Work) -> bool:
+    """Whether there is more to take behind the end of the source. Not told before all that was taken up is recorded, for that may be these very records."""
+    work.in_flight.wait_for_all()
+    return bool(work.in_circle) or waiting.released(work).exists()
 
 
 def mapped(work: Work, pages: Generator[tuple[Page, int | None]]) -> Generator[MappedPage]:
@@ -161,6 +167,7 @@ def plan(work: Work, lease: Lease, result: Compared, *, began: datetime) -> Chan
                 **refused.counts_of(work.run, changes),
                 **place,
             )
+            guards.count_again(work.run, change_set)
         PageRow.objects.create(
             partition=work.partition,
             number=page.number,

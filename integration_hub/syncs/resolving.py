@@ -45,6 +45,8 @@ def why_not_mended(row: OpenRow) -> Text | None:
         return Text(gettext_noop("It is not open any more."))
     if re.match(NO_KEY, row.key):
         return Text(gettext_noop("The record has no key by which it could be known again. Correct it in the source."))
+    if row.state == OpenState.WITHHELD:
+        return Text(gettext_noop("It waits for a decision. Accept or refuse that first."))
     if row.state == OpenState.UNKNOWN:
         return Text(gettext_noop("Nobody can tell whether it was written. See in the target, then replay or dismiss it."))
     if row.step == "read" and not row.field:
@@ -142,7 +144,13 @@ class Added:
 def missing_entry(row: OpenRow) -> MissingEntry | None:
     """What entry would clear this rejected record's group, by the mapping as it is published now; None where none would."""
     version = row.sync.mapping.latest
-    if version is None or row.step not in VALUE_IS_THE_CAUSE or row.state != OpenState.REJECTED or len(row.value) >= mends.LONGEST:
+    if (
+        version is None
+        or row.closed_at is not None
+        or row.step not in VALUE_IS_THE_CAUSE
+        or row.state != OpenState.REJECTED
+        or len(row.value) >= mends.LONGEST
+    ):
         return None
     rejected = _rejected_by(row, version)
     if rejected is None or (rejected["field"], rejected["transform"], rejected["value"]) != (row.field, row.step, row.value):

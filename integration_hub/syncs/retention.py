@@ -3,7 +3,7 @@
 In small steps, each a commit of its own that leaves whole rows: one that is killed between two is gone on with by the next sweep. Rows go first and
 their files after them, for a file without a row is swept, and a row without its file would be a gap. Links and later changes point to change sets by
 number and not by constraint, so that a record's story ends where its older changes were removed. What is kept whatever its age: change sets whose
-outcome is not known yet or that an open row points to, runs whose books do not balance, and the last run of each sync.
+outcome is not known yet, that an open row points to, or that are being applied or undone, runs whose books do not balance, and the last run of each sync.
 """
 
 from __future__ import annotations
@@ -68,8 +68,11 @@ def _size_of(name: str) -> int:
 
 
 def _with_changes() -> models.QuerySet[Run]:
-    """Ended runs whose record changes may be removed, the oldest first."""
-    return Run.objects.filter(changes_size__gt=0).exclude(balanced=False).order_by("ended_at")
+    """Ended runs whose record changes may be removed, the oldest first: not those that a run reads just now, to write what was approved or to undo it."""
+    live = Run.objects.filter(ended_at=None)
+    undone = [number for undoes in live.filter(undoes__isnull=False).values_list("undoes", flat=True) for number in undoes["runs"]]
+    found = Run.objects.filter(changes_size__gt=0).exclude(balanced=False).exclude(pk__in=undone)
+    return found.exclude(Exists(live.filter(applies__plan=OuterRef("pk")))).order_by("ended_at")
 
 
 def drop_old_changes() -> bool:

@@ -440,31 +440,34 @@ def replay_rejects(rows: Any, *, by: Actor) -> int:
     Returns how many. The source record is read anew where the source can be asked for it.
     """
     by.require("rejects.resolve")
+    now = timezone.now()
     with transaction.atomic():
         pks = list(rows.open().filter(replay_at=None).exclude(state=OpenState.WITHHELD).values_list("pk", "sync_id"))
         count, of_sync = 0, Counter(sync_id for __, sync_id in pks)
         for start in range(0, len(pks), 500):
             some = [pk for pk, __ in pks[start : start + 500]]
-            count += OpenRow.objects.filter(pk__in=some).update(replay_at=timezone.now(), again=True)
+            count += OpenRow.objects.filter(pk__in=some).update(replay_at=now, again=True)
         syncs = list(Sync.objects.filter(pk__in=rows.values("sync_id").distinct()))
         for sync in syncs:
             if of_sync[sync.pk]:
                 audit.record("rejects.replayed", sync, by=by, note=str(of_sync[sync.pk]))
     for sync in syncs:
-        keys = list(OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False).values_list("key", flat=True)[:REPLAYED_AT_ONCE])
+        waiting = OpenRow.objects.open().filter(sync=sync, replay_at__isnull=False)
+        keys = list(waiting.values_list("key", flat=True)[:REPLAYED_AT_ONCE])
         try:
             if keys:
-                _start_replay(sync, keys, by=by)
+                _start_replay(sync, keys, by=by, released=waiting.filter(state=OpenState.PARKED).exclude(replay_at=now).exists())
         except (PairBusy, NotPossible) as error:
             log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync.pk})
     return count
 
 
-def _start_replay(sync: Sync, keys: list[str], *, by: Actor) -> Run:
-    """A run over the replayed records only; they may be read from their open rows, so the source need not know single records."""
+def _start_replay(sync: Sync, keys: list[str], *, by: Actor, released: bool) -> Run:
+    """A run over the replayed records only; they may be read from their open rows, so the source need not know single records. `released`: some were
+    parked until their link was made, so that no guard has counted them yet; else somebody has looked at them all."""
     version = _published(sync)
     refuse_while_going(pair=sync.pair, dry=False)
-    settings = {**settings_of(sync), "compare_first": False, "guards": {}}  # somebody has looked at these
+    settings = settings_of(sync) if released else {**settings_of(sync), "compare_first": False, "guards": {}}
     return create_run(sync, version, by=by, keys=keys, mode=Mode.FULL, settings=settings, trigger="replay")
 
 
@@ -476,9 +479,10 @@ def start_waiting_replays() -> None:
         newest = Run.objects.filter(sync=sync_id, dry=False).order_by("-pk").first()
         if newest is None or newest.ended_at is None or (newest.made_at >= asked_at and not _left_some(newest)):
             continue
-        keys = list(waiting.filter(sync=sync_id).order_by("pk").values_list("key", flat=True)[:REPLAYED_AT_ONCE])
+        rows = waiting.filter(sync=sync_id).order_by("pk")
+        keys, released = list(rows.values_list("key", flat=True)[:REPLAYED_AT_ONCE]), rows.filter(state=OpenState.PARKED).exists()
         try:
-            _start_replay(Sync.objects.get(pk=sync_id), keys, by=Actor.schedule())
+            _start_replay(Sync.objects.get(pk=sync_id), keys, by=Actor.schedule(), released=released)
         except (PairBusy, NotPossible) as error:
             log.info("the next run takes the replayed rows up: %s", error, extra={"sync": sync_id})
 

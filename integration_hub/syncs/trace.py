@@ -29,7 +29,7 @@ from integration_hub.syncs.mapping import map_page
 from integration_hub.syncs.models import Link, OpenRow, Partition, Run, Sync
 from integration_hub.syncs.references import References
 from integration_hub.syncs.services import NotPossible
-from integration_hub.syncs.work import Work
+from integration_hub.syncs.work import Work, filter_of
 from integration_hub.systems.connection import connect
 
 if TYPE_CHECKING:
@@ -174,10 +174,6 @@ def rehearsal(sync: Sync, version: MappingVersion) -> Work:
     free = count(max((number for *__, number in slots), default=-1) + 1)
     known |= {name: next(free) for name in fields if name not in known}
     run = Run(sync=sync, pair=sync.pair, name=sync.name, direction=sync.direction, mode=sync.mode, mapping_version=version, dry=True)
-    if sync.filter:
-        from integration_hub.core.expressions.language import parse
-
-        chosen = parse(sync.filter, {f.name: f.type for f in source.fields})
     return Work(
         run=run,
         sync=sync,
@@ -187,7 +183,7 @@ def rehearsal(sync: Sync, version: MappingVersion) -> Work:
         mapping=mapping,
         fields=fields,
         slots=[known[name] for name in fields],
-        filter=chosen if sync.filter else None,
+        filter=filter_of(sync.filter, source),
         references=References(sync.source.system, sync.target.system),
         open=lambda which: connect(sync.source.system if which == "source" else sync.target.system),
         ends_at=time.monotonic() + SECONDS,

@@ -19,7 +19,7 @@ from integration_hub.core import texts
 from integration_hub.core.keys import canonical_key
 from integration_hub.core.leases import Lease
 from integration_hub.mappings.match import match_keys
-from integration_hub.syncs import changesets
+from integration_hub.syncs import changesets, stages
 from integration_hub.syncs.compare import Compared, MappedPage
 from integration_hub.syncs.matching import look_up
 from integration_hub.syncs.models import ChangeSet, Link, Run
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     Plan = Callable[..., ChangeSet | None]
 
+KEYS_TOLD = 10
 GONE = ("delete",)  # operations after which the target no longer has the record
 
 
@@ -42,6 +43,9 @@ def planned(work: Work, lease: Lease, plan: Plan) -> None:
     """Put the undoing down, a page for each change set that holds the newest chosen change of some records, the newest first. The position is that set."""
     chosen = chosen_changes(work)
     behind = work.partition.position
+    if behind is None and (unmet := sorted(set((work.run.undoes or {}).get("keys") or ()) - set(chosen["source_key"]))):
+        told = ", ".join(unmet[:KEYS_TOLD]) + (" …" if len(unmet) > KEYS_TOLD else "")
+        stages.say(work.run, _("{n} of the named records are not among those that were written: {keys}"), "warning", n=f"{len(unmet):,}", keys=told)
     sets = [pk for pk in sorted(chosen["newest_set"].unique().to_list(), reverse=True) if behind is None or pk < behind]
     with work.open("target") as target:
         for number, pk in enumerate(sets, start=work.partition.page_number + 1):

@@ -16,11 +16,12 @@ from django.utils import timezone
 
 from connectors import base
 from integration_hub.core import space
+from integration_hub.core.expressions.errors import ExpressionError
 from integration_hub.mappings.engine import CompiledMapping, compile_mapping
 from integration_hub.syncs.models import OpenRow, Partition, Run, Sync
 from integration_hub.syncs.prints import slots_of
 from integration_hub.syncs.references import References
-from integration_hub.syncs.states import Side
+from integration_hub.syncs.states import LeftFilter, Side
 
 if TYPE_CHECKING:
     from connectors.base import Connector
@@ -71,10 +72,34 @@ class Work:
     @property
     def source_fields(self) -> list[str]:
         """What has to be read: the fields of the mapping, of the filter, the key and the cursor."""
-        wanted = {*self.mapping.sources, *(self.filter.fields if self.filter else ()), *self.source.key}
+        wanted = {*self.mapping.sources, *self.filter_fields, *self.source.key}
         if self.source.cursor_field:
             wanted.add(self.source.cursor_field)
         return [f.name for f in self.source.fields if f.name in wanted]
+
+    @property
+    def filter_fields(self) -> set[str]:
+        """What has to be known of a record to tell whether it has left the filter."""
+        return {name for each in (self.filter, *self.filters_beside) if each is not None for name in each.fields}
+
+    @cached_property
+    def syncs_beside(self) -> list[Sync]:
+        """The pair's other syncs in this direction: they write the same links."""
+        return list(Sync.objects.filter(pair=self.run.pair_id, direction=self.run.direction).exclude(pk=self.sync.pk).order_by("pk"))
+
+    @cached_property
+    def filters_beside(self) -> list[Expression | None]:
+        """The filters of the pair's other syncs in this direction, where what leaves this sync's is taken for deleted: what one of them takes is not gone.
+        None: it takes everything, or cannot be read."""
+        if self.filter is None or self.run.settings.get("deletes", {}).get("left_filter") != LeftFilter.DELETE:
+            return []
+        found: list[Expression | None] = []
+        for sync in self.syncs_beside:
+            try:
+                found.append(filter_of(sync.filter, self.source))
+            except ExpressionError:
+                found.append(None)
+        return found
 
     def refers_to_itself(self, entity: str, target: str) -> bool:
         """Whether a reference means records that this very run writes."""
@@ -121,9 +146,6 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
     source, target = run.source.as_schema(), run.target.as_schema()
     mapping = compile_mapping(version.definition, source, target)
     fields = [plan.target.name for plan in mapping.plans]
-    text = run.settings.get("filter", "")
-    if text:
-        from integration_hub.core.expressions.language import parse
     return Work(
         run=run,
         sync=sync,
@@ -133,11 +155,18 @@ def prepare(run: Run, partition: Partition, open: Callable[[str], AbstractContex
         mapping=mapping,
         fields=fields,
         slots=slots_of(run.pair, run.target_side, fields),
-        filter=parse(text, {f.name: f.type for f in source.fields}) if text else None,
+        filter=filter_of(run.settings.get("filter", ""), source),
         open=open,
         references=References(run.source.system, run.target.system),
         ends_at=time.monotonic() + seconds,
     )
+
+
+def filter_of(text: str, source: base.Entity) -> Expression | None:
+    """A sync's filter, read; None where it is empty. Raises ExpressionError."""
+    from integration_hub.core.expressions.language import parse
+
+    return parse(text, {f.name: f.type for f in source.fields}) if text else None
 
 
 class Aborted(Exception):

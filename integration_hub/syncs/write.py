@@ -110,14 +110,14 @@ def sent_set(work: Work, lease: Lease, target: Connector, planned: PlannedSet, s
     if change_set.state == ChangeSetState.SENDING and change_set.sending_to > change_set.settled:
         last = change_set.sending_to - 1
         rows = planned.changes.slice(first, last - first + 1)
-        withheld, moved = guards.withheld_rows(work.run, rows, sent_at=change_set.sent_at), set(change_set.moved_rows)
+        withheld, moved = guards.withheld_rows(work.run, change_set, rows, sent_at=change_set.sent_at), set(change_set.moved_rows)
         done = read_back(work, target, rows, settled_again(work, target, change_set, without(rows, withheld | moved)))
         yield from portions_of(work, lease, planned, first, last, done, moved, withheld)
         first = last + 1
     while first < change_set.rows and not work.turn_is_over():
         last = min(first + size.rows, change_set.rows) - 1
         rows = planned.changes.slice(first, last - first + 1)
-        withheld = guards.withheld_rows(work.run, rows)
+        withheld = guards.withheld_rows(work.run, change_set, rows)
         rows = without(rows, withheld)
         claimed = claims.claim(work, lease, change_set, rows)
         rows, moved = rows_to_write(work, target, change_set, without(rows, claimed))
@@ -404,6 +404,7 @@ def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl
             if some.height:
                 look(work, target, some, result, [])
         moved |= {row for row, outcome in result.items() if outcome.result == Result.REFUSED}
+        moved |= otherwise_now(work, target, rows.filter(rows["operation"].is_in(changesets.WRITE_NOTHING)))
     if "create" in planned and (old or compared_first or claims.others_wrote(work, change_set)):
         creates = rows.filter(rows["operation"] == "create")
         moved |= {row for row, matches in matches_now(work, target, creates).items() if matches}
@@ -415,6 +416,21 @@ def came_back(work: Work, rows: pl.DataFrame) -> set[int]:
     with work.open("source") as source:
         there = second_look(work, source, dict(rows.select("source_key", "found_by").iter_rows()))
     return set(rows.filter(rows["source_key"].is_in(sorted(there)))["row"])
+
+
+def otherwise_now(work: Work, target: Connector, rows: pl.DataFrame) -> set[int]:
+    """Of rows for which only a link is made or ended, because the target was as it should be: those whose record there is another by now."""
+    if not rows.height or not work.target.capabilities.lookup_by_key:
+        return set()
+    fields = [f.name for f in rows.schema["before"].fields]  # type: ignore[attr-defined]
+    found = by_key(work, target, rows["target_key"].to_list(), fields)
+    moved = set()
+    told = rows.select("row", "operation", "target_key", "before_known").iter_rows()
+    for was, (row, operation, key, known) in zip(field_hashes(rows["before"].struct.unnest(), fields), told, strict=True):
+        now = found.get(key)
+        if (operation == "adopt") if now is None else (not known or (now != was).any()):  # not known: it was not there
+            moved.add(row)
+    return moved
 
 
 def relinked(work: Work, rows: pl.DataFrame) -> set[int]:

@@ -119,6 +119,50 @@ def test_a_record_that_leaves_the_filter_is_deleted_where_the_sync_says_so(full,
     assert before - users_of_crm(sandbox) == {left}
 
 
+@pytest.fixture
+def shared(few, users_sync, by):
+    """Two syncs of one pair, each with a part of the users, that delete what leaves their part."""
+
+    def make(one, other):
+        options = {"mode": "full", "deletes": "delete", "left_filter": "delete", "most_deletes_percent": None}
+        sync = services.change_sync(users_sync, by=by, filter=one, **options)
+        ends = {"source": sync.source, "target": sync.target, "mapping": sync.mapping}
+        return sync, services.create_sync(by=by, name="The others", filter=other, **ends, **options)
+
+    return make
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_what_leaves_the_filter_for_that_of_another_sync_of_the_pair_is_not_deleted(sandbox, shared, run_now, is_asked):
+    one, other = shared("position = 'HR manager'", "position <> 'HR manager'")
+    one.source.schema["capabilities"] |= {"lookup_by_key": is_asked, "stable_order": True}
+    one.source.save()
+    run_now(one)
+    run_now(other)
+    before = users_of_crm(sandbox)
+    moved = next(user["userId"] for user in sandbox.records("oa", "user") if user["position"] == "HR manager")
+    sandbox.oa.change("user", moved, position="Clerk")
+
+    runs = [run_now(sync) for sync in (one, other, one)]
+
+    assert [(run.state, run.balanced, run.counts["deleted"]) for run in runs] == [("succeeded", True, 0)] * 3
+    assert users_of_crm(sandbox) == before
+
+
+def test_what_leaves_the_filters_of_all_syncs_of_the_pair_is_deleted_by_each(sandbox, shared, run_now):
+    one, other = shared("position = 'HR manager'", "position <> 'HR manager' AND position <> 'Gone'")
+    run_now(one)
+    run_now(other)
+    before = users_of_crm(sandbox)
+    left = next(user["userId"] for user in sandbox.records("oa", "user") if user["position"] == "HR manager")
+    sandbox.oa.change("user", left, position="Gone")
+
+    run = run_now(one)
+
+    assert (run.balanced, run.counts["deleted"]) == (True, 1)
+    assert before - users_of_crm(sandbox) == {left}
+
+
 def test_what_the_list_lacks_but_the_source_still_finds_is_kept(full, sandbox, run_now):
     sandbox.oa.fault("empty", path="pageNo=2", times=1)
     before = users_of_crm(sandbox)

@@ -8,13 +8,16 @@ from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.audit.models import Entry
 from integration_hub.core import texts
+from integration_hub.mappings.models import MappingVersion
 from integration_hub.syncs import carrying, decisions, guards, services
-from integration_hub.syncs.models import Link, OpenRow, Run
+from integration_hub.syncs.models import Link, OpenRow, Run, Sync
 from integration_hub.systems.models import System
-from tests.syncs.conftest import finish
+from tests.syncs.conftest import USERS_TO_USERS, finish
 from tests.syncs.equal import assert_equal, users_of_crm
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
+from tests.syncs.linked import accounts_sync, company, contacts_sync
 
+__all__ = ["accounts_sync", "company", "contacts_sync"]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -145,6 +148,19 @@ def test_raising_the_limit_lets_as_many_through_from_now_on(full, sandbox, run_n
     assert full.most_deletes_percent == 50
 
 
+def test_no_limit_is_raised_beyond_what_one_can_be(company, accounts_sync, run_now, by):
+    company.accounts(1)
+    run_now(accounts_sync)
+    sync = services.change_sync(accounts_sync, by=by, most_creates_percent=50)
+    company.accounts(*range(2, 400))
+    run = run_now(sync)
+    assert (run.state, run.links_at_start, run.counts["withheld"]) == ("awaiting_decision", 1, 398)
+
+    decision = Decision.objects.open().get()
+
+    assert list(decisions.answers(decision)) == ["accept", "refuse"]
+
+
 def test_what_has_changed_on_either_side_before_the_answer_is_left(full, sandbox, run_now, by):
     sync = services.change_sync(full, by=by, filter="status <> 3", left_filter="delete")
     users = [user["userId"] for user in sandbox.records("oa", "user")]
@@ -199,6 +215,43 @@ def test_an_accepted_update_whose_record_has_changed_in_the_source_since_is_left
 
     assert (run.state, run.balanced, run.counts["updated"], run.counts["moved"]) == ("with_rejects", True, 2, 1)
     assert [(row.key, row.state) for row in OpenRow.objects.open()] == [(users[0]["userId"], "moved")]
+
+
+def test_what_an_earlier_version_of_the_mapping_would_write_is_compared_anew(few, users_sync, sandbox, run_now, by):
+    run_now(users_sync)
+    sync = services.change_sync(users_sync, by=by, most_updates=2)
+    keys = [user["userId"] for user in sandbox.records("oa", "user")[:5]]
+    for key in keys:
+        sandbox.oa.change("user", key, name=f"Renamed {key}")
+    assert run_now(sync).state == "awaiting_decision"
+    mapping, fields = sync.mapping, [field for field in USERS_TO_USERS["fields"] if field["target"] != "full_name"]
+    schemas = {"source_schema": mapping.source.schema, "target_schema": mapping.target.schema}
+    MappingVersion.objects.create(mapping=mapping, number=2, definition={**USERS_TO_USERS, "fields": fields}, published_by="test", **schemas)
+    sync = Sync.objects.get(pk=sync.pk)
+
+    with pytest.raises(services.NotPossible, match="in full"):
+        approvals.decide(Decision.objects.open().get(), "accept", by=by, reason="Seen")
+    run_now(sync, full=True)
+
+    assert not Decision.objects.open().exists()
+    assert not any(user["full_name"].startswith("Renamed") for user in sandbox.records("crm", "users"))
+
+
+@pytest.mark.parametrize("settings", [{"deletes": "ignore"}, {"deletes": "mark", "mark_field": "full_name", "mark_value": "(left)"}])
+def test_deletes_that_the_sync_treats_otherwise_by_now_are_not_accepted(full, sandbox, run_now, by, settings):
+    lose(sandbox, 0.6)
+    run_now(full)
+    before = users_of_crm(sandbox)
+    services.change_sync(full, by=by, **settings)
+    decision = Decision.objects.open().get()
+
+    with pytest.raises(services.NotPossible) as refused:
+        approvals.decide(decision, "accept", by=by, reason="Seen")
+
+    assert "have changed since. Run it in full" in texts.render(refused.value.text)
+    assert (users_of_crm(sandbox), Decision.objects.open().get()) == (before, decision)
+    approvals.decide(decision, "refuse", by=by, reason="Not any more")
+    assert not OpenRow.objects.open().exists()
 
 
 def test_a_decision_writes_nothing_to_a_system_that_is_read_only(full, sandbox, run_now, by):
@@ -315,6 +368,69 @@ def test_a_worker_killed_beside_withheld_changes_sends_none_of_them(few, users_s
     assert (run.state, run.balanced, run.counts["withheld"], run.counts["updated"], run.counts["created"]) == ("awaiting_decision", True, 5, 0, 30)
     names = {user["employee_id"]: user["full_name"] for user in sandbox.records("crm", "users")}
     assert [names[user["userId"]] for user in users[:5]] == [user["name"] for user in users[:5]]
+
+
+@pytest.fixture
+def staff_sync(company, run_now, by):
+    """Employees with their managers: one is there already, and six more go without asking."""
+    sync = company.sync("employees", "staff", "boss_no", "manager_id", entity="employees")
+    company.employees((1, None))
+    assert run_now(sync).balanced
+    return services.change_sync(sync, by=by, most_creates=6)
+
+
+def test_what_goes_on_once_its_reference_is_written_counts_for_the_guard_too(company, staff_sync, run_now, by):
+    company.employees((50, None), *((pk, 50) for pk in range(2, 12)))
+
+    run = run_now(staff_sync)
+
+    assert (run.state, run.balanced, run.counts["created"], run.counts["withheld"]) == ("awaiting_decision", True, 1, 10)
+    assert company.bosses() == {"1": None, "50": None}
+    decision = Decision.objects.open().get()
+    assert (decision.part, decision.count) == ("create", 10)
+
+    approvals.decide(decision, "accept", by=by, reason="The team has grown")
+    applied = the_run_of(decision)
+
+    assert (applied.state, applied.balanced, applied.counts["created"]) == ("succeeded", True, 10)
+    assert company.bosses() == {"1": None, "50": None} | {str(pk): "50" for pk in range(2, 12)}
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+@pytest.mark.parametrize("point", SOME_POINTS)
+def test_a_worker_killed_between_what_goes_through_and_what_is_then_too_much_is_taken_over(company, staff_sync, by, point, at):
+    company.employees((50, None), *((pk, 50) for pk in range(2, 7)), *((pk, 2) for pk in range(10, 30)))
+    run = services.start_run(staff_sync, by=by)
+    partition = run.partitions.get()
+    while run.state != "writing":
+        carrying.carry_partition(partition.pk)
+        run.refresh_from_db()
+
+    carry_until_killed(partition, point, at=at)
+    let_the_lease_run_out(partition)
+    run = finish(run)
+
+    assert (run.state, run.balanced, run.counts["created"], run.counts["withheld"]) == ("awaiting_decision", True, 6, 20)
+    assert company.bosses() == {"1": None, "50": None} | {str(pk): "50" for pk in range(2, 7)}
+    assert Decision.objects.open().get().count == 20
+
+
+def test_what_waited_for_another_sync_s_records_is_guarded_when_it_goes_on(company, accounts_sync, contacts_sync, run_now, by):
+    company.contacts(c1=None)
+    run_now(contacts_sync)
+    sync = services.change_sync(contacts_sync, by=by, most_creates=3)
+    company.contacts(**{f"c{number}": 42 for number in range(2, 12)})
+    assert run_now(sync).counts["parked"] == 10
+    company.accounts(42)
+    run_now(accounts_sync)
+
+    services.start_waiting_replays()  # by the sweep
+    replay = finish(Run.objects.get(trigger="replay"))
+
+    assert (replay.state, replay.balanced, replay.counts["created"], replay.counts["withheld"]) == ("awaiting_decision", True, 0, 10)
+    approvals.decide(Decision.objects.open().get(), "accept", by=by, reason="These belong to the new branch")
+    finish(Run.objects.latest("pk"))
+    assert len(company.customers_of_people()) == 11
 
 
 @pytest.fixture

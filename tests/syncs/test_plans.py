@@ -9,12 +9,15 @@ from django.utils import timezone
 from integration_hub.accounts.actor import Actor, Forbidden
 from integration_hub.core import texts
 from integration_hub.syncs import changesets, plans, restored, services
-from integration_hub.syncs.models import OpenRow, Run, SyncCursor
+from integration_hub.syncs.journal import changes_of
+from integration_hub.syncs.models import Link, OpenRow, Run, SyncCursor
 from integration_hub.syncs.services import NotPossible
 from tests.syncs.conftest import finish
 from tests.syncs.equal import assert_equal, mapped, told
 from tests.syncs.killing import SOME_POINTS, carry_until_killed, let_the_lease_run_out
+from tests.syncs.linked import accounts_sync, company
 
+__all__ = ["accounts_sync", "company"]
 pytestmark = pytest.mark.django_db(transaction=True)
 WHY = "Checked with sales"
 
@@ -99,6 +102,42 @@ def test_what_has_moved_on_either_side_is_left_and_named(few, users_sync, run_no
     assert names[free] == f"Renamed {free}"
 
 
+def test_what_a_plan_would_only_link_is_left_and_named_where_the_target_has_moved(few, users_sync, run_now, apply):
+    plan = run_now(users_sync, dry=True)
+    changed, gone, *others = changes_of(plan, operation="adopt").changes
+    few.crm.change("users", changed.target_key, full_name="Their own name")
+    few.crm.delete("users", gone.target_key)
+
+    run = apply(plan)
+
+    assert (run.state, run.balanced, run.counts["moved"]) == ("with_rejects", True, 2)
+    assert {row.key: row.state for row in OpenRow.objects.open()} == dict.fromkeys((changed.source_key, gone.source_key), "moved")
+    linked = Link.objects.filter(ended_at=None).values_list("a_key", flat=True)
+    assert {change.source_key for change in others} <= set(linked)
+    assert not {changed.source_key, gone.source_key} & set(linked)
+
+    run_now(users_sync)
+
+    assert_equal(few)
+
+
+def test_a_link_that_a_plan_would_only_end_stays_where_somebody_has_taken_the_mark_off(few, users_sync, run_now, apply, by):
+    sync = services.change_sync(users_sync, by=by, mode="full", deletes="mark", mark_field="full_name", mark_value="(left)")
+    run_now(sync)
+    link = Link.objects.filter(ended_at=None).first()
+    few.oa.delete("user", link.a_key)
+    few.crm.change("users", link.b_key, full_name="(left)")
+    plan = run_now(sync, dry=True)
+    assert [change.operation for change in changes_of(plan).changes] == ["unlink"]
+    few.crm.change("users", link.b_key, full_name="Their own name")
+
+    run = apply(plan)
+
+    assert (run.state, run.balanced, run.counts["moved"]) == ("with_rejects", True, 1)
+    link.refresh_from_db()
+    assert link.ended_at is None
+
+
 def refusal_of(act, *args, **options):
     with pytest.raises(NotPossible) as refused:
         act(*args, **options)
@@ -121,6 +160,18 @@ def test_a_plan_goes_with_the_settings_and_the_mapping_it_was_made_with(few, use
     approval.refresh_from_db()
 
     assert "settings of" in refusal_of(plans.apply_plan, approval, by=by)
+
+
+def test_the_plan_of_a_first_load_is_good_although_its_sync_has_limits(company, accounts_sync, run_now, apply, by):
+    company.run("ERP", "DELETE FROM customers")
+    company.accounts(*range(1, 21))
+    sync = services.change_sync(accounts_sync, by=by, most_creates=5)
+    plan = run_now(sync, dry=True)
+    assert plan.first_load
+
+    run = apply(plan)
+
+    assert (run.state, run.balanced, run.counts["created"]) == ("succeeded", True, 20)
 
 
 def test_what_is_applied_is_what_was_approved(few, users_sync, run_now, by):

@@ -241,6 +241,22 @@ def test_one_who_may_not_publish_changes_the_draft_alone(shops, british, person)
     assert british.filter(replay_at=None).count() == 2
 
 
+@pytest.mark.parametrize("is_dismissed", [True, False])
+def test_no_version_is_published_for_what_is_not_open_any_more(shop, shops, british, run_now, integrator, is_dismissed):
+    row = OpenRow.objects.open().first()
+    if is_dismissed:
+        services.dismiss_rejects(OpenRow.objects.filter(pk=row.pk), by=integrator, note="closed")
+    else:
+        shop.run("CRM", "UPDATE shops SET country = 'Germany'")
+        run_now(shops)
+    row.refresh_from_db()
+
+    with pytest.raises(services.NotPossible):
+        resolving.add_to_value_map(row, "GB", by=integrator)
+
+    assert shops.mapping.versions.count() == 1
+
+
 def test_an_entry_that_would_not_help_changes_nothing(shops, british, integrator, operator):
     with pytest.raises(ValidationError, match="Say what “UK” becomes"):
         resolving.add_to_value_map(british[0], "", by=integrator)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from integration_hub.approvals import services as approvals
 from integration_hub.approvals.models import Decision
 from integration_hub.core.models import Backup
-from integration_hub.syncs import changesets, retention, services, stages
+from integration_hub.syncs import changesets, plans, retention, services, stages, undo
 from integration_hub.syncs.models import ChangeSet, Link, LogLine, OpenRow, OutcomeFile, PageRow, Run
 from tests.syncs.conftest import ended, finish
 
@@ -194,6 +194,20 @@ def test_what_an_open_row_points_to_and_what_is_not_settled_stays(past, settings
     run = past(settings.KEEP_RUNS_DAYS + 1)
     sweep()
     assert Run.objects.filter(pk=run.pk).exists()
+
+
+@pytest.mark.parametrize("is_plan", [True, False])
+def test_what_is_being_applied_or_undone_stays_until_that_has_ended(few, users_sync, run_now, by, settings, is_plan):
+    read = run_now(users_sync, dry=is_plan)
+    going = plans.apply_plan(plans.approve_plan(read, by=by, reason="Checked"), by=by) if is_plan else undo.plan_undo(read, by=by)
+    Run.objects.filter(pk=read.pk).update(ended_at=timezone.now() - timedelta(days=settings.KEEP_CHANGES_DAYS + 1))
+
+    sweep()
+
+    assert ChangeSet.objects.filter(run=read).exists()
+    finish(going)
+    sweep()
+    assert not ChangeSet.objects.filter(run=read).exists()
 
 
 def test_what_waits_for_a_decision_can_be_accepted_however_long_that_takes(full, sandbox, run_now, by, settings):

@@ -3,6 +3,7 @@
 import pytest
 from django.utils import timezone, translation
 
+from integration_hub.core import texts
 from integration_hub.syncs import due, services
 from integration_hub.syncs.models import OpenRow, Run, Sync
 from integration_hub.systems.models import System
@@ -70,6 +71,38 @@ def test_what_nobody_could_tell_of_and_somebody_dismissed_is_never_created_again
     assert (run.counts["unknown"], run.counts["created"], run.balanced) == (3, 0, True)
     assert len(few.records("crm", "users")) == 3
     assert not OpenRow.objects.open().exists()
+
+
+@pytest.fixture
+def beside(unasked, by):
+    """Another sync of the same pair."""
+    ends = {"source": unasked.source, "target": unasked.target, "mapping": unasked.mapping}
+    return services.create_sync(by=by, name="Every night", mode="full", **ends)
+
+
+def test_what_nobody_can_tell_of_is_not_created_by_another_sync_of_the_pair_either(few, unasked, beside, run_now, by):
+    run = run_now(beside)
+
+    assert (run.state, run.balanced, run.counts["moved"], run.counts["created"]) == ("with_rejects", True, 3, 0)
+    assert len(few.records("crm", "users")) == 3
+    left = OpenRow.objects.open().filter(sync=beside)
+    assert unasked.name in texts.render(left[0].reason)
+
+    services.replay_rejects(OpenRow.objects.open().filter(sync=unasked), by=by)
+    finish(Run.objects.get(trigger="replay"))
+    run = run_now(beside)
+
+    assert (run.state, run.balanced, run.counts["created"], run.counts["moved"]) == ("succeeded", True, 0, 0)
+    assert not OpenRow.objects.open().exists()
+
+
+def test_what_somebody_dismissed_of_it_is_never_created_by_another_sync_of_the_pair(few, unasked, beside, run_now, by):
+    services.dismiss_rejects(OpenRow.objects.open(), by=by, note="They are there")
+
+    run = run_now(beside)
+
+    assert (run.counts["unknown"], run.counts["created"], run.balanced) == (3, 0, True)
+    assert len(few.records("crm", "users")) == 3
 
 
 def test_once_such_a_record_changes_it_is_asked_about_again_and_created_only_by_who_replays_it(few, unasked, run_now, by):

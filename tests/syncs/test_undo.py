@@ -67,6 +67,21 @@ def test_what_was_created_is_deleted(few, users_sync, run_now, by, apply):
     assert Link.objects.filter(ended_at=None).count() == 5
 
 
+def test_what_a_version_wrote_that_no_longer_fits_is_not_undone_and_no_new_version_is_asked_for(few, users_sync, run_now, by):
+    run = run_now(users_sync)
+    target = users_sync.target
+    target.schema["fields"] = [field for field in target.schema["fields"] if field["name"] != "employee_id"]
+    target.save()
+
+    plan = finish(undo.plan_undo(run, by=by))
+
+    assert plan.state == "failed"
+    assert texts.render(plan.error) == (
+        "The version of the mapping that wrote this no longer fits, so the hub cannot undo it: employee_id: The target has no field employee_id. "
+        "Correct the records in CRM."
+    )
+
+
 def test_some_of_its_records_are_undone(few, users_sync, run_now, by, apply):
     one, *others = renamed(few, run_now, users_sync)
     run = run_now(users_sync, full=True)
@@ -76,6 +91,15 @@ def test_some_of_its_records_are_undone(few, users_sync, run_now, by, apply):
     names = {key: crm_users(few)[key][0] for key in (one, *others)}
     assert names[one] != f"Renamed {one}"
     assert all(names[key] == f"Renamed {key}" for key in others)
+
+
+def test_a_key_that_the_run_has_not_written_is_named(few, users_sync, run_now, by):
+    one, *__ = renamed(few, run_now, users_sync)
+
+    plan = finish(undo.plan_undo(run_now(users_sync, full=True), by=by, keys=[one, "U9", "U8"]))
+
+    assert plan.counts["not_sent"] == 1
+    assert "2 of the named records are not among those that were written: U8, U9" in [texts.render(line.text) for line in plan.log.all()]
 
 
 def test_what_has_changed_since_is_kept_and_named(few, users_sync, run_now, by, apply):

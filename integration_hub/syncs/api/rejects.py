@@ -21,6 +21,7 @@ from integration_hub.syncs import causes, mends, resolving, services
 from integration_hub.syncs.api.syncs import IDEMPOTENT
 from integration_hub.syncs.kept import unpacked_record
 from integration_hub.syncs.models import OpenRow, Sync
+from integration_hub.syncs.states import OpenState
 
 MOST = 1000  # ids in one request
 
@@ -206,10 +207,14 @@ class RejectViewSet(HubApi, mixins.ListModelMixin, mixins.RetrieveModelMixin, vi
     @action(detail=False, methods=["post"], pagination_class=None, filterset_fields=None)
     @idempotent
     def replay(self, request: Request) -> Response:
-        """Take these up again now: one, some or a group."""
+        """Take these up again now: one, some or a group. What nobody can tell of is taken up only where it is named by ids or its cause, for somebody has
+        to see first that the target does not have it."""
         given = ChoiceSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        return Response({"count": services.replay_rejects(self._chosen(given.validated_data), by=self.by)})
+        asked, rows = given.validated_data, self._chosen(given.validated_data)
+        if "ids" not in asked and "cause" not in asked:
+            rows = rows.exclude(state=OpenState.UNKNOWN)
+        return Response({"count": services.replay_rejects(rows, by=self.by)})
 
     @extend_schema(request=DismissalSerializer, responses=CountSerializer)
     @action(detail=False, methods=["post"], pagination_class=None, filterset_fields=None)

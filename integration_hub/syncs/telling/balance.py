@@ -115,7 +115,7 @@ def _of_deletes(run: Run, counts: dict[str, int]) -> list[Count]:
     found = []
     if counts["missing"] or counts["deleted"]:
         operation = "mark" if policy == DeletePolicy.MARK else "delete"
-        found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}" if counts["deleted"] else ""))
+        found.append(Count(counts["deleted"], word, "+", href=f"{changes}?operation={operation}&result=written" if counts["deleted"] else ""))
     if counts["withheld"]:
         found.append(Count(counts["withheld"], _("withheld"), "+", "warn", f"{changes}?result=withheld"))
     return found

@@ -131,7 +131,7 @@ class RejectPage(HubPage):
                 acts = [link, replace(acts[0], primary=False), *acts[1:]]
         if self.by.allows("rejects.assign"):
             acts.insert(-1, Act(_("Assign…"), post=reverse("rejects:assign"), values={"ids": row.pk}))
-        if self.by.allows("rejects.mend") and row.state != OpenState.WITHHELD and why_not_mended(row) is None:
+        if self.by.allows("rejects.mend") and why_not_mended(row) is None:
             acts.insert(1, Act(_("Mend values"), href=reverse("rejects:mend", args=[row.pk]), icon="healing"))
         return Verdict(
             told["state"],

@@ -48,6 +48,22 @@ def test_each_number_leads_to_the_records_it_counts(enter, shop, shops, run_now)
     assert len(lines) == 2
 
 
+def test_the_number_of_deleted_records_leads_to_none_that_the_target_refused_to_delete(enter, shop, shops, run_now, by):
+    add(shop, *((pk, f"Shop {pk}", "Germany", pk) for pk in range(1, 10)))
+    sync = services.change_sync(shops, by=by, deletes="delete", most_deletes_percent=None)
+    run_now(sync)
+    shop.run("ERP", "CREATE TRIGGER kept BEFORE DELETE ON stores WHEN OLD.crm_id = '2' BEGIN SELECT RAISE(ABORT, 'is in use'); END")
+    shop.run("CRM", "DELETE FROM shops WHERE id < 3")
+
+    run = run_now(sync)
+
+    assert (run.counts["deleted"], run.counts["refused"]) == (1, 1)
+    client = enter("operator")
+    address, count = leads(client, run, "deleted")
+    page = client.get(address).content.decode()
+    assert (count, "Shop 1" in page, "Shop 2" in page) == (1, True, False)
+
+
 def test_what_the_list_of_a_run_s_rejects_no_longer_shows_is_said(enter, shop, shops, run_now):
     client = enter("operator")
     add(shop, (1, "", "Germany", 1), (2, "", "Germany", 2))

@@ -114,6 +114,25 @@ def test_an_approver_accepts_with_a_reason(decision, enter):
     assert "was deleted in CRM." in shown(client, "runs:change", run.pk, run.change_sets.get().pk, 0)
 
 
+def test_who_looked_before_a_later_run_brought_it_up_to_date_looks_again(decision, enter, few, run_now, api, administrator):
+    client = enter("approver")
+    assert 'name="seen" value="40"' in client.get(decision.get_absolute_url()).content.decode()
+    for user in few.records("oa", "user")[:30]:
+        few.oa.delete("user", user["userId"])
+    run_now(Run.objects.latest("pk").sync)
+
+    page = press(client, "decisions:answer", decision.pk, answer="accept", reason="Agreed for forty", seen="40").content.decode()
+    answer = api(administrator).post(
+        f"/api/v1/decisions/{decision.pk}/decide/", {"answer": "accept", "reason": "Agreed", "count": 40}, content_type="application/json"
+    )
+
+    assert "Records that wait for this: 70 by now, 40 when you looked." in page
+    assert (answer.status_code, "70 by now" in answer.json()["detail"]) == (409, True)
+    assert Decision.objects.open().get().count == 70
+    press(client, "decisions:answer", decision.pk, answer="accept", reason="Agreed for seventy", seen="70")
+    assert finish(Run.objects.latest("pk")).counts["deleted"] == 70
+
+
 def test_the_limits_stay_those_that_held_the_changes_back(decision, enter):
     client = enter("administrator")
 

@@ -7,8 +7,8 @@ import openpyxl
 import pytest
 from django.urls import reverse
 
-from integration_hub.syncs import resolving
-from integration_hub.syncs.models import OpenRow
+from integration_hub.syncs import resolving, services
+from integration_hub.syncs.models import Mend, OpenRow, Sync
 from tests.syncs.linked import accounts_sync, company, contacts_sync
 from tests.syncs.shops import add, number_of, replayed, shop, shops, stores, untold
 from tests.syncs.views.conftest import press, shown
@@ -201,6 +201,42 @@ def test_the_api_links_a_record_of_which_nobody_could_tell(client, person, shop,
     assert (linked.status_code, linked.json()["is_replaying"]) == (200, True)
     assert post(target_key=number_of(shop, "3")).status_code == 409
     assert replayed().balanced
+
+
+def test_all_rejects_of_a_sync_are_replayed_but_for_those_of_which_nobody_can_tell(client, person, shop, untold, run_now):
+    client.force_login(person("operator"))
+    add(shop, (4, "", "Germany", 4))
+    run_now(Sync.objects.get(pk=untold.sync_id))
+    assert dict(OpenRow.objects.open().values_list("key", "state")) == {"3": "unknown", "4": "rejected"}
+
+    told = client.post("/api/v1/rejects/replay/", {"sync": untold.sync_id}, content_type=JSON)
+
+    assert told.json() == {"count": 1}
+    assert replayed().keys == ["4"]
+    assert shop.run("ERP", "SELECT count(*) FROM stores WHERE crm_id = '3'") == [(1,)]
+
+
+def test_what_waits_for_a_decision_is_not_mended_over_the_api_either(client, person, shop, shops, run_now, by):
+    add(shop, (1, "One", "Germany", 1))
+    run_now(shops)
+    shop.run("CRM", "UPDATE shops SET staff = 2")
+    run_now(services.change_sync(shops, by=by, most_updates=0))
+    row = OpenRow.objects.open().get()
+    client.force_login(person("operator"))
+
+    told = client.post(f"/api/v1/rejects/{row.pk}/mend/", {"values": {"staff": "3"}}, content_type=JSON)
+
+    assert (told.status_code, told.json()["detail"]) == (409, "It waits for a decision. Accept or refuse that first.")
+    assert not Mend.objects.exists()
+
+
+def test_the_trace_of_a_record_is_found_whatever_its_key_is(enter, shop, left, run_now):
+    OpenRow.objects.filter(key="3").update(key="A&B #3")
+    row = OpenRow.objects.get(key="A&B #3")
+
+    page = enter("operator").get(reverse("rejects:detail", args=[row.pk])).content.decode()
+
+    assert f"{reverse('syncs:trace', args=[row.sync_id])}?key=A%26B+%233" in page
 
 
 def test_a_mended_record_is_shown_mended_on_its_way(enter, left, operator):
