@@ -52,6 +52,8 @@ def look_up(work: Work, system: Connector, entity: Entity, by: str, values: Iter
     again = asked(system, entity, by, [*sorted(missing), *witnesses], names)
     keys = canonical_key(again, entity.key)
     seen = set(keys)
+    if entity.capabilities.own_cursor:  # its list is a log, in which a later entry may take an earlier one back
+        listed = {}
     denied = {value: key for value, key in listed.items() if value in missing and key not in seen}
     if witnesses and not keys.is_in(list(witnesses.values())).any():
         denied |= witnesses

@@ -17,7 +17,7 @@ from integration_hub.syncs import carrying, due, plans, reconcile, restored, ser
 from integration_hub.syncs.models import Link, OpenRow, PageRow, RecordDrift, Run, Sync, SyncCursor
 from integration_hub.syncs.services import NotPossible, PairBusy
 from tests.connectors.sql_places import place
-from tests.syncs.conftest import USERS_TO_USERS, finish, published, registered
+from tests.syncs.conftest import USERS_TO_USERS, finish, published, registered, users_settings
 from tests.syncs.equal import assert_equal
 from tests.syncs.killing import SOME_POINTS
 from tests.syncs.test_takeover import carry_until_killed, let_the_lease_run_out
@@ -167,10 +167,11 @@ def test_what_the_plan_would_link_is_not_only_in_the_target(few, users_sync, com
 
 def test_a_record_that_a_link_of_another_pair_knows_is_known(few, users_sync, run_now, compared, by):
     run_now(users_sync)
+    third = registered("Third", users_settings("OA", few.url), by).entities.get(name=users_sync.source.name)
     theirs = few.crm.add("users", full_name="Of the other pair", email="other@example.com")["id"]
     other = services.create_sync(
-        by=by, source=users_sync.target, target=users_sync.target, name="Another", mode="full",
-        mapping=published("Another", users_sync.target, users_sync.target, {"fields": [{"target": "email", "source": "email"}], "match": []}),
+        by=by, source=users_sync.target, target=third, name="Another", mode="full",
+        mapping=published("Another", users_sync.target, third, {"fields": [{"target": "email", "source": "email"}], "match": []}),
     )  # fmt: skip
     Link.objects.create(pair=other.pair, a_key=str(theirs), b_key="x", print_version=1, made_at=timezone.now())
 

@@ -56,7 +56,7 @@ def unasked(few, users_sync, run_now, by):
     entity.save()
     few.oa.has(user=3)
     few.crm.has(users=0)
-    few.crm.fault("drop_after", method="POST", path="/users", times=1)
+    few.crm.fault("drop_after", method="POST", path="/users", times=3)
     sync = services.change_sync(users_sync, by=by, mode="full")
     run = run_now(sync)
     assert (run.counts["unknown"], len(few.records("crm", "users"))) == (3, 3)
