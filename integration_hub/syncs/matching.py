@@ -51,6 +51,7 @@ def look_up(work: Work, system: Connector, entity: Entity, by: str, values: Iter
     witnesses = {value: listed[value] for value in [*others[: WITNESSES - 1], *others[-1:]]}
     again = asked(system, entity, by, [*sorted(missing), *witnesses], names)
     keys = canonical_key(again, entity.key)
+    listed = listed or _listed(work, system, entity, by_fields)  # that there is nothing at all is believed no sooner than that there is not this
     seen = set(keys)
     if entity.capabilities.own_cursor:  # its list is a log, in which a later entry may take an earlier one back
         listed = {}

@@ -92,6 +92,20 @@ def test_a_target_that_never_finds_what_it_lists_is_not_written_to(few, users_sy
     assert few.crm.applied() == before
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_a_target_that_cannot_count_denies_to_have_is_not_created_again(sandbox, demo_sync, run_now, times):
+    sandbox.erp.has(sales_orders=40)
+    sandbox.mrp.has(production_orders=20)
+    sandbox.mrp.fault("empty", times=times, method="GET", path="production-orders?")
+    sync = demo_sync("ERP sales orders → MRP production orders")
+
+    run = run_now(sync)
+
+    assert run.state == "succeeded", told(run)
+    orders = [order["SalesOrderRef"] for order in sandbox.mrp.records("production-orders")]
+    assert len(orders) == len(set(orders))
+
+
 @pytest.mark.parametrize("times", [1, 2, 3, 4])
 def test_what_was_on_its_way_and_is_listed_but_not_found_is_not_sent_again(few, users_sync, by, times):
     few.crm.has(users=0)
