@@ -58,8 +58,14 @@ def _hashes(creates: pl.DataFrame) -> dict[str, int]:
 
 
 def others_wrote(work: Work, change_set: ChangeSet) -> bool:
-    """Whether a run of another pair may have written to the target since this change set was compared with it."""
-    since = Q(ended_at=None) | Q(ended_at__gte=change_set.planned_at - COMPARED_WITHIN)
+    """Whether a run of another pair, or another part of this one, may have created records in the target since this change set was compared with it. Of
+    what is through by now nobody holds a claim any more."""
+    compared_at = change_set.planned_at - COMPARED_WITHIN
+    if work.run.parts > 1 and not work.run.first_load:
+        beside = ChangeSet.objects.filter(run=work.run, created__gt=0).exclude(partition=work.partition)
+        if beside.filter(Q(settled_at=None) | Q(settled_at__gte=compared_at)).exists():
+            return True
+    since = Q(ended_at=None) | Q(ended_at__gte=compared_at)
     return Run.objects.writing_into(work.run.target).filter(since).exclude(pair=work.run.pair_id).exists()
 
 

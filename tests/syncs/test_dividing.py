@@ -1,6 +1,7 @@
 """A run that is divided into parts, which several workers carry at the same time."""
 
 import sqlite3
+import threading
 from functools import partial
 
 import pytest
@@ -9,7 +10,7 @@ from django.db.models.functions import Now
 
 from integration_hub.core.leases import LeaseLost
 from integration_hub.core.models import Heartbeat
-from integration_hub.syncs import carrying, dividing, pipeline, reading, services, stages
+from integration_hub.syncs import carrying, claims, dividing, pipeline, reading, services, stages
 from integration_hub.syncs.books import books_of
 from integration_hub.syncs.models import Claim, Link, OpenRow, Partition, Run
 from integration_hub.syncs.states import PartitionState, RunState
@@ -210,3 +211,36 @@ def test_a_run_has_no_more_parts_under_way_than_is_its_share_of_the_workers(peop
 
     assert Partition.objects.in_hand().filter(run=run).count() == share
     assert run.partitions.aggregate(read=Sum("read_count"))["read"] < RECORDS
+
+
+def test_of_two_parts_that_would_create_the_same_record_one_does_also_where_the_other_is_through_by_then(
+    people_sync, source, target, by, run_now, monkeypatch
+):
+    sync = people_sync(BY_NAME)
+    run_now(sync)
+    source.has({1000: "Twin", 2000: "Twin"})
+    source.has({n: f"Later {n}" for n in range(1001, 1200)})
+    both_compared, order, through = threading.Barrier(2, timeout=60), [], threading.Event()
+
+    def has_twin(rows):
+        return "Twin" in rows["after"].struct.unnest()["name"].to_list()
+
+    def claim(work, lease, change_set, rows, claim=claims.claim):
+        if has_twin(rows):
+            both_compared.wait()
+            order.append(work.partition.number)
+            assert work.partition.number == order[0] or through.wait(60)
+        return claim(work, lease, change_set, rows)
+
+    def recorded(work, lease, portion, record=pipeline.record):
+        record(work, lease, portion)
+        if has_twin(portion.changes):
+            through.set()
+
+    monkeypatch.setattr(claims, "claim", claim)
+    monkeypatch.setattr(pipeline, "record", recorded)
+
+    carried_together(services.start_run(sync, by=by))
+
+    assert len(order) == 2
+    assert list(target.people.values()).count("Twin") == 1
