@@ -55,6 +55,11 @@ class Pages(abc.ABC):
         call = self._call(step)
         answer = await self._answered(call, step)
         page, following = await self._taken(answer, call, step)
+        if (
+            following is None and not page.frame.height and self._was_promised(step)
+        ):  # a system that is in trouble may say so, and what follows be lost
+            answer = await self._answered(call, step)
+            page, following = await self._taken(answer, call, step)
         self._notice_loops(step, following, answer, page.frame.height + len(page.deleted))
         if following is not None and self._before:
             following = {**following, AFTER: self._before.hex()}
@@ -74,6 +79,10 @@ class Pages(abc.ABC):
     def _goes_on(self, step: Step | None) -> bool:
         """Whether this step begins where another has ended."""
         return step is not None
+
+    def _was_promised(self, step: Step | None) -> bool:
+        """Whether the page before said that there is another one, so that an empty last one is not believed before it is asked for once more."""
+        return False
 
     def _notice_loops(self, step: Step | None, following: Step | None, answer: Answer, count: int) -> None:
         """A next page that was there before, or a page that repeats the one before it, would never end."""

@@ -19,7 +19,7 @@ from connectors.rest.pages import Pages, without
 from connectors.rest.pagination import Parameters, Step, next_step, parameters
 from connectors.rest.parsing import EPOCHS
 from connectors.rest.records import Decoder
-from connectors.rest.settings import ByLastRecord, ChangedSince, EntitySettings
+from connectors.rest.settings import ByCursor, ByLastRecord, ByLinkHeader, ByNextAddress, ChangedSince, EntitySettings
 from connectors.rest.templates import TextTemplate
 from connectors.rest.values import Form, zone_of
 
@@ -78,6 +78,11 @@ class Reading(Pages):
         if following is not None and "url" in following:
             following = {"url": str(self._client.follow(following["url"], call.url, {}).url)}
         return (self._without_deleted(page) if self._list.deleted_field else page), following
+
+    def _was_promised(self, step: Step | None) -> bool:
+        way = self._list.pagination
+        told = [getattr(way, name, "") for name in ("more_path", "pages_path", "total_path")]
+        return step is not None and (isinstance(way, ByCursor | ByNextAddress | ByLinkHeader) or any(told))
 
     def _different(self, frame: pl.DataFrame) -> int:
         """How many records a page has: of one that it holds twice, the second would make the next page begin behind a record that nobody has read."""

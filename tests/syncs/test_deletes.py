@@ -164,7 +164,7 @@ def test_what_leaves_the_filters_of_all_syncs_of_the_pair_is_deleted_by_each(san
 
 
 def test_what_the_list_lacks_but_the_source_still_finds_is_kept(full, sandbox, run_now):
-    sandbox.oa.fault("empty", path="pageNo=2", times=1)
+    sandbox.oa.fault("empty", path="pageNo=2", times=2)
     before = users_of_crm(sandbox)
 
     run = run_now(full)

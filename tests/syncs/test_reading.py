@@ -24,6 +24,16 @@ def moment(user):
 
 
 @db
+def test_a_page_that_was_promised_and_comes_back_empty_is_asked_for_once_more(few, users_sync, run_now):
+    few.oa.fault("empty", path="pageNo=2", times=1)
+
+    run = run_now(users_sync)
+
+    assert (run.state, run.counts["read"]) == ("succeeded", 80)
+    assert_equal(few)
+
+
+@db
 def test_an_incremental_run_reads_only_what_changed_since(few, users_sync, run_now):
     first = run_now(users_sync)
     user = few.oa.records("user")[5]

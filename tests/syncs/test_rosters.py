@@ -121,7 +121,7 @@ def test_what_is_there_again_needs_no_decision_any_more(changes, sandbox, run_no
 
 
 def test_what_the_list_lacks_but_the_source_still_finds_is_kept(changes, sandbox, run_now):
-    sandbox.oa.fault("empty", path="pageNo=2", times=1)
+    sandbox.oa.fault("empty", path="pageNo=2", times=2)
     before = users_of_crm(sandbox)
 
     run = run_now(changes, keys_only=True)
