@@ -55,9 +55,8 @@ class Pages(abc.ABC):
         call = self._call(step)
         answer = await self._answered(call, step)
         page, following = await self._taken(answer, call, step)
-        if (
-            following is None and not page.frame.height and self._was_promised(step)
-        ):  # a system that is in trouble may say so, and what follows be lost
+        # A system in trouble may say so of a page that it had promised, and what follows would be lost.
+        if following is None and not page.frame.height and not page.deleted and self._was_promised(step):
             answer = await self._answered(call, step)
             page, following = await self._taken(answer, call, step)
         self._notice_loops(step, following, answer, page.frame.height + len(page.deleted))
