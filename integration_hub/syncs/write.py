@@ -312,7 +312,7 @@ def found_out(work: Work, target: Connector, rows: pl.DataFrame) -> tuple[dict[i
 
 
 def updates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result: dict[int, Outcome], again: list[int]) -> None:
-    fields = [f.name for f in rows.schema["send"].fields]  # type: ignore[attr-defined]  # of the mapping, and a mark's
+    fields = rows["send"].struct.fields  # of the mapping, and a mark's
     found = by_key(work, target, rows["target_key"].to_list(), fields)
     after = field_hashes(rows["after"].struct.unnest(), fields)
     before = field_hashes(rows["before"].struct.unnest(), fields)
@@ -331,7 +331,7 @@ def updates_found_out(work: Work, target: Connector, rows: pl.DataFrame, result:
 
 def deletes_found_out(work: Work, target: Connector, rows: pl.DataFrame, result: dict[int, Outcome], again: list[int]) -> None:
     """Gone: it was deleted. There as before: sent again. There and changed since: it has moved."""
-    fields = [f.name for f in rows.schema["before"].fields]  # type: ignore[attr-defined]
+    fields = rows["before"].struct.fields
     found = by_key(work, target, rows["target_key"].to_list(), fields)
     before = field_hashes(rows["before"].struct.unnest(), fields)
     for place, (row, key, known) in enumerate(rows.select("row", "target_key", "before_known").iter_rows()):
@@ -377,7 +377,7 @@ def matches_now(work: Work, target: Connector, rows: pl.DataFrame) -> dict[int, 
 
 def rows_to_write(work: Work, target: Connector, change_set: ChangeSet, rows: pl.DataFrame) -> tuple[pl.DataFrame, set[int]]:
     """The rows less those that have moved since they were compared: where that was over a minute ago, or in an earlier turn and the target tells
-    versions, it is looked at again, and for what would be created also where another pair has written to it.
+    versions, it is looked at again, and for what would be created also where another pair, or another part of the run, has written to it.
 
     Where all was compared first, two pages may mean the same record, for neither was written when the other was compared: the first is written,
     the second has moved.
@@ -422,7 +422,7 @@ def otherwise_now(work: Work, target: Connector, rows: pl.DataFrame) -> set[int]
     """Of rows for which only a link is made or ended, because the target was as it should be: those whose record there is another by now."""
     if not rows.height or not work.target.capabilities.lookup_by_key:
         return set()
-    fields = [f.name for f in rows.schema["before"].fields]  # type: ignore[attr-defined]
+    fields = rows["before"].struct.fields
     found = by_key(work, target, rows["target_key"].to_list(), fields)
     moved = set()
     told = rows.select("row", "operation", "target_key", "before_known").iter_rows()
